@@ -1,0 +1,87 @@
+"""What travels through a mailbox: the message, its delivery to a consumer, and what the consumer says of it.
+
+All are immutable records that pickle as plain tuples, for they cross processes by the batch.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+HeaderValue = str | int
+
+
+class Message(NamedTuple):
+    """One message as its publisher made it.
+
+    Attributes:
+        id: idempotency id; publishing the same id again has no effect.
+        key: messages of one key are delivered in the order of arrival, one after the other.
+        tenant: turns are shared fairly among the values of this field: the tenant's id or, before the tenant is
+            known, the phone_number_id that received the message.
+        body: opaque bytes.
+        headers: small facts for routing and tracing, such as ``correlation_id``.
+        published_at: Unix seconds, given once by the publisher and kept through its retries.
+        priority: 0 to 9, 9 first.
+        ttl_ms: how long it may wait; None means as long as its queue allows.
+    """
+
+    id: str
+    key: str
+    tenant: str
+    body: bytes
+    headers: Mapping[str, HeaderValue]
+    published_at: float
+    priority: int = 0
+    ttl_ms: int | None = None
+
+
+class Delivery(NamedTuple):
+    """One message in the hands of a consumer, under a lease.
+
+    Attributes:
+        tag: names this delivery; a settlement under an old tag is refused.
+        attempt: 1 for the first delivery by this owner.
+        redelivered: whether an earlier delivery may have had effects, by this owner or one before it.
+    """
+
+    message: Message
+    queue: str
+    partition: int
+    seq: int
+    tag: int
+    attempt: int
+    redelivered: bool
+
+
+class Outcome(NamedTuple):
+    """What a consumer says of one delivery. Made by ``ack``, ``retry_after`` and ``reject``."""
+
+    kind: Literal["ack", "retry_after", "reject"]
+    delay_s: float = 0.0
+    reason: str = ""
+
+
+def ack() -> Outcome:
+    """The effects are durable; forget the message."""
+    return _ACK
+
+
+def retry_after(delay_s: float, reason: str) -> Outcome:
+    """Not now: deliver it again after so many seconds. Does not count as a failed try."""
+    return Outcome("retry_after", delay_s, reason)
+
+
+def reject(reason: str) -> Outcome:
+    """It cannot be handled: a failed try where the queue allows retries, else it goes to the dead-letter queue."""
+    return Outcome("reject", 0.0, reason)
+
+
+_ACK = Outcome("ack")
+
+
+class PublishedRow(NamedTuple):
+    """A message that a unit of work wrote into its shard's journal, for telling the partition's owner of it."""
+
+    queue: str
+    partition: int
+    seq: int
+    message: Message

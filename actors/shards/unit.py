@@ -1,0 +1,89 @@
+"""A unit of work: a registered function that runs beside a shard's pool, in one transaction, for one tenant.
+
+The function's name and arguments cross the process border, not its statements, so that reading, deciding and
+writing see one state. It awaits nothing but its transaction, calls no other actor, and is short.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from actors.mailbox.message import Message, PublishedRow
+from kernel.errors import SpazaError
+
+
+class Transaction(Protocol):
+    """What a unit of work may do: statements on its shard in its tenant's context, and publishing with the change.
+
+    Attributes:
+        tenant_id: whose context it is; empty for a system unit, which sees the shared tables alone.
+        schema: the tenant's schema, safe to put into a statement's ``{schema}``.
+        shard: 0 to 31.
+    """
+
+    tenant_id: str
+    schema: str
+    shard: int
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
+        """Rows of a statement; ``{schema}`` in it is replaced by the tenant's schema."""
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Any:
+        """The first row or None."""
+
+    async def execute(self, query: str, *arguments: Any) -> None:
+        """A statement whose rows do not matter."""
+
+    async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
+        """Write messages into this shard's journal, in this transaction, routed by the topology."""
+
+
+UnitFunction = Callable[[Transaction, Any], Awaitable[Any]]
+
+
+class UnitCall(NamedTuple):
+    """One unit of work to run.
+
+    Attributes:
+        name: of the registered function, such as ``whatsapp.receive``.
+        shard: where.
+        tenant_id: in whose context; empty runs it under the system role, on the shared tables alone.
+        arguments: anything that pickles.
+    """
+
+    name: str
+    shard: int
+    tenant_id: str
+    arguments: Any
+
+
+class UnitOutcome(NamedTuple):
+    """How one unit ended: its value and what it published, or its error; then nothing of it is there.
+
+    An ``error`` that is a ``CommitUnknownError`` is the exception: it may be there.
+    """
+
+    value: Any
+    published: tuple[PublishedRow, ...]
+    error: SpazaError | None
+
+    def unwrap(self) -> Any:
+        """The value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def registry(*groups: Mapping[str, UnitFunction]) -> Mapping[str, UnitFunction]:
+    """Put the units of several stores together.
+
+    Raises:
+        ValueError: two of them have the same name.
+    """
+    together: dict[str, UnitFunction] = {}
+    for group in groups:
+        for name, function in group.items():
+            if name in together:
+                raise ValueError(f"the unit of work {name} is registered twice")
+            together[name] = function
+    return MappingProxyType(together)

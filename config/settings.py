@@ -1,0 +1,248 @@
+"""Typed settings, read once in the composition root and passed on as values.
+
+The environment names them ``SPAZA_<GROUP>__<NAME>``. Every value is checked, an unknown name is refused, and a
+secret has no default outside the demo and is masked wherever it is printed.
+"""
+
+import base64
+import binascii
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+PREFIX = "SPAZA_"
+# Read by the test suite, not by the platform.
+_FOREIGN = frozenset({"SPAZA_FIXTURES"})
+DEMO_APP_SECRET = "sandbox-app-secret"
+DEMO_VERIFY_TOKEN = "sandbox-verify-token"
+DEMO_ADMIN_TOKEN = "sandbox-admin-token"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value.rstrip("/")
+
+
+def _sealing_key(value: SecretStr) -> SecretStr:
+    try:
+        key = base64.b64decode(value.get_secret_value(), validate=True)
+    except binascii.Error as error:
+        raise ValueError("must be base64; make one with: openssl rand -base64 32") from error
+    if len(key) != 32:
+        raise ValueError(f"must be 32 bytes, base64 encoded, not {len(key)}; make one with: openssl rand -base64 32")
+    return value
+
+
+def _not_empty(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value():
+        raise ValueError("must not be empty")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: one line for each fault, naming the variable and the remedy."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(_Group):
+    """The port on which Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks."""
+
+    port: Port = 8000
+    webhook_replicas: int = Field(default=1, ge=1, le=64)
+
+
+class DashboardSettings(_Group):
+    port: Port = 8265
+
+
+class SandboxSettings(_Group):
+    port: Port = 8400
+
+
+class WhatsAppSettings(_Group):
+    """The one Meta app whose webhooks arrive here, and the Graph API to which replies go."""
+
+    app_secret: Secret
+    verify_token: Secret
+    graph_url: HttpUrl
+    graph_version: str = Field(default="v23.0", pattern=r"^v\d+\.\d+$")
+
+
+class AdminSettings(_Group):
+    token: Secret
+
+
+class SecretsSettings(_Group):
+    """The key under which tenants' credentials are sealed at rest."""
+
+    key: SealingKey
+
+
+class PostgresSettings(_Group):
+    """Where the 32 shards are.
+
+    Attributes:
+        dsn: with ``{shard}`` in it, which becomes 00 to 31, one database a shard; without, the databases
+            shard_00 to shard_31 of that server. None: the embedded server.
+        max_size: connections of one shard's pool at most.
+        shards_per_actor: how many shards one ShardPool actor owns.
+    """
+
+    dsn: SecretStr | None = None
+    max_size: int = Field(default=4, ge=1, le=100)
+    shards_per_actor: int = Field(default=16, ge=1, le=32)
+
+
+class RedisSettings(_Group):
+    url: SecretStr | None = None
+
+
+class ElasticsearchSettings(_Group):
+    url: HttpUrl | None = None
+
+
+class PaystackSettings(_Group):
+    url: HttpUrl = "https://api.paystack.co"
+
+
+class OzowSettings(_Group):
+    url: HttpUrl = "https://api.ozow.com"
+
+
+class LimitsSettings(_Group):
+    """Requests of one tenant on one route, where the tenant has no limits of its own."""
+
+    minute: int = Field(default=100, ge=1)
+    hour: int = Field(default=5000, ge=1)
+
+
+class LogSettings(_Group):
+    level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+
+
+class Settings(_Group):
+    """Everything that can be set. Frozen; pass the group that a part needs, not the whole."""
+
+    data_dir: Path = Path(".spaza")
+    http: HttpSettings = HttpSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    whatsapp: WhatsAppSettings
+    admin: AdminSettings
+    secrets: SecretsSettings
+    postgres: PostgresSettings = PostgresSettings()
+    redis: RedisSettings = RedisSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    paystack: PaystackSettings = PaystackSettings()
+    ozow: OzowSettings = OzowSettings()
+    limits: LimitsSettings = LimitsSettings()
+    log: LogSettings = LogSettings()
+
+    def resolved(self, *, postgres_dsn: str, redis_url: str) -> Self:
+        """A copy that names the running servers, embedded or not."""
+        return self.model_copy(
+            update={
+                "postgres": self.postgres.model_copy(update={"dsn": SecretStr(postgres_dsn)}),
+                "redis": self.redis.model_copy(update={"url": SecretStr(redis_url)}),
+            }
+        )
+
+
+def load_settings(environment: Mapping[str, str], *, demo_key: str | None = None) -> Settings:
+    """Read the settings from an environment.
+
+    Args:
+        environment: usually ``os.environ``.
+        demo_key: the sealing key of the demo, base64 of 32 bytes; given only with the demo on, and then the
+            sandbox's names and secrets are the defaults.
+
+    Raises:
+        SettingsError: naming each variable that is missing, unknown or wrong, and what to do.
+    """
+    given = _nested(environment)
+    if demo_key is not None:
+        given = _merged(_demo_defaults(given, demo_key), given)
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError(tuple(_fault(dict(one)) for one in error.errors())) from None
+
+
+def _nested(environment: Mapping[str, str]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or name in _FOREIGN:
+            continue
+        *groups, leaf = name.removeprefix(PREFIX).lower().split("__")
+        level = nested
+        for group in groups:
+            level = level.setdefault(group, {})
+            if not isinstance(level, dict):
+                raise SettingsError((f"{name}: {PREFIX}{group.upper()} is set as a value too; remove one of them",))
+        level[leaf] = value
+    return nested
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _demo_defaults(given: dict[str, Any], demo_key: str) -> dict[str, Any]:
+    group = given.get("sandbox")
+    port = group.get("port", SandboxSettings().port) if isinstance(group, dict) else SandboxSettings().port
+    sandbox = f"http://127.0.0.1:{port}"
+    return {
+        "whatsapp": {"app_secret": DEMO_APP_SECRET, "verify_token": DEMO_VERIFY_TOKEN, "graph_url": sandbox},
+        "admin": {"token": DEMO_ADMIN_TOKEN},
+        "secrets": {"key": demo_key},
+        "paystack": {"url": sandbox},
+        "ozow": {"url": sandbox},
+    }
+
+
+def _known_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> list[str]:
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        full = f"{prefix}{name.upper()}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += _known_names(field.annotation, f"{full}__")
+        else:
+            names.append(full)
+    return names
+
+
+def _fault(error: dict[str, Any]) -> str:
+    name = PREFIX + "__".join(str(part).upper() for part in error["loc"])
+    if error["type"] == "missing":
+        wanted = [known for known in _known_names() if known == name or known.startswith(f"{name}__")]
+        return f"{' and '.join(wanted) or name}: not set; set it, or start with the demo, which brings its own"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, _known_names(), n=1)
+        return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "; remove it")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[0].lower()}{message[1:]}"

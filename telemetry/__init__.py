@@ -1,0 +1,1 @@
+"""How Spaza is watched: structured logs without personal data, and metrics through Ray."""

@@ -225,13 +225,13 @@ def _demo_defaults(given: dict[str, Any], demo_key: str) -> dict[str, Any]:
     }
 
 
-def _known_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> list[str]:
+def _known_names(*, required: bool = False, model: type[BaseModel] = Settings, prefix: str = PREFIX) -> list[str]:
     names: list[str] = []
     for name, field in model.model_fields.items():
         full = f"{prefix}{name.upper()}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += _known_names(field.annotation, f"{full}__")
-        else:
+            names += _known_names(required=required, model=field.annotation, prefix=f"{full}__")
+        elif field.is_required() or not required:
             names.append(full)
     return names
 
@@ -239,7 +239,7 @@ def _known_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> lis
 def _fault(error: dict[str, Any]) -> str:
     name = PREFIX + "__".join(str(part).upper() for part in error["loc"])
     if error["type"] == "missing":
-        wanted = [known for known in _known_names() if known == name or known.startswith(f"{name}__")]
+        wanted = [known for known in _known_names(required=True) if known == name or known.startswith(f"{name}__")]
         return f"{' and '.join(wanted) or name}: not set; set it, or start with the demo, which brings its own"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, _known_names(), n=1)

@@ -1,1 +1,1 @@
-"""What every package may rely on: the error base, identifiers, and the loader of SQL files. Knows nothing of the domain."""
+"""What every package may rely on: error base, identifiers, and the loader of SQL files. Knows nothing of the domain."""

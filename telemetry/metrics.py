@@ -24,7 +24,7 @@ class Counter:
     def add(self, amount: int, labels: Mapping[str, str] | None = None) -> None:
         """Add to the count; nothing is recorded for zero."""
         if amount > 0:
-            self._metric.inc(amount, tags=dict(labels) if labels else None)
+            self._metric.inc(amount, tags=dict(labels or {}))
 
 
 class Latency:
@@ -37,7 +37,7 @@ class Latency:
 
     def observe_s(self, seconds: float, labels: Mapping[str, str] | None = None) -> None:
         """Record one duration, given in seconds."""
-        self._metric.observe(max(seconds * 1000, 0.001), tags=dict(labels) if labels else None)
+        self._metric.observe(max(seconds * 1000, 0.001), tags=dict(labels or {}))
 
     def timed(self, labels: Mapping[str, str] | None = None) -> "_Timer":
         """A context manager that records how long its body took, whether it raised or not."""
@@ -66,4 +66,4 @@ class Gauge:
 
     def set(self, value: float, labels: Mapping[str, str] | None = None) -> None:
         """Replace the value."""
-        self._metric.set(value, tags=dict(labels) if labels else None)
+        self._metric.set(value, tags=dict(labels or {}))

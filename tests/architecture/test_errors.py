@@ -1,0 +1,65 @@
+"""Errors cross processes by pickle: each of ours has to arrive as it left, and each has its code and status."""
+
+import importlib
+import inspect
+import pickle
+import pkgutil
+from typing import Any, get_type_hints
+
+import pytest
+
+from kernel.errors import SpazaError
+
+PACKAGES = ("actors", "cache", "cluster", "config", "integrations", "kernel", "services")
+SAMPLES: dict[Any, Any] = {str: "text", int: 7, float: 1.5, bool: True, bytes: b"bytes"}
+
+
+def every_error() -> list[type[SpazaError]]:
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    found: list[type[SpazaError]] = []
+    waiting: list[type[SpazaError]] = [SpazaError]
+    while waiting:
+        error = waiting.pop()
+        found.append(error)
+        waiting += error.__subclasses__()
+    return sorted(set(found), key=lambda one: f"{one.__module__}.{one.__qualname__}")
+
+
+def sample(annotation: Any) -> Any:
+    for kind, value in SAMPLES.items():
+        if annotation is kind or kind in getattr(annotation, "__args__", ()):
+            return value
+    if getattr(annotation, "__origin__", None) is tuple:
+        return ()
+    raise AssertionError(f"no sample for {annotation}: errors carry plain values")
+
+
+def constructed(error: type[SpazaError]) -> SpazaError:
+    if error.__init__ is SpazaError.__init__ or error.__init__ is Exception.__init__:
+        return error("text")
+    hints = get_type_hints(error.__init__)
+    names = [name for name in inspect.signature(error.__init__).parameters if name != "self"]
+    return error(*(sample(hints[name]) for name in names))
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda one: f"{one.__module__}.{one.__qualname__}")
+def test_an_error_survives_pickling_with_its_text_and_fields(error: type[SpazaError]) -> None:
+    made = constructed(error)
+
+    arrived = pickle.loads(pickle.dumps(made))
+
+    assert type(arrived) is error
+    assert str(arrived) == str(made)
+    assert vars(arrived) == vars(made)
+
+
+def test_each_error_has_a_code_of_its_own_and_ends_in_error() -> None:
+    errors = [one for one in every_error() if one is not SpazaError]
+
+    codes = [one.code for one in errors if "code" in vars(one)]
+    assert len(codes) == len(set(codes))
+    assert all(one.__name__.endswith("Error") for one in errors)
+    assert all(400 <= one.http_status <= 599 for one in errors)

@@ -1,0 +1,61 @@
+"""What the tree promises about itself: tenant connections in one place, one naming, nothing foreign in it."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).is_file()]
+
+
+def calls(path: Path) -> list[str]:
+    """Dotted names of what a file calls, as far as they are plain attributes."""
+    return [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+
+
+def python_of_the_platform() -> list[Path]:
+    return [path for path in tracked(".py") if path.relative_to(ROOT).parts[0] not in {"tests", "benchmarks"}]
+
+
+def test_only_shards_and_mailboxes_and_the_setup_open_database_connections() -> None:
+    allowed = {"actors/shards", "actors/mailbox", "cluster"}
+
+    for path in python_of_the_platform():
+        opened = [name for name in calls(path) if re.fullmatch(r"asyncpg\.(connect|create_pool)", name)]
+        assert not opened or any(str(path.relative_to(ROOT)).startswith(folder) for folder in allowed), path
+
+
+def test_remote_calls_to_actors_stand_in_handles_alone() -> None:
+    # A consumer is the mailbox's own port to whatever handles its batches.
+    allowed = {"handle.py", "consumer.py"}
+
+    for path in python_of_the_platform():
+        if any(name.endswith(".remote") for name in calls(path)):
+            assert path.name in allowed, f"{path.relative_to(ROOT)} calls .remote() itself; give its actor a handle"
+
+
+def test_no_module_is_named_for_everything_or_after_a_library() -> None:
+    refused = {"utils.py", "helpers.py", "common.py", "ray.py", "redis.py", "asyncpg.py", "httpx.py", "pydantic.py"}
+
+    assert not [path for path in tracked(".py") if path.name in refused]
+
+
+def test_no_file_speaks_of_a_machine_or_a_registry() -> None:
+    # In pieces, for this file is read too.
+    refused = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", "pypi" + r"\.org", "python" + r"hosted\.org"]))
+
+    for path in tracked(".py", ".md", ".toml", ".yaml", ".sql", ".sh", ".lock", "Makefile", ".ci/run"):
+        found = refused.findall(path.read_text())
+        assert not found, f"{path.relative_to(ROOT)}: {found}"

@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from telemetry.log import configure_logging, get_logger, log_context
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_is_one_json_object_with_event_component_and_context(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+
+    with log_context(correlation_id="c-1", tenant_id="t-1"):
+        get_logger("mailbox").info("batch_settled", count=3)
+
+    [line] = lines(capsys)
+    assert line["event"] == "batch_settled"
+    assert (line["component"], line["correlation_id"], line["tenant_id"]) == ("mailbox", "c-1", "t-1")
+    assert (line["count"], line["level"]) == (3, "info")
+
+
+def test_fields_that_may_hold_personal_data_or_secrets_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+
+    get_logger("notifier").warning("send_failed", to="+27821110001", access_token="EAAG", code=131026)
+
+    [line] = lines(capsys)
+    assert (line["to"], line["access_token"], line["code"]) == ("***", "***", 131026)
+
+
+def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("WARNING")
+
+    get_logger("mailbox").info("not_shown")
+
+    assert lines(capsys) == []

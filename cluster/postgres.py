@@ -172,7 +172,7 @@ class PostgresServer:
                 raise ServerStartError("PostgreSQL", f"not ready after {timeout_s:g} s", self.log_path)
 
     def stop(self, *, mode: str = "fast", timeout_s: float = 10.0) -> None:
-        """End the server: ``fast`` ends sessions and writes everything out, ``immediate`` leaves that to the next start."""
+        """End the server: ``fast`` writes everything out, ``immediate`` leaves that to the next start."""
         if self.process is not None:
             stop(self.process, signal.SIGINT if mode == "fast" else signal.SIGQUIT, timeout_s=timeout_s)
 
@@ -209,8 +209,8 @@ class PostgresServer:
             _run(
                 [
                     _binary("initdb"), "-D", where, "-U", SUPERUSER, "--pwfile", str(given.resolve()),
-                    "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
-                    "--no-sync", "--no-instructions",
+                    "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+                    "--locale=C", "--no-sync", "--no-instructions",
                 ],
                 run_as,
             )  # fmt: skip

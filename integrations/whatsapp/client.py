@@ -1,0 +1,163 @@
+"""The client of Meta's Graph API: httpx over aiohttp's connections, which cost a fifth of httpx's own."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+
+from integrations.whatsapp.classification import classify
+from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, RefusedSendError
+from integrations.whatsapp.schemas import SentMessage, parse_fault, parse_sent
+
+
+class GraphTimeouts(NamedTuple):
+    """Seconds.
+
+    Attributes:
+        connect_s: for TCP and TLS.
+        read_s: between two pieces of the answer; when it passes, the send is in doubt.
+        write_s: for the request to go out.
+        pool_s: for a free connection, once the limit is reached.
+    """
+
+    connect_s: float = 2.0
+    read_s: float = 10.0
+    write_s: float = 5.0
+    pool_s: float = 5.0
+
+
+class GraphLimits(NamedTuple):
+    """Connections.
+
+    Attributes:
+        connections: to the Graph API at once, from this process.
+        keepalive_s: how long an idle one is kept. Shorter than the server keeps it: a request on a connection
+            that is just being closed is a send in doubt.
+    """
+
+    connections: int = 100
+    keepalive_s: float = 4.0
+
+
+_TIMEOUTS, _LIMITS = GraphTimeouts(), GraphLimits()
+
+
+class GraphClient:
+    """Sends messages. One per process; safe to use from many tasks of one event loop.
+
+    It never tries again by itself: Meta knows no idempotency key, so who calls decides.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        version: str,
+        *,
+        timeouts: GraphTimeouts = _TIMEOUTS,
+        limits: GraphLimits = _LIMITS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            base_url: such as ``https://graph.facebook.com``, without a slash at its end.
+            version: such as ``v23.0``.
+            timeouts: of each part of a call.
+            limits: of connections.
+            transport: stands in for the network in tests.
+        """
+        self._messages_url = f"{base_url}/{version}/{{}}/messages"
+        if transport is None:
+            # Proxies and the like are set on the transport, not taken from the environment.
+            transport = AiohttpTransport(
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=limits.connections,
+                    max_keepalive_connections=limits.connections,
+                    keepalive_expiry=limits.keepalive_s,
+                ),
+            )
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(
+                connect=timeouts.connect_s, read=timeouts.read_s, write=timeouts.write_s, pool=timeouts.pool_s
+            ),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
+        """Send one message from a business number.
+
+        Args:
+            phone_number_id: of the number it comes from.
+            access_token: of the merchant who owns that number.
+            payload: the whole body as Graph wants it.
+
+        Raises:
+            NotSentError: Meta has seen nothing of it.
+            DoubtfulSendError: Meta may have taken it.
+            RefusedSendError: Meta did not take it; its subclass says what that means.
+        """
+        try:
+            response = await self._http.post(
+                self._messages_url.format(phone_number_id),
+                content=orjson.dumps(payload),
+                headers={"authorization": f"Bearer {access_token}", "content-type": "application/json"},
+            )
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _lost(error) from error
+        if response.status_code == 200:
+            sent = parse_sent(response.content)
+            if sent is None:
+                raise DoubtfulSendError("the answer names no message")
+            return sent
+        raise _refused(response)
+
+
+def _refused(response: httpx.Response) -> RefusedSendError | DoubtfulSendError:
+    fault = parse_fault(response.content)
+    if fault is not None:
+        kind = classify(fault.code, response.status_code, is_transient=fault.is_transient)
+        return kind(fault.code, response.status_code, _retry_after_s(response))
+    if response.status_code == 429:
+        return classify(4, 429)(4, 429, _retry_after_s(response))
+    if 400 <= response.status_code < 500:
+        return classify(100, response.status_code)(100, response.status_code)
+    # A proxy's page or a redirect: what became of the message behind it is not known.
+    return DoubtfulSendError(f"HTTP {response.status_code} without an error of Graph's")
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None
+
+
+def _lost(error: Exception) -> NotSentError | DoubtfulSendError:
+    # The transport calls every lost connection a ConnectTimeout, also one that broke after the request had gone
+    # out, so the cause is asked first.
+    told = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ is not None else error
+    never_left = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.PoolTimeout,
+        httpx.UnsupportedProtocol,
+        ConnectionRefusedError,
+    )
+    name = type(told).__name__
+    return NotSentError(name) if isinstance(told, never_left) else DoubtfulSendError(name)

@@ -1,0 +1,89 @@
+"""The mailbox's errors.
+
+SpazaError
+    MailboxError
+        JournalUnavailableError   the journal was not written in time, or it is not known: repeat the call
+        FencedError               another owner has taken the partition over
+        OverloadedError           the waiting line of a partition, or of this publisher, is full
+        UnroutableError           no exchange of that name, or no queue is bound for that routing key
+        CorruptRowError           a journal row is not what was written
+"""
+
+from kernel.errors import SpazaError
+
+
+class MailboxError(SpazaError):
+    """Something about a mailbox."""
+
+    code = "mailbox"
+    http_status = 503
+    retryable = True
+
+
+class JournalUnavailableError(MailboxError):
+    """The message may or may not be in the journal: publish it again under the same id."""
+
+    code = "journal_unavailable"
+
+    def __init__(self, queue: str, detail: str) -> None:
+        super().__init__(queue, detail)
+        self.queue, self.detail = queue, detail
+
+    def __str__(self) -> str:
+        return f"the journal of {self.queue} cannot be written: {self.detail}"
+
+
+class FencedError(MailboxError):
+    """A write under an epoch that is no longer the partition's; nothing of it was written."""
+
+    code = "mailbox_fenced"
+
+    def __init__(self, queue: str, partition: int, epoch: int) -> None:
+        super().__init__(queue, partition, epoch)
+        self.queue, self.partition, self.epoch = queue, partition, epoch
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} of {self.queue} partition {self.partition} is over; another owner writes it now"
+
+
+class OverloadedError(MailboxError):
+    """Too much is waiting already; nothing of this call was accepted."""
+
+    code = "mailbox_overloaded"
+
+    def __init__(self, queue: str, retry_after_s: float) -> None:
+        super().__init__(queue, retry_after_s)
+        self.queue, self.retry_after_s = queue, retry_after_s
+
+    def __str__(self) -> str:
+        return f"too many messages wait to be written to {self.queue}; try again in {self.retry_after_s:g} s"
+
+
+class UnroutableError(MailboxError):
+    """The topology has no place for the message."""
+
+    code = "unroutable"
+    http_status = 500
+    retryable = False
+
+    def __init__(self, exchange: str, routing_key: str) -> None:
+        super().__init__(exchange, routing_key)
+        self.exchange, self.routing_key = exchange, routing_key
+
+    def __str__(self) -> str:
+        return f"no queue is bound to exchange {self.exchange!r} for routing key {self.routing_key!r}"
+
+
+class CorruptRowError(MailboxError):
+    """The checksum of a journal row does not fit its bytes."""
+
+    code = "journal_row_corrupt"
+    http_status = 500
+    retryable = False
+
+    def __init__(self, queue: str, partition: int, seq: int) -> None:
+        super().__init__(queue, partition, seq)
+        self.queue, self.partition, self.seq = queue, partition, seq
+
+    def __str__(self) -> str:
+        return f"row {self.seq} of {self.queue} partition {self.partition} does not have the checksum it was given"

@@ -1,0 +1,144 @@
+-- What the mailbox asks of its journal. Days are days since 1970-01-01, times Unix seconds.
+
+-- name: publish_transactional
+-- Rows of a unit of work in its own transaction, under its own role. What is there already is left alone.
+INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at, ttl_ms,
+                           headers, body, checksum, transactional)
+SELECT DATE '1970-01-01' + given.day, $1, $2, given.id, given.tenant, given.key, given.priority,
+       to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, true
+FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
+            $11::bytea[], $12::int[]) WITH ORDINALITY
+     AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, position)
+ORDER BY given.position
+ON CONFLICT DO NOTHING
+RETURNING message_id, seq
+
+-- name: flush
+-- A batch of appends, settlements and retries in one commit, and nothing at all unless the epoch is the owner's.
+-- The lock lets flushes run beside each other and makes a takeover wait for them.
+WITH owner AS MATERIALIZED (
+    SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
+), appended AS (
+    INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
+                               clock_s, ttl_ms, headers, body, checksum, transactional)
+    SELECT DATE '1970-01-01' + given.day, given.queue, $2, coalesce(given.seq, nextval('spaza.journal_seq')), given.id,
+           given.tenant, given.key, given.priority, to_timestamp(given.published_at), given.clock_s, given.ttl_ms,
+           given.headers, given.body, given.checksum, false
+    FROM owner, unnest($4::text[], $5::bigint[], $6::float8[], $7::int[], $8::text[], $9::text[], $10::text[],
+                       $11::smallint[], $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
+         AS given (queue, seq, clock_s, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+    ON CONFLICT DO NOTHING
+    RETURNING queue, message_id, seq
+), settled AS (
+    INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
+    SELECT DATE '1970-01-01' + given.day, $1, $2, given.seq, given.outcome, given.reason, given.deliveries
+    FROM owner, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[])
+         AS given (day, seq, outcome, reason, deliveries)
+    ON CONFLICT DO NOTHING
+), retried AS (
+    INSERT INTO spaza.redelivery AS known (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
+    SELECT $1, $2, given.seq, given.retries, given.deliveries, to_timestamp(given.not_before), given.deferred_s,
+           given.reason
+    FROM owner, unnest($22::bigint[], $23::int[], $24::int[], $25::float8[], $26::float8[], $27::text[])
+         AS given (seq, retries, deliveries, not_before, deferred_s, reason)
+    ON CONFLICT (queue, partition, seq) DO UPDATE
+    SET retries = excluded.retries, deliveries = excluded.deliveries, not_before = excluded.not_before,
+        deferred_s = excluded.deferred_s, reason = excluded.reason
+)
+SELECT (SELECT count(*) FROM owner) AS held,
+       ARRAY(SELECT message_id FROM appended WHERE queue = $1) AS ids,
+       ARRAY(SELECT seq FROM appended WHERE queue = $1) AS seqs,
+       (SELECT count(*) FROM appended WHERE queue <> $1) AS dead
+
+-- name: declare_owner
+-- The row of a partition that nobody has owned yet.
+INSERT INTO spaza.mailbox_owner (queue, partition, epoch, owner, lease_until, low_water, swept_to, clock_s)
+VALUES ($1, $2, 0, '', now(), 0, '0', 0)
+ON CONFLICT DO NOTHING
+
+-- name: lock_owner
+-- Waits for the flushes under way; until the commit no other can begin.
+SELECT epoch, owner, lease_until < clock_timestamp() AS lapsed FROM spaza.mailbox_owner
+WHERE queue = $1 AND partition = $2
+FOR UPDATE
+
+-- name: take_ownership
+-- After lock_owner, in the same transaction.
+UPDATE spaza.mailbox_owner
+SET epoch = epoch + 1, owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4)
+WHERE queue = $1 AND partition = $2
+RETURNING epoch, low_water, swept_to::text, clock_s
+
+-- name: release_ownership
+-- Hand over: the lease lapses at once.
+UPDATE spaza.mailbox_owner
+SET lease_until = now(), low_water = $4, swept_to = $5::text::xid8, clock_s = $6
+WHERE queue = $1 AND partition = $2 AND epoch = $3
+
+-- name: tick
+-- Renews the lease where $4 says so, and lists the transactional rows that the last sweep could not have seen: those of
+-- transactions that were running at its snapshot or began after it. A lower seq that commits late is among them.
+WITH asynchronously AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), renewed AS (
+    UPDATE spaza.mailbox_owner
+    SET lease_until = clock_timestamp() + make_interval(secs => $5), low_water = $6, swept_to = $7::text::xid8,
+        clock_s = $8
+    FROM asynchronously
+    WHERE $4 AND queue = $1 AND partition = $2 AND epoch = $3
+)
+SELECT EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3) AS held,
+       pg_snapshot_xmin(pg_current_snapshot())::text AS swept_to,
+       ARRAY(SELECT seq FROM spaza.journal
+             WHERE $9 AND queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8
+             ORDER BY seq) AS seqs
+
+-- name: load
+-- What waits from a seq on, in order.
+SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
+       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
+       r.deferred_s
+FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+ORDER BY j.seq
+LIMIT $4
+
+-- name: load_seqs
+-- Those of certain seqs that wait.
+SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
+       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
+       r.deferred_s
+FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($3::bigint[]) AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+ORDER BY j.seq
+
+-- name: load_ids
+-- Those of certain message ids that wait.
+SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
+       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
+       r.deferred_s
+FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+WHERE j.queue = $1 AND j.partition = $2 AND j.message_id = ANY ($3::text[]) AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+ORDER BY j.seq
+
+-- name: figures
+-- The highest seq ever given in a partition, and how many wait in it and in its dead-letter queue.
+SELECT coalesce((SELECT max(seq) FROM spaza.journal WHERE queue = $1 AND partition = $2), 0),
+       (SELECT count(*) FROM spaza.journal j
+        WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $4 AND NOT EXISTS (
+            SELECT FROM spaza.settlement s
+            WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)),
+       (SELECT count(*) FROM spaza.journal j
+        WHERE j.queue = $3 AND j.partition = $2 AND NOT EXISTS (
+            SELECT FROM spaza.settlement s
+            WHERE s.queue = $3 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on))
+
+-- name: maintain
+-- Partitions for the coming days, and away with those of long ago.
+SELECT made, dropped FROM spaza.maintain_mailbox($1, $2, (now() AT TIME ZONE 'UTC')::date)

@@ -1,0 +1,73 @@
+"""Between messages and the journal's columns. Batches go to PostgreSQL as one array a column.
+
+The checksum covers what a message is, so that a row which storage or a hand has changed is seen before it is
+delivered.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from actors.mailbox.message import HeaderValue, Message
+
+DAY_S = 86_400
+_NO_HEADERS = b"{}"
+
+# One array for each: published_day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum.
+Columns = tuple[
+    list[int], list[str], list[str], list[str], list[int], list[float], list[int | None], list[bytes], list[bytes],
+    list[int],
+]  # fmt: skip
+
+
+def columns(messages: Iterable[Message]) -> Columns:
+    """The arrays of a batch, in the order of the statement's parameters."""
+    result: Columns = ([], [], [], [], [], [], [], [], [], [])
+    days, ids, tenants, keys, priorities, times, ttls, headers, bodies, checksums = result
+    for message in messages:
+        encoded = encode_headers(message)
+        days.append(published_day(message))
+        ids.append(message.id)
+        tenants.append(message.tenant)
+        keys.append(message.key)
+        priorities.append(message.priority)
+        times.append(message.published_at)
+        ttls.append(message.ttl_ms)
+        headers.append(encoded)
+        bodies.append(message.body)
+        checksums.append(checksum(message.id, message.key, encoded, message.body))
+    return result
+
+
+def published_day(message: Message) -> int:
+    """Days since 1970-01-01 UTC: the time partition, the same however often a publisher repeats itself."""
+    return int(message.published_at // DAY_S)
+
+
+def encode_headers(message: Message) -> bytes:
+    """Headers as JSON."""
+    return orjson.dumps(message.headers) if message.headers else _NO_HEADERS
+
+
+@lru_cache(maxsize=1024)
+def _decoded(headers: bytes) -> tuple[tuple[str, HeaderValue], ...]:
+    return tuple(orjson.loads(headers).items())
+
+
+def decode_headers(headers: bytes) -> dict[str, HeaderValue]:
+    """Headers from JSON."""
+    return {} if headers == _NO_HEADERS else dict(_decoded(headers))
+
+
+def checksum(message_id: str, key: str, headers: bytes, body: bytes) -> int:
+    """CRC-32, as PostgreSQL's signed integer."""
+    value = zlib.crc32(body, zlib.crc32(headers, zlib.crc32(f"{message_id}\0{key}".encode())))
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """The message of a row that begins with id, key, tenant, body, headers, published_at, priority, ttl_ms."""
+    return Message(row[0], row[1], row[2], row[3], decode_headers(row[4]), row[5], row[6], row[7])

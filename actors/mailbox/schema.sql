@@ -1,0 +1,192 @@
+-- The journal of the mailboxes, in every shard's database. Idempotent; applied by the databases' owner.
+--
+-- Insert-only: a message is a row of the journal, what became of it a row of settlement; waiting is what has no
+-- settlement. Both are partitioned by the day of publication and dropped by the day. Only the owner's lease and the
+-- few messages that were tried more than once are ever updated.
+
+CREATE SCHEMA IF NOT EXISTS spaza;
+
+DO $roles$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['spaza_app', 'spaza_system'] LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', wanted);
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL; -- made meanwhile from another database
+        END;
+    END LOOP;
+END
+$roles$;
+
+GRANT USAGE ON SCHEMA spaza TO spaza_app, spaza_system;
+
+CREATE SEQUENCE IF NOT EXISTS spaza.journal_seq;
+GRANT USAGE ON SEQUENCE spaza.journal_seq TO spaza_app, spaza_system;
+
+CREATE TABLE IF NOT EXISTS spaza.journal (
+    published_on  date NOT NULL,             -- UTC day of published_at
+    queue         text NOT NULL,
+    partition     integer NOT NULL,
+    seq           bigint NOT NULL DEFAULT nextval('spaza.journal_seq'),
+    message_id    text NOT NULL,
+    tenant_id     text NOT NULL,             -- whose turn it takes; for row level security too
+    key           text NOT NULL,
+    priority      smallint NOT NULL,
+    published_at  timestamptz NOT NULL,
+    clock_s       double precision,          -- the partition's age clock at the append; null until its owner saw it
+    ttl_ms        integer,
+    headers       bytea NOT NULL,
+    body          bytea NOT NULL,
+    checksum      integer NOT NULL,
+    transactional boolean NOT NULL,
+    txid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    PRIMARY KEY (queue, partition, message_id, published_on)
+) PARTITION BY RANGE (published_on);
+CREATE INDEX IF NOT EXISTS journal_by_seq ON spaza.journal (queue, partition, seq);
+CREATE INDEX IF NOT EXISTS journal_by_txid ON spaza.journal (queue, partition, txid) INCLUDE (seq) WHERE transactional;
+CREATE TABLE IF NOT EXISTS spaza.journal_default PARTITION OF spaza.journal DEFAULT;
+
+CREATE TABLE IF NOT EXISTS spaza.settlement (
+    published_on  date NOT NULL,             -- of the message, so that both are dropped together
+    queue         text NOT NULL,
+    partition     integer NOT NULL,
+    seq           bigint NOT NULL,
+    outcome       text NOT NULL,             -- acknowledged, rejected, expired, delivery_limit, corrupt
+    reason        text NOT NULL,
+    deliveries    integer NOT NULL,
+    settled_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (queue, partition, seq, published_on)
+) PARTITION BY RANGE (published_on);
+CREATE TABLE IF NOT EXISTS spaza.settlement_default PARTITION OF spaza.settlement DEFAULT;
+
+CREATE TABLE IF NOT EXISTS spaza.redelivery (
+    queue         text NOT NULL,
+    partition     integer NOT NULL,
+    seq           bigint NOT NULL,
+    retries       integer NOT NULL,          -- rejections that were followed by another try
+    deliveries    integer NOT NULL,          -- deliveries lost with their consumer
+    not_before    timestamptz NOT NULL,
+    deferred_s    double precision NOT NULL, -- time that does not age the message
+    reason        text NOT NULL,
+    PRIMARY KEY (queue, partition, seq)
+) WITH (fillfactor = 70);
+
+CREATE TABLE IF NOT EXISTS spaza.mailbox_owner (
+    queue         text NOT NULL,
+    partition     integer NOT NULL,
+    epoch         bigint NOT NULL,
+    owner         text NOT NULL,
+    lease_until   timestamptz NOT NULL,
+    low_water     bigint NOT NULL,           -- below it everything is settled, but for what swept_to finds
+    swept_to      xid8 NOT NULL,             -- transactional rows of older transactions have all been seen
+    clock_s       double precision NOT NULL, -- seconds during which messages could be delivered, and so aged
+    PRIMARY KEY (queue, partition)
+) WITH (fillfactor = 50);
+
+GRANT SELECT, INSERT ON spaza.journal TO spaza_app, spaza_system;
+GRANT SELECT, INSERT ON spaza.settlement TO spaza_system;
+GRANT SELECT, INSERT, UPDATE, DELETE ON spaza.redelivery TO spaza_system;
+GRANT SELECT, INSERT, UPDATE ON spaza.mailbox_owner TO spaza_system;
+
+-- The owner of the tables keeps them (see below) and so has to see them, whether or not it is a superuser.
+DO $policies$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['journal', 'settlement', 'redelivery', 'mailbox_owner'] LOOP
+        EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY', wanted);
+        EXECUTE format('ALTER TABLE spaza.%I FORCE ROW LEVEL SECURITY', wanted);
+        IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'spaza' AND tablename = wanted
+                       AND policyname = 'system') THEN
+            EXECUTE format('CREATE POLICY system ON spaza.%I TO spaza_system USING (true) WITH CHECK (true)', wanted);
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'spaza' AND tablename = wanted
+                       AND policyname = 'keeper') THEN
+            EXECUTE format('CREATE POLICY keeper ON spaza.%I TO %I USING (true) WITH CHECK (true)', wanted, current_user);
+        END IF;
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'spaza' AND tablename = 'journal'
+                   AND policyname = 'tenant') THEN
+        CREATE POLICY tenant ON spaza.journal TO spaza_app
+            USING (tenant_id = nullif(current_setting('app.current_tenant', true), ''))
+            WITH CHECK (tenant_id = nullif(current_setting('app.current_tenant', true), '') AND transactional);
+    END IF;
+END
+$policies$;
+
+-- Makes the partitions of the coming days and drops those of days that are over. Runs as the tables' owner, for the
+-- mailbox's role owns nothing. What is still unsettled of an old day (dead letters) is kept in the default partition.
+CREATE OR REPLACE FUNCTION spaza.maintain_mailbox(days_ahead integer, days_kept integer, today date)
+RETURNS TABLE (made integer, dropped integer) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog SET lock_timeout = '500ms' AS $maintain$
+DECLARE
+    parent text;
+    wanted date;
+    child record;
+BEGIN
+    made := 0;
+    dropped := 0;
+    IF days_ahead NOT BETWEEN 0 AND 30 OR days_kept < 1 THEN
+        RAISE EXCEPTION 'days_ahead must be 0 to 30 and days_kept at least 1';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtext('spaza.maintain_mailbox')) THEN
+        RETURN NEXT; -- somebody else is at it
+        RETURN;
+    END IF;
+    FOR wanted IN SELECT today + step FROM generate_series(0, days_ahead) AS step LOOP
+        FOREACH parent IN ARRAY ARRAY['journal', 'settlement'] LOOP
+            IF to_regclass(format('spaza.%I', parent || to_char(wanted, '_YYYYMMDD'))) IS NULL THEN
+                BEGIN
+                    EXECUTE format('CREATE TABLE spaza.%I PARTITION OF spaza.%I FOR VALUES FROM (%L) TO (%L)',
+                                   parent || to_char(wanted, '_YYYYMMDD'), parent, wanted, wanted + 1);
+                    EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY',
+                                   parent || to_char(wanted, '_YYYYMMDD'));
+                    EXECUTE format('ALTER TABLE spaza.%I FORCE ROW LEVEL SECURITY',
+                                   parent || to_char(wanted, '_YYYYMMDD'));
+                    made := made + 1;
+                EXCEPTION WHEN check_violation THEN
+                    NULL; -- the day's first rows are in the default partition, and the others follow them
+                END;
+            END IF;
+        END LOOP;
+    END LOOP;
+    FOR child IN
+        SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'spaza.journal'::regclass AND c.relname ~ '^journal_\d{8}$'
+          AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days_kept
+        ORDER BY 1
+    LOOP
+        -- A settlement that is written meanwhile waits for these locks and then finds its day in the default partition.
+        LOCK TABLE spaza.journal, spaza.settlement IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('ALTER TABLE spaza.journal DETACH PARTITION spaza.%I', child.relname);
+        EXECUTE format(
+            'INSERT INTO spaza.journal SELECT j.* FROM spaza.%I j WHERE NOT EXISTS (SELECT FROM spaza.settlement s
+             WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq
+               AND s.published_on = j.published_on)', child.relname);
+        EXECUTE format('DROP TABLE spaza.%I', child.relname);
+        EXECUTE format('DROP TABLE IF EXISTS spaza.%I', 'settlement_' || right(child.relname, 8));
+        dropped := dropped + 1;
+    END LOOP;
+    DELETE FROM spaza.journal_default j USING spaza.settlement_default s
+    WHERE j.published_on < today - days_kept AND s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq
+      AND s.published_on = j.published_on;
+    DELETE FROM spaza.settlement_default s
+    WHERE s.published_on < today - days_kept AND NOT EXISTS (
+        SELECT FROM spaza.journal_default j WHERE j.queue = s.queue AND j.partition = s.partition AND j.seq = s.seq
+          AND j.published_on = s.published_on);
+    DELETE FROM spaza.redelivery r WHERE r.not_before < now() - make_interval(days => days_kept) AND NOT EXISTS (
+        SELECT FROM spaza.journal j WHERE j.queue = r.queue AND j.partition = r.partition AND j.seq = r.seq
+          AND NOT EXISTS (SELECT FROM spaza.settlement s WHERE s.queue = j.queue AND s.partition = j.partition
+                          AND s.seq = j.seq AND s.published_on = j.published_on));
+    RETURN NEXT;
+END
+$maintain$;
+REVOKE ALL ON FUNCTION spaza.maintain_mailbox(integer, integer, date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION spaza.maintain_mailbox(integer, integer, date) TO spaza_system;
+
+SELECT spaza.maintain_mailbox(3, 7, (now() AT TIME ZONE 'UTC')::date);

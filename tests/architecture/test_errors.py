@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from kernel.errors import SpazaError
 
 PACKAGES = ("actors", "cache", "cluster", "config", "integrations", "kernel", "services")
-SAMPLES: dict[Any, Any] = {str: "text", int: 7, float: 1.5, bool: True, bytes: b"bytes"}
+SAMPLES: dict[Any, Any] = {Path: Path("folder"), str: "text", int: 7, float: 1.5, bool: True, bytes: b"bytes"}
 
 
 def every_error() -> list[type[SpazaError]]:

@@ -1,0 +1,211 @@
+"""A whole platform for the journeys: the real command in its own data folder and ports, and who talks to it."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+APP_SECRET = "sandbox-app-secret"
+PHONE_NUMBER_ID = "100000000000001"
+START_LIMIT_S = 180.0
+STOP_LIMIT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def signature(body: bytes, secret: str = APP_SECRET) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def text_message(sender: str, text: str, wamid: str, *, phone_number_id: str = PHONE_NUMBER_ID) -> bytes:
+    """One text as Meta sends it."""
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "27110000001", "phone_number_id": phone_number_id},
+        "contacts": [{"profile": {"name": "Zanele"}, "wa_id": sender}],
+        "messages": [
+            {
+                "from": sender,
+                "id": wamid,
+                "timestamp": str(int(time.time())),
+                "type": "text",
+                "text": {"body": text},
+            }
+        ],
+    }
+    change = {"field": "messages", "value": value}
+    return orjson.dumps(
+        {"object": "whatsapp_business_account", "entry": [{"id": "200000000000001", "changes": [change]}]}
+    )
+
+
+class Platform:
+    """One running instance of Spaza. Owns its process; `stop` is called however a test ends."""
+
+    def __init__(self, data_dir: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.http_port, self.dashboard_port, self.sandbox_port = free_port(), free_port(), free_port()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SPAZA_")},
+            "SPAZA_DATA_DIR": str(data_dir),
+            "SPAZA_HTTP__PORT": str(self.http_port),
+            "SPAZA_DASHBOARD__PORT": str(self.dashboard_port),
+            "SPAZA_SANDBOX__PORT": str(self.sandbox_port),
+            **(environment or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = data_dir.parent / f"{data_dir.name}.out"
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def webhook(self) -> str:
+        return f"{self.api}/api/v1/webhooks/whatsapp"
+
+    @property
+    def sandbox(self) -> str:
+        return f"http://127.0.0.1:{self.sandbox_port}"
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line beside the instance."""
+        return subprocess.run(
+            [sys.executable, "-m", "cluster.cli", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `spaza up` without waiting for it."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cluster.cli", "up", *arguments],
+                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+        return self.process
+
+    def start(self, *arguments: str) -> None:
+        """Start and wait until `spaza status` says ready."""
+        process = self.launch(*arguments)
+        deadline = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise AssertionError(f"spaza up ended with {process.returncode}:\n{self.printed()}")
+            if self.status()["ready"]:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"not ready within {START_LIMIT_S:.0f} s:\n{self.status()}\n{self.printed()}")
+
+    def status(self) -> dict[str, Any]:
+        answer = self.command("status", "--json")
+        parsed: dict[str, Any] = json.loads(answer.stdout)
+        assert answer.returncode == (0 if parsed["ready"] else 3), answer
+        return parsed
+
+    def printed(self) -> str:
+        return self.output.read_text(errors="replace")[-8000:] if self.output.exists() else ""
+
+    def descendants(self) -> list[psutil.Process]:
+        assert self.process is not None
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).children(recursive=True)
+        return []
+
+    def find(self, *parts: str) -> list[psutil.Process]:
+        """Our processes whose command line or title holds all of the given parts."""
+        found = []
+        for process in self.descendants():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                line = f"{process.name()} {' '.join(process.cmdline())}"
+                if all(part in line for part in parts):
+                    found.append(process)
+        return found
+
+    def stop(self, *, within_s: float = STOP_LIMIT_S) -> float:
+        """End it as Ctrl-C does. Returns the seconds it took; kills what is left and fails if anything was."""
+        if self.process is None:
+            return 0.0
+        running, family = self.process, self.descendants()
+        self.process = None
+        started = time.monotonic()
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+        try:
+            running.wait(within_s)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait(10)
+        took = time.monotonic() - started
+        _, left = psutil.wait_procs(family, timeout=1)
+        names = [f"{process.pid} {process.name()}" for process in left if process.is_running()]
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert not names, f"left behind: {names}"
+        return took
+
+
+async def post_signed(client: httpx.AsyncClient, url: str, body: bytes, **headers: str) -> httpx.Response:
+    signed = {"X-Hub-Signature-256": signature(body), "Content-Type": "application/json", **headers}
+    return await client.post(url, content=body, headers=signed)
+
+
+async def deliver(client: httpx.AsyncClient, url: str, body: bytes, *, limit_s: float = 120.0) -> int:
+    """Post as Meta does: again until it is answered 200. Returns how many tries it took."""
+    deadline, tries = time.monotonic() + limit_s, 0
+    while time.monotonic() < deadline:
+        tries += 1
+        with suppress(httpx.TransportError):
+            if (await post_signed(client, url, body)).status_code == 200:
+                return tries
+        await asyncio.sleep(min(0.2 * tries, 2.0))
+    raise AssertionError(f"not answered 200 within {limit_s:.0f} s and {tries} tries")
+
+
+async def outbox(client: httpx.AsyncClient, sandbox: str, **query: str) -> list[dict[str, Any]]:
+    """All that the sandbox was given to send, oldest first."""
+    found: list[dict[str, Any]] = []
+    after = 0
+    while True:
+        answer = await client.get(f"{sandbox}/sandbox/outbox", params={**query, "after": after, "limit": 1000})
+        answer.raise_for_status()
+        page = answer.json()
+        if not page["messages"]:
+            return found
+        found += page["messages"]
+        after = page["next"]
+
+
+async def replies_to(
+    client: httpx.AsyncClient, sandbox: str, customers: Sequence[str], *, limit_s: float
+) -> dict[str, list[dict[str, Any]]]:
+    """Wait until each customer has had a reply; then what each has had, `+` stripped."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        had: dict[str, list[dict[str, Any]]] = {customer: [] for customer in customers}
+        for message in await outbox(client, sandbox):
+            had.setdefault(str(message["to"]).removeprefix("+"), []).append(message)
+        if all(had[customer] for customer in customers) or time.monotonic() > deadline:
+            return had
+        await asyncio.sleep(0.5)

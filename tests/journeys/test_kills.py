@@ -1,0 +1,82 @@
+"""Any process may die at the worst moment: nothing is lost, and nothing is doubled whose status comes back."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import psutil
+import pytest
+
+from tests.journeys.platform import Platform, deliver, replies_to, text_message
+
+# 2,000 with `make chaos`.
+MESSAGES = int(os.environ.get("CHAOS_MESSAGES", "300"))
+CONNECTIONS = 32
+# A send in doubt waits 30 s for its status before it is made again.
+SETTLED_WITHIN_S = 90.0
+
+VICTIMS = {
+    "mailboxes": ("ray::MailboxActor",),
+    "shard_pools": ("ray::ShardPoolActor",),
+    "webhook": ("ray::ServeReplica", "WhatsAppWebhook"),
+    "processor": ("ray::ServeReplica", "WhatsAppProcessor"),
+    "notifier": ("ray::ServeReplica", "Notifier"),
+    "postgres": ("postgres", "-D"),
+    "redis": ("redis-server",),
+}
+
+
+@pytest.fixture(scope="module")
+def stricken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    running = Platform(tmp_path_factory.mktemp("kills") / "data")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("victim", VICTIMS)
+async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
+    stricken: Platform, client: httpx.AsyncClient, victim: str
+) -> None:
+    index = list(VICTIMS).index(victim)
+    customers = [f"2782{index}{number:06d}" for number in range(MESSAGES)]
+    turns, under_way, sent = asyncio.Semaphore(CONNECTIONS), asyncio.Event(), 0
+    killed: list[psutil.Process] = []
+
+    async def send(customer: str) -> None:
+        nonlocal sent
+        async with turns:
+            await deliver(client, stricken.webhook, text_message(customer, f"Hi {customer}", f"wamid.KILL{customer}"))
+            sent += 1
+            if sent >= MESSAGES // 3:
+                under_way.set()
+
+    async def strike() -> None:
+        await under_way.wait()
+        killed.extend(await asyncio.to_thread(stricken.find, *VICTIMS[victim]))
+        for process in killed:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+
+    await asyncio.gather(strike(), *(send(customer) for customer in customers))
+    had = await replies_to(client, stricken.sandbox, customers, limit_s=SETTLED_WITHIN_S)
+
+    assert killed, f"no process of {VICTIMS[victim]} was found"
+    lost = [customer for customer in customers if not had[customer]]
+    doubled = [customer for customer in customers if len(had[customer]) > 1]
+    assert (len(lost), len(doubled)) == (0, 0)
+
+
+@pytest.mark.timeout(400)
+async def test_after_all_the_kills_every_part_is_well_again(stricken: Platform) -> None:
+    for _ in range(60):
+        if (await asyncio.to_thread(stricken.status))["ready"]:
+            return
+        await asyncio.sleep(1)
+    raise AssertionError(stricken.status())

@@ -1,0 +1,61 @@
+"""The Ray shell around the pools of some shards. ``handle.py`` makes an actor of it and calls it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from actors.shards.access import ShardAccess
+from actors.shards.pool import ShardPools
+from actors.shards.unit import UnitCall, UnitOutcome
+from telemetry.log import configure_logging, get_logger
+from telemetry.metrics import Counter, Latency
+
+
+class ShardPoolActor:
+    """Owns the connections to some shards and runs units of work beside them.
+
+    Keeps no state but connections: after a restart by Ray they are opened again on first use. Calls interleave; the
+    order of units is kept neither among calls nor within one. A crash rolls back what had not committed.
+    """
+
+    def __init__(self, access: ShardAccess, shards: tuple[int, ...], units: str, publisher: str | None) -> None:
+        configure_logging()
+        found = None if publisher is None else _imported(publisher)
+        self._pools = ShardPools(access, shards, _imported(units), found)
+        self._units_total = Counter("spaza_shard_units_total", "Units of work by how they ended", ("outcome",))
+        self._call_ms = Latency("spaza_shard_call_ms", "From the arrival of a call's units to the last outcome")
+        get_logger("shards").info("shard_pool_started", first=shards[0], last=shards[-1])
+
+    async def run(self, calls: Sequence[UnitCall], timeout_s: float) -> list[UnitOutcome]:
+        """See ``ShardPools.run``."""
+        started = perf_counter()
+        outcomes = await self._pools.run(calls, timeout_s)
+        self._call_ms.observe_s(perf_counter() - started)
+        self._count(outcomes)
+        return outcomes
+
+    async def statistics(self) -> Mapping[int, Mapping[str, Any]]:
+        """See ``ShardPools.statistics``."""
+        return self._pools.statistics()
+
+    async def ping(self) -> bool:
+        """Answers when the actor runs; reaches for no server."""
+        return True
+
+    async def close(self) -> None:
+        """Close all connections, before the actor is ended."""
+        await self._pools.aclose()
+
+    def _count(self, outcomes: Sequence[UnitOutcome]) -> None:
+        ends: dict[str, int] = {}
+        for outcome in outcomes:
+            end = "committed" if outcome.error is None else outcome.error.code
+            ends[end] = ends.get(end, 0) + 1
+        for end, number in ends.items():
+            self._units_total.add(number, {"outcome": end})
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,78 @@
+"""From the one DSN of the settings to the DSN of a shard, for a role.
+
+A DSN is a URL, ``postgresql://user:password@host:port/database?option=value``. With ``{shard}`` in it, that becomes
+00 to 31; without, the databases ``shard_00`` to ``shard_31`` of the server are meant. Several hosts, separated by
+commas, are a primary and its standbys; writes then look for the primary.
+"""
+
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+PLACEHOLDER = "{shard}"
+
+
+def shard_dsn(dsn_template: str, shard: int, role: str | None = None, password: str | None = None) -> str:
+    """The DSN of one shard's database.
+
+    Args:
+        dsn_template: as in the settings.
+        shard: 0 to 31.
+        role: who connects, in place of the DSN's own user and password. None keeps them.
+        password: of that role; None for none.
+
+    Raises:
+        ValueError: the template is not a PostgreSQL URL.
+    """
+    parts = _split(dsn_template)
+    if PLACEHOLDER not in dsn_template:
+        parts = parts._replace(path=f"/shard_{PLACEHOLDER}")
+    if role is not None:
+        parts = _as_role(parts, role, password)
+    return urlunsplit(_to_primary(parts)).replace(PLACEHOLDER, f"{shard:02d}")
+
+
+def maintenance_dsn(dsn: str) -> str:
+    """The same server and user, in the database ``postgres``, from which other databases are made."""
+    return urlunsplit(_split(dsn)._replace(path="/postgres"))
+
+
+def without_credentials(dsn_template: str) -> str:
+    """The template without user and password, for those who come under a role of their own."""
+    parts = _split(dsn_template)
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in {"user", "password", "passfile"}]
+    return urlunsplit(parts._replace(netloc=_hosts(parts), query=urlencode(kept, safe="/{},:")))
+
+
+def database_of(dsn: str) -> str:
+    """The database that a DSN names."""
+    return _split(dsn).path.removeprefix("/")
+
+
+def server_of(dsn: str) -> str:
+    """What tells one server from another: its hosts and options, without user, password and database."""
+    parts = _split(dsn)
+    return f"{_hosts(parts)}?{parts.query}"
+
+
+def _split(dsn: str) -> SplitResult:
+    parts = urlsplit(dsn)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        # The text is not quoted: it may hold a password.
+        raise ValueError("the PostgreSQL DSN must be a URL that starts with postgresql://")
+    return parts
+
+
+def _hosts(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _as_role(parts: SplitResult, role: str, password: str | None) -> SplitResult:
+    secret = "" if password is None else f":{quote(password, safe='')}"
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in {"user", "password", "passfile"}]
+    netloc = f"{quote(role, safe='')}{secret}@{_hosts(parts)}"
+    return parts._replace(netloc=netloc, query=urlencode(kept, safe="/{},:"))
+
+
+def _to_primary(parts: SplitResult) -> SplitResult:
+    if "," not in _hosts(parts) or "target_session_attrs" in parts.query:
+        return parts
+    return parts._replace(query="&".join(filter(None, (parts.query, "target_session_attrs=primary"))))

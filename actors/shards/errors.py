@@ -1,0 +1,141 @@
+"""What can go wrong with a shard.
+
+ShardError
+    ShardUnavailableError       no server, no connection, or no actor: nothing of the unit is there
+        CommitUnknownError      the answer to a commit was lost: the unit may be there, or not
+    OverloadedError             too many units wait already: nothing was tried
+    UnitTimeoutError            the call's deadline passed before the commit: nothing of the unit is there
+    UnitFailedError             the unit was refused by PostgreSQL or has a fault: nothing of it is there
+    UnknownUnitError            no unit of that name is registered
+    WrongTenantError            not the id of a tenant
+    SetupError                  the databases or roles could not be made
+        MigrationFailedError    one migration could not be applied; what came before it stands
+"""
+
+from typing import ClassVar
+
+from kernel.errors import SpazaError
+
+
+class ShardError(SpazaError):
+    """Anything that goes wrong with a shard."""
+
+    code: ClassVar[str] = "shard_error"
+
+
+class ShardUnavailableError(ShardError):
+    """The shard cannot be reached now; nothing of the unit is there. Try again later."""
+
+    code: ClassVar[str] = "shard_unavailable"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, shard: int, reason: str) -> None:
+        super().__init__(shard, reason)
+        self.shard, self.reason = shard, reason
+
+    def __str__(self) -> str:
+        return f"shard {self.shard:02d} is unavailable: {self.reason}"
+
+
+class CommitUnknownError(ShardUnavailableError):
+    """Whether the unit committed is not known. Run it again only if it recognises its own effects."""
+
+    code: ClassVar[str] = "commit_unknown"
+
+    def __str__(self) -> str:
+        return f"shard {self.shard:02d} went away before it answered, the unit may be there or not: {self.reason}"
+
+
+class OverloadedError(ShardError):
+    """Too many units wait for this shard. Nothing was tried; come back after ``retry_after_s`` seconds."""
+
+    code: ClassVar[str] = "shard_overloaded"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, shard: int, retry_after_s: float) -> None:
+        super().__init__(shard, retry_after_s)
+        self.shard, self.retry_after_s = shard, retry_after_s
+
+    def __str__(self) -> str:
+        return f"shard {self.shard:02d} has too many units waiting; retry after {self.retry_after_s:.2f} s"
+
+
+class UnitTimeoutError(ShardError):
+    """The deadline passed before the unit could commit; nothing of it is there."""
+
+    code: ClassVar[str] = "unit_timeout"
+    http_status: ClassVar[int] = 504
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, name: str, shard: int) -> None:
+        super().__init__(name, shard)
+        self.name, self.shard = name, shard
+
+    def __str__(self) -> str:
+        return f"unit {self.name} did not end in time on shard {self.shard:02d} and was rolled back"
+
+
+class UnitFailedError(ShardError):
+    """The unit failed and was rolled back.
+
+    Attributes:
+        sqlstate: PostgreSQL's code, such as 23505 for a duplicate; empty for a fault in the unit's own code.
+        detail: the kind of the failure. Never PostgreSQL's text, which quotes rows.
+    """
+
+    code: ClassVar[str] = "unit_failed"
+
+    def __init__(self, name: str, sqlstate: str, detail: str) -> None:
+        super().__init__(name, sqlstate, detail)
+        self.name, self.sqlstate, self.detail = name, sqlstate, detail
+
+    def __str__(self) -> str:
+        state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
+        return f"unit {self.name} failed and was rolled back: {self.detail}{state}"
+
+
+class UnknownUnitError(ShardError):
+    """No unit of this name is registered; the composition root lists them."""
+
+    code: ClassVar[str] = "unknown_unit"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no unit of work is registered as {self.name}"
+
+
+class WrongTenantError(ShardError):
+    """What was given is not a tenant's id, which is 32 lower-case hexadecimal digits."""
+
+    code: ClassVar[str] = "wrong_tenant"
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(tenant_id)
+        self.tenant_id = tenant_id
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id!r} is not a tenant's id: 32 lower-case hexadecimal digits are"
+
+
+class SetupError(ShardError):
+    """The databases, roles or tables could not be made."""
+
+    code: ClassVar[str] = "shard_setup_failed"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what, self.reason = what, reason
+
+    def __str__(self) -> str:
+        return f"could not set up {self.what}: {self.reason}"
+
+
+class MigrationFailedError(SetupError):
+    """A migration could not be applied. Those before it stand; running again goes on from there."""
+
+    code: ClassVar[str] = "migration_failed"

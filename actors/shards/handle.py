@@ -1,0 +1,145 @@
+"""The way to the shards: the only place that calls ``.remote()`` on a ShardPool actor, and that creates them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from actors.shards.access import ShardAccess
+from actors.shards.actor import ShardPoolActor
+from actors.shards.errors import CommitUnknownError, ShardUnavailableError
+from actors.shards.placement import group_of, groups
+from actors.shards.unit import UnitCall, UnitOutcome
+from telemetry.log import get_logger
+
+NAMESPACE = "spaza"
+# What the actor's own deadline is given to arrive here as an answer.
+_HOP_S = 1.0
+_STATISTICS_S = 2.0
+_log = get_logger("shards")
+
+
+def actor_name(group: int) -> str:
+    """The Ray name of the actor that owns a group of shards."""
+    return f"shards:{group}"
+
+
+def start_shards(
+    access: ShardAccess, *, units: str, publisher: str | None = None, shards_per_actor: int, timeout_s: float = 60.0
+) -> None:
+    """Create the ShardPool actors that are not there yet, and wait until all answer.
+
+    The databases must have been set up. Call it where Ray is initialised, in synchronous code.
+
+    Args:
+        access: how the actors reach the shards; without the owner's credentials.
+        units: import path of the registry of units, such as ``serve_app:UNITS``.
+        publisher: import path of the ``Publisher`` through which units publish; None where none does.
+        shards_per_actor: how many shards one actor owns.
+        timeout_s: for all of them together.
+
+    Raises:
+        ray.exceptions.RayError: an actor could not be created, or did not answer in time.
+    """
+    remote: Any = ray.remote(ShardPoolActor)
+    actors = [
+        remote.options(
+            name=actor_name(group),
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            num_cpus=0,
+        ).remote(access, tuple(shards), units, publisher)
+        for group, shards in groups(shards_per_actor).items()
+    ]
+    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
+
+
+class ShardsHandle:
+    """Runs units of work on their shards: one Ray call for each actor concerned, whatever the number of units.
+
+    Holds nothing but references to the actors; any number of these may exist. Safe to use from many tasks of one
+    event loop.
+    """
+
+    def __init__(self, shards_per_actor: int) -> None:
+        self._shards_per_actor = shards_per_actor
+        self._actors: dict[int, Any] = {}
+
+    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+        """Run units of work, each in a transaction of its own, and wait for all.
+
+        Args:
+            calls: in any number, for any shards.
+            timeout_s: what has not committed by then is rolled back.
+
+        Returns:
+            An outcome for each call, in their order. It never raises for a unit: what went wrong stands in its
+            outcome. Where an actor could not be reached the error is a ``ShardUnavailableError``, and a
+            ``CommitUnknownError`` if it was lost after the units were sent.
+        """
+        positions: defaultdict[int, list[int]] = defaultdict(list)
+        for position, call in enumerate(calls):
+            positions[group_of(call.shard, self._shards_per_actor)].append(position)
+        answers = await asyncio.gather(
+            *(self._ask(group, [calls[at] for at in wanted], timeout_s) for group, wanted in positions.items())
+        )
+        outcomes: list[UnitOutcome | None] = [None] * len(calls)
+        for wanted, answer in zip(positions.values(), answers, strict=True):
+            for at, outcome in zip(wanted, answer, strict=True):
+                outcomes[at] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def run_one(self, call: UnitCall, *, timeout_s: float) -> Any:
+        """Run one unit and return its value.
+
+        Raises:
+            SpazaError: what the unit raised, or what kept it from running.
+        """
+        return (await self.run([call], timeout_s=timeout_s))[0].unwrap()
+
+    async def statistics(self) -> Mapping[int, Mapping[str, Any]]:
+        """The figures of each shard's pool; shards whose actor does not answer are missing."""
+        answers = await asyncio.gather(*(self._figures(group) for group in groups(self._shards_per_actor)))
+        return {shard: figures for answer in answers for shard, figures in answer.items()}
+
+    async def _ask(self, group: int, calls: list[UnitCall], timeout_s: float) -> list[UnitOutcome]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                actor = await self._actor(group)
+        except (ValueError, RayError, TimeoutError) as error:
+            reason = f"actor {actor_name(group)} was not found ({type(error).__name__})"
+            return [UnitOutcome(None, (), ShardUnavailableError(call.shard, reason)) for call in calls]
+        try:
+            async with asyncio.timeout(timeout_s + _HOP_S):
+                answer: list[UnitOutcome] = await actor.run.remote(calls, timeout_s)
+                return answer
+        except (RayError, TimeoutError) as error:
+            # Ray cannot say whether a call that failed like this was begun.
+            if isinstance(error, RayActorError):
+                self._actors.pop(group, None)
+            _log.warning("shard_actor_lost", actor=actor_name(group), units=len(calls), error=type(error).__name__)
+            reason = f"actor {actor_name(group)}: {type(error).__name__}"
+            return [UnitOutcome(None, (), CommitUnknownError(call.shard, reason)) for call in calls]
+
+    async def _figures(self, group: int) -> Mapping[int, Mapping[str, Any]]:
+        try:
+            async with asyncio.timeout(_STATISTICS_S):
+                figures: Mapping[int, Mapping[str, Any]] = await (await self._actor(group)).statistics.remote()
+                return figures
+        except (ValueError, RayError, TimeoutError) as error:
+            _log.warning("shard_statistics_missing", actor=actor_name(group), error=type(error).__name__)
+            return {}
+
+    async def _actor(self, group: int) -> Any:
+        actor = self._actors.get(group)
+        if actor is None:
+            # Looking a name up asks Ray's control service and blocks.
+            actor = await asyncio.to_thread(ray.get_actor, actor_name(group), namespace=NAMESPACE)
+            self._actors[group] = actor
+        return actor

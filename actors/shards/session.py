@@ -1,0 +1,84 @@
+"""A connection that can prove it is clean: nothing of one tenant's unit is left for the next borrower.
+
+The tenant is set for a transaction only, so a commit or roll-back ends it. What could outlive it is a statement that
+changes the session itself. Each statement's text is looked at once: what can only read and write rows needs no
+check, which costs nothing; after anything else the connection is asked on release.
+"""
+
+import asyncio
+import re
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+
+_COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
+_READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
+# A setting, a second statement, or a lock that belongs to the session.
+_TOUCHES_SESSION = re.compile(r"set_config|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
+_STATE = "SELECT current_setting('app.current_tenant', true)"
+
+
+class DirtySessionError(Exception):
+    """A connection came back with a transaction or a tenant in it. It is thrown away; nobody else gets it."""
+
+
+class ShardConnection(asyncpg.Connection[Any]):
+    """An asyncpg connection that remembers whether its session may have been changed."""
+
+    __slots__ = ("_suspect",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._suspect = False
+
+    def suspect(self) -> None:
+        """Something ran that may have changed the session."""
+        self._suspect = True
+
+    async def roll_back(self, patience_s: float) -> None:
+        """End a failed transaction, waiting first for a statement that is being cancelled; else give up the connection.
+
+        After it the connection is either closed or out of any transaction.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                # asyncpg refuses statements until the server has confirmed a cancellation.
+                await self._protocol._wait_for_cancellation()  # type: ignore[attr-defined]  # noqa: SLF001
+                if self.is_in_transaction():
+                    await self.execute("ROLLBACK")
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.terminate()
+        except BaseException:
+            self.terminate()
+            raise
+
+    async def assert_clean(self) -> None:
+        """Make sure that the next borrower finds nothing; asks the server only if a suspect statement ran.
+
+        Raises:
+            DirtySessionError: a transaction is open, or a tenant is set.
+        """
+        if self.is_in_transaction():
+            raise DirtySessionError("a transaction is open")
+        if not self._suspect:
+            return
+        if await self.fetchval(_STATE):
+            raise DirtySessionError("app.current_tenant is set for the session")
+        await self.reset()
+        self._suspect = False
+
+
+async def assert_clean(connection: Any) -> None:
+    """What a pool runs on release in place of asyncpg's reset query, which costs a round trip each time."""
+    await connection.assert_clean()
+
+
+@lru_cache(maxsize=4096)
+def leaves_session_alone(statement: str) -> bool:
+    """Whether a statement's text shows that it can only read and write rows.
+
+    Weakness: it trusts the functions that a statement calls; those in our schemas come from reviewed migrations.
+    """
+    text = _COMMENT_LINES.sub("", statement)
+    return _READS_AND_WRITES_ROWS.match(text) is not None and _TOUCHES_SESSION.search(text) is None

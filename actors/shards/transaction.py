@@ -1,0 +1,90 @@
+"""One unit's transaction: begun with its tenant in one round trip, and what the unit may do inside."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from actors.mailbox.message import Message, PublishedRow
+from actors.shards.errors import WrongTenantError
+from actors.shards.session import leaves_session_alone
+
+_TENANT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Publisher(Protocol):
+    """Writes messages into a shard's journal, inside a unit's transaction."""
+
+    async def publish(  # noqa: PLR0917 - what a row is made of
+        self,
+        connection: Any,
+        shard: int,
+        tenant_id: str,
+        exchange: str,
+        routing_key: str,
+        messages: Sequence[Message],
+    ) -> Sequence[PublishedRow]:
+        """Route by the topology, insert the rows, and say where they stand."""
+
+
+def schema_of(tenant_id: str) -> str:
+    """The schema of a tenant's business, safe to put into a statement.
+
+    Raises:
+        WrongTenantError: not a tenant's id.
+    """
+    if _TENANT_ID.fullmatch(tenant_id) is None:
+        raise WrongTenantError(tenant_id)
+    return f"tenant_{tenant_id}"
+
+
+def begin_statement(tenant_id: str) -> str:
+    """Begin, with the tenant set for this transaction, as one text and so one round trip. No tenant: begin alone.
+
+    The text takes no parameters, which is why the id is checked to the letter.
+
+    Raises:
+        WrongTenantError: not a tenant's id.
+    """
+    if not tenant_id:
+        return "BEGIN"
+    schema_of(tenant_id)
+    return f"BEGIN; SELECT set_config('app.current_tenant', '{tenant_id}', true)"
+
+
+class ShardTransaction:
+    """Implements ``actors.shards.unit.Transaction`` on a connection whose transaction has begun."""
+
+    __slots__ = ("_connection", "_publisher", "published", "schema", "shard", "tenant_id")
+
+    def __init__(self, connection: Any, shard: int, tenant_id: str, publisher: Publisher | None) -> None:
+        self._connection, self._publisher = connection, publisher
+        self.shard, self.tenant_id = shard, tenant_id
+        self.schema = schema_of(tenant_id) if tenant_id else ""
+        self.published: list[PublishedRow] = []
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(self._text(query), *arguments)
+        return rows
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Any:
+        return await self._connection.fetchrow(self._text(query), *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> None:
+        await self._connection.execute(self._text(query), *arguments)
+
+    async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
+        if self._publisher is None:
+            raise RuntimeError("these shards were started without a publisher")
+        rows = await self._publisher.publish(
+            self._connection, self.shard, self.tenant_id, exchange, routing_key, messages
+        )
+        self.published.extend(rows)
+
+    def _text(self, query: str) -> str:
+        if not leaves_session_alone(query):
+            self._connection.suspect()
+        if "{schema}" not in query:
+            return query
+        if not self.schema:
+            raise RuntimeError("a system unit has no tenant's schema")
+        return query.replace("{schema}", self.schema)

@@ -1,0 +1,58 @@
+"""What PostgreSQL and asyncpg say, in our words. Foreign errors go no further than this."""
+
+import asyncpg
+
+from actors.shards.errors import ShardError, ShardUnavailableError, UnitFailedError
+
+# Everything that asyncpg raises of itself, and what a socket raises under it.
+FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
+# Lost against another transaction, or prepared against tables that have changed since: the same unit may succeed now.
+_LOST_AGAINST_ANOTHER = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+)
+# Connections, resources, and an operator's intervention: the server's state, not the unit's fault. 25006 is a write on
+# what has become a standby. A cancelled statement (57014) or a lock that did not come (55P03) is the server's load.
+_UNAVAILABLE_CLASSES = ("08", "53", "58", "XX")
+_UNAVAILABLE_STATES = frozenset({"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
+
+
+def may_retry(error: BaseException) -> bool:
+    """Whether the unit lost against another and is worth an immediate second try."""
+    return isinstance(error, _LOST_AGAINST_ANOTHER)
+
+
+def commit_is_refused(error: BaseException) -> bool:
+    """Whether an error in answer to COMMIT proves that nothing was committed.
+
+    Constraints that are checked at the commit and serialization failures do. A server that goes down, or a connection
+    that breaks, does not.
+    """
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and not isinstance(error, asyncpg.PostgresConnectionError)
+        and sqlstate_of(error)[:2] in {"23", "40", "25", "42", "0A"}
+    )
+
+
+def translate(error: BaseException, name: str, shard: int) -> ShardError:
+    """The error of a unit that was rolled back.
+
+    Args:
+        error: one of ``FOREIGN``.
+        name: of the unit.
+        shard: where it ran.
+    """
+    state = sqlstate_of(error)
+    if isinstance(error, OSError) or state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE_STATES:
+        return ShardUnavailableError(shard, f"{type(error).__name__} {state}".rstrip())
+    return UnitFailedError(name, state, type(error).__name__)
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """PostgreSQL's code, or empty for an error of the client's side."""
+    state = getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else ""

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
+from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.access import ShardAccess
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall, UnitOutcome
+from config.topology import Topology
 from telemetry.log import configure_logging, get_logger
 from telemetry.metrics import Counter, Latency
 
@@ -19,10 +21,10 @@ class ShardPoolActor:
     order of units is kept neither among calls nor within one. A crash rolls back what had not committed.
     """
 
-    def __init__(self, access: ShardAccess, shards: tuple[int, ...], units: str, publisher: str | None) -> None:
+    def __init__(self, access: ShardAccess, shards: tuple[int, ...], units: str, topology: Topology | None) -> None:
         configure_logging()
-        found = None if publisher is None else _imported(publisher)
-        self._pools = ShardPools(access, shards, _imported(units), found)
+        publisher = None if topology is None else TransactionalPublisher(topology)
+        self._pools = ShardPools(access, shards, _imported(units), publisher)
         self._units_total = Counter("spaza_shard_units_total", "Units of work by how they ended", ("outcome",))
         self._call_ms = Latency("spaza_shard_call_ms", "From the arrival of a call's units to the last outcome")
         get_logger("shards").info("shard_pool_started", first=shards[0], last=shards[-1])

@@ -13,6 +13,7 @@ from actors.shards.actor import ShardPoolActor
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError
 from actors.shards.placement import group_of, groups
 from actors.shards.unit import UnitCall, UnitOutcome
+from config.topology import Topology
 from telemetry.log import get_logger
 
 NAMESPACE = "spaza"
@@ -28,7 +29,12 @@ def actor_name(group: int) -> str:
 
 
 def start_shards(
-    access: ShardAccess, *, units: str, publisher: str | None = None, shards_per_actor: int, timeout_s: float = 60.0
+    access: ShardAccess,
+    *,
+    units: str,
+    topology: Topology | None,
+    shards_per_actor: int,
+    timeout_s: float = 60.0,
 ) -> None:
     """Create the ShardPool actors that are not there yet, and wait until all answer.
 
@@ -37,7 +43,7 @@ def start_shards(
     Args:
         access: how the actors reach the shards; without the owner's credentials.
         units: import path of the registry of units, such as ``serve_app:UNITS``.
-        publisher: import path of the ``Publisher`` through which units publish; None where none does.
+        topology: by which units publish; None where none does.
         shards_per_actor: how many shards one actor owns.
         timeout_s: for all of them together.
 
@@ -54,7 +60,7 @@ def start_shards(
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
-        ).remote(access, tuple(shards), units, publisher)
+        ).remote(access, tuple(shards), units, topology)
         for group, shards in groups(shards_per_actor).items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)

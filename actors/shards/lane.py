@@ -171,7 +171,7 @@ class Lane:
         except FOREIGN as error:
             raise ShardUnavailableError(self._shard, type(error).__name__) from error
 
-    async def _open(self) -> asyncpg.Pool[Any]:
+    async def _open(self) -> "asyncpg.Pool[Any]":
         async with self._opening:
             if self._pool is None:
                 # With no connection to begin with this does not reach for the server.

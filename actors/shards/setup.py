@@ -1,0 +1,146 @@
+"""Makes the 32 databases ready, as their owner: databases, roles, the mailboxes' journal, shared tables.
+
+What is there stays; it may be run at every start, by several at once. Nothing but this and ``tenant_schema.py`` uses
+the owner's credentials.
+"""
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn
+from actors.shards.errors import SetupError
+from actors.shards.migrations import FOLDER, SHARED_SCOPE, Migration, load_migrations, migrate
+from actors.shards.placement import SHARDS
+from actors.shards.roles import ROLES, role_password, scram_verifier
+from actors.shards.translation import FOREIGN
+from telemetry.log import get_logger
+
+JOURNAL_SCHEMA: Final = Path(__file__).parents[1] / "mailbox" / "schema.sql"
+_CONNECT_S: Final = 10.0
+# Held by one set-up of a server at a time.
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_lock(hashtextextended('spaza set-up', 0))"
+_log = get_logger("shards")
+
+
+class SetupReport(NamedTuple):
+    """What had to be done."""
+
+    databases_created: int
+    migrations_applied: int
+    seconds: float
+
+
+async def set_up_shards(
+    dsn_template: str, sealing_key_b64: str, *, parallel: int = 8, timeout_s: float = 120.0
+) -> SetupReport:
+    """Make every shard ready.
+
+    Args:
+        dsn_template: of the owner, who may create databases and roles where they are missing.
+        sealing_key_b64: from which the roles' passwords are derived.
+        parallel: databases that are worked on at once.
+        timeout_s: for all of it.
+
+    Raises:
+        SetupError: saying what could not be made, and why.
+        MigrationFailedError: a migration could not be applied; running again goes on from there.
+    """
+    started = perf_counter()
+    dsns = [shard_dsn(dsn_template, shard) for shard in range(SHARDS)]
+    by_server: defaultdict[str, list[str]] = defaultdict(list)
+    for dsn in dsns:
+        by_server[server_of(dsn)].append(dsn)
+    setup = _Setup(sealing_key_b64, load_migrations(FOLDER / "shared"), asyncio.Semaphore(parallel))
+    try:
+        async with asyncio.timeout(timeout_s):
+            counts = await asyncio.gather(*(setup.server(of_server) for of_server in by_server.values()))
+    except TimeoutError as error:
+        raise SetupError("the shards", f"not done after {timeout_s:g} s") from error
+    report = SetupReport(sum(made for made, _ in counts), sum(done for _, done in counts), perf_counter() - started)
+    _log.info("shards_set_up", databases_created=report.databases_created, migrations=report.migrations_applied)
+    return report
+
+
+class _Setup:
+    def __init__(self, sealing_key_b64: str, migrations: Sequence[Migration], turns: asyncio.Semaphore) -> None:
+        self._key, self._migrations, self._turns = sealing_key_b64, migrations, turns
+        self._bootstrap = (FOLDER / "bootstrap.sql").read_text(encoding="utf-8")
+        self._journal = JOURNAL_SCHEMA.read_text(encoding="utf-8")
+
+    async def server(self, dsns: Sequence[str]) -> tuple[int, int]:
+        """Make the databases of one server ready. Returns how many were made, and the migrations applied."""
+        async with AsyncExitStack() as stack:
+            try:
+                keeper = await asyncpg.connect(maintenance_dsn(dsns[0]), timeout=_CONNECT_S)
+                stack.push_async_callback(keeper.close, timeout=_CONNECT_S)
+                await keeper.execute(_ONE_AT_A_TIME)
+                await self._roles(keeper)
+                missing = await self._missing(keeper, dsns)
+            except FOREIGN as error:
+                raise SetupError("the roles", _reason(error)) from error
+            applied = 0
+            if missing:
+                # One is made and migrated, the others are copies of it, which is far quicker.
+                first, *others = missing
+                await self._create(keeper, database_of(first), None)
+                applied += await self._database(first)
+                for other in others:
+                    await self._create(keeper, database_of(other), database_of(first))
+            # The copies as well: privileges of the database itself are not copied.
+            rest = [dsn for dsn in dsns if not missing or dsn != missing[0]]
+            applied += sum(await asyncio.gather(*(self._database(dsn) for dsn in rest)))
+        return len(missing), applied
+
+    async def _roles(self, keeper: "asyncpg.Connection[Any]") -> None:
+        for role in ROLES:
+            if not await keeper.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
+                await keeper.execute(f"CREATE ROLE {role}")
+            verifier = scram_verifier(role_password(self._key, role), secrets.token_bytes(16))
+            await keeper.execute(
+                f"ALTER ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
+                f" PASSWORD '{verifier}'"
+            )
+
+    async def _missing(self, keeper: "asyncpg.Connection[Any]", dsns: Sequence[str]) -> list[str]:
+        there = await keeper.fetch(
+            "SELECT datname FROM pg_database WHERE datname = ANY($1::text[])", [*map(database_of, dsns)]
+        )
+        names = {row["datname"] for row in there}
+        return [dsn for dsn in dsns if database_of(dsn) not in names]
+
+    async def _create(self, keeper: "asyncpg.Connection[Any]", database: str, template: str | None) -> None:
+        copied = "" if template is None else f" TEMPLATE {_quoted(template)}"
+        try:
+            await keeper.execute(f"CREATE DATABASE {_quoted(database)}{copied}")
+        except FOREIGN as error:
+            raise SetupError(f"database {database}", _reason(error)) from error
+
+    async def _database(self, dsn: str) -> int:
+        database = database_of(dsn)
+        async with self._turns:
+            try:
+                connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+                try:
+                    await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
+                    await connection.execute(self._journal)
+                    return await migrate(connection, SHARED_SCOPE, self._migrations)
+                finally:
+                    await connection.close(timeout=_CONNECT_S)
+            except FOREIGN as error:
+                raise SetupError(f"database {database}", _reason(error)) from error
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

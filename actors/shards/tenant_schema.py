@@ -1,0 +1,53 @@
+"""The schema of one tenant, made and migrated as the owner of the databases."""
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from actors.shards.dsn import shard_dsn
+from actors.shards.errors import SetupError, ShardUnavailableError
+from actors.shards.migrations import FOLDER, load_migrations, migrate
+from actors.shards.roles import APP_ROLE
+from actors.shards.transaction import schema_of
+from actors.shards.translation import FOREIGN
+
+_CONNECT_S: Final = 5.0
+
+
+class TenantSchemas:
+    """Makes tenants' schemas. Holds the owner's DSN, and a connection only while it works.
+
+    At most ``parallel`` at once; the others wait their turn within the patience.
+    """
+
+    def __init__(self, dsn_template: str, *, parallel: int = 4, patience_s: float = 30.0) -> None:
+        self._dsn_template, self._patience_s = dsn_template, patience_s
+        self._turns = asyncio.Semaphore(parallel)
+        self._migrations = load_migrations(FOLDER / "tenant")
+
+    async def create(self, tenant_id: str, shard: int) -> None:
+        """Make a tenant's schema, its tables and their row level security; what is there stays.
+
+        Raises:
+            WrongTenantError: not a tenant's id.
+            ShardUnavailableError: the shard cannot be reached, or it took too long.
+            SetupError: it was refused.
+            MigrationFailedError: a migration could not be applied; calling again goes on from there.
+        """
+        schema = schema_of(tenant_id)
+        try:
+            async with asyncio.timeout(self._patience_s), self._turns:
+                connection = await asyncpg.connect(shard_dsn(self._dsn_template, shard), timeout=_CONNECT_S)
+                try:
+                    await self._create(connection, schema, tenant_id)
+                finally:
+                    await connection.close(timeout=_CONNECT_S)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise SetupError(f"schema {schema}", str(error)) from error
+        except FOREIGN as error:
+            raise ShardUnavailableError(shard, f"schema {schema}: {type(error).__name__}") from error
+
+    async def _create(self, connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str) -> None:
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}")
+        await migrate(connection, schema, self._migrations, {"schema": schema, "tenant_id": tenant_id})

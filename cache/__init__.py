@@ -1,0 +1,1 @@
+"""Redis patterns: claims on work, marks of sends. They make it faster or surer; the shards hold what is true."""

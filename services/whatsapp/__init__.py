@@ -1,0 +1,1 @@
+"""What Meta tells us: the webhook that keeps it, and the processor that acts on it."""

@@ -1,0 +1,43 @@
+"""The figures of the webhook and the processor."""
+
+from collections.abc import Mapping
+
+from telemetry.metrics import Counter, Latency
+
+
+class WebhookMetrics:
+    """Watches the webhook."""
+
+    def __init__(self) -> None:
+        self._answered = Latency(
+            "spaza_webhook_request_ms", "Time from a webhook's first byte to its answer, by status.", ("status",)
+        )
+        self._dead_lettered = Counter(
+            "spaza_webhook_dead_lettered_total", "Signed bodies that could not be read, kept as they are.", ("reason",)
+        )
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request got its answer. The histogram counts as well."""
+        self._answered.observe_s(seconds, {"status": str(status)})
+
+    def dead_lettered(self, reason: str) -> None:
+        """A signed body could not be read."""
+        self._dead_lettered.add(1, {"reason": reason})
+
+
+class ProcessorMetrics:
+    """Watches the processor, by the batch."""
+
+    def __init__(self) -> None:
+        self._inbound = Counter(
+            "spaza_inbound_total", "Messages, statuses and events processed, by outcome.", ("kind", "outcome")
+        )
+        self._replies = Counter("spaza_replies_total", "Replies put into the notifications mailbox.")
+        self._batch = Latency("spaza_inbound_batch_ms", "Time to process a batch of inbound messages.")
+
+    def batch_done(self, outcomes: Mapping[tuple[str, str], int], replies: int, seconds: float) -> None:
+        """A batch is done; outcomes are counted by kind and what became of it."""
+        for (kind, outcome), count in outcomes.items():
+            self._inbound.add(count, {"kind": kind, "outcome": outcome})
+        self._replies.add(replies)
+        self._batch.observe_s(seconds)

@@ -1,0 +1,94 @@
+"""Serve applications of the WhatsApp services, for the composition root. The only place here that knows Ray."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from redis.asyncio import Redis
+
+from cache.claims import Claims
+from cache.connection import RedisConnection
+from config.settings import WhatsAppSettings
+from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
+from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
+from services.whatsapp.ports import Publisher, Shards, Teller, Tenants
+from services.whatsapp.processor import InboundProcessor
+from services.whatsapp.routes import WebhookApp, WebhookSecrets
+
+WEBHOOK_APP, WEBHOOK_PREFIX = "whatsapp-webhook", "/api/v1/webhooks/whatsapp"
+PROCESSOR_APP = "whatsapp-processor"
+PROCESSOR_DEPLOYMENT = WhatsAppProcessor.__name__
+
+
+def webhook_application(
+    settings: WhatsAppSettings, mailbox: Callable[[], Publisher], *, replicas: int = 1
+) -> Application:
+    """The webhook, to be run under ``WEBHOOK_APP`` and ``WEBHOOK_PREFIX``.
+
+    Args:
+        settings: with the app secret and the verify token.
+        mailbox: makes a handle, in the replica.
+        replicas: that share the port.
+    """
+
+    def build() -> WebhookApp:
+        secrets = WebhookSecrets(
+            settings.app_secret.get_secret_value().encode(), settings.verify_token.get_secret_value().encode()
+        )
+        return WebhookApp(mailbox(), secrets, WebhookMetrics())
+
+    deployment: Any = serve.deployment(
+        serve.ingress()(WhatsAppWebhook),
+        name=WhatsAppWebhook.__name__,
+        num_replicas=replicas,
+        # Requests wait for the journal, not for the CPU; more than these would wait in memory.
+        max_ongoing_requests=512,
+        max_queued_requests=1024,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=5.0,
+    )
+    application: Application = deployment.bind(build)
+    return application
+
+
+def processor_application(
+    redis_url: str,
+    *,
+    shards: Callable[[], Shards],
+    tenants: Callable[[Shards, Redis], Tenants],
+    mailbox: Callable[[], Teller],
+    replicas: int = 1,
+) -> Application:
+    """The processor, to be run under ``PROCESSOR_APP`` without a route.
+
+    Args:
+        redis_url: for the claims.
+        shards: makes a handle, in the replica.
+        tenants: makes a directory over that handle and that Redis.
+        mailbox: makes a handle, in the replica.
+        replicas: that share the batches.
+    """
+
+    def build() -> BuiltProcessor:
+        redis = RedisConnection(redis_url)
+        handle = shards()
+        processor = InboundProcessor(
+            claims=Claims(redis),
+            tenants=tenants(handle, redis.client),
+            shards=handle,
+            mailbox=mailbox(),
+            observer=ProcessorMetrics(),
+        )
+        return BuiltProcessor(processor, redis.aclose)
+
+    deployment: Any = serve.deployment(
+        WhatsAppProcessor,
+        name=PROCESSOR_DEPLOYMENT,
+        num_replicas=replicas,
+        max_ongoing_requests=16,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=5.0,
+    )
+    application: Application = deployment.bind(build)
+    return application

@@ -51,16 +51,21 @@ class SandboxApp:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(self.parts.sender.run()), asyncio.create_task(self.parts.reporter.run())]
+        for task in tasks:
+            task.add_done_callback(_report_end)
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.parts.sender.aclose()
-            for end in ends:
-                if not isinstance(end, asyncio.CancelledError):
-                    get_logger("sandbox").error("sandbox_task_ended", error=repr(end))
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    """They run for ever; one that fails would leave a sandbox that looks well and sends nothing."""
+    if not task.cancelled():
+        get_logger("sandbox").error("sandbox_task_ended", exc_info=task.exception())
 
 
 def build_app(config: SandboxConfig, clock: Clock | None = None) -> SandboxApp:

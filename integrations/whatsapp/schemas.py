@@ -41,7 +41,7 @@ def parse_fault(content: bytes) -> GraphFault | None:
     if not isinstance(fault, dict):
         return None
     code = fault.get("code")
-    if not isinstance(code, int):
+    if not isinstance(code, int) or isinstance(code, bool) or abs(code) >= 2**31:
         return None
     return GraphFault(code, fault.get("is_transient") is True)
 

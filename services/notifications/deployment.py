@@ -1,0 +1,31 @@
+"""The Serve class of the notifier. Plain: ``wiring`` makes a deployment of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from actors.mailbox.message import Delivery, Outcome
+from services.notifications.service import NotificationService
+
+
+class BuiltNotifier(NamedTuple):
+    """A notifier, and how to close what it stands on."""
+
+    service: NotificationService
+    aclose: Callable[[], Awaitable[None]]
+
+
+class Notifier:
+    """Consumes ``notifications.whatsapp``. After a crash, what may have been sent is not sent again before its time."""
+
+    async def __init__(self, build: Callable[[], BuiltNotifier]) -> None:  # type: ignore[misc]  # Serve awaits it
+        """Build the service in the replica's own process."""
+        self._built = build()
+        await self._built.service.start()
+
+    async def consume(self, batch: list[Delivery]) -> list[Outcome]:
+        """An outcome for each delivery, in order."""
+        return await self._built.service.consume(batch)
+
+    async def __del__(self) -> None:
+        """Close connections; Serve awaits this when a replica ends."""
+        await self._built.aclose()

@@ -1,0 +1,120 @@
+"""Sending a batch: many at once up to a bound, those of one conversation one after the other."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from actors.mailbox.message import Outcome, retry_after
+from integrations.whatsapp.errors import DoubtfulSendError, WhatsAppError
+from services.notifications.outgoing import Outgoing
+from services.notifications.ports import Sender
+from services.notifications.retry import Failure, RetryPolicy, failure_of
+
+
+class DispatchPolicy(NamedTuple):
+    """Bounds of sending.
+
+    Attributes:
+        concurrency: sends under way in this process at most.
+        budget_s: after which no further send of a batch is begun; with ``send_s`` well within a delivery's lease.
+        send_s: for one send, all its parts together.
+    """
+
+    concurrency: int = 64
+    budget_s: float = 8.0
+    send_s: float = 12.0
+
+
+class Sent(NamedTuple):
+    """A message that Meta accepted."""
+
+    wamid: str
+
+
+Result = Sent | Failure
+_POLICY, _RETRY = DispatchPolicy(), RetryPolicy()
+
+
+class Dispatcher:
+    """Sends batches; its bound holds over all of them. For one event loop."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        random_unit: Callable[[], float],
+        *,
+        policy: DispatchPolicy = _POLICY,
+        retry: RetryPolicy = _RETRY,
+    ) -> None:
+        """Send nothing yet.
+
+        Args:
+            sender: the Graph API.
+            random_unit: gives numbers from 0 to 1, such as ``random.random``.
+            policy: bounds of sending.
+            retry: how failed sends come again.
+        """
+        self._sender, self._random, self._policy, self._retry = sender, random_unit, policy, retry
+        self._turns = asyncio.Semaphore(policy.concurrency)
+
+    async def send(self, messages: Sequence[Outgoing], tokens: Mapping[str, str]) -> dict[int, Result]:
+        """Send messages, each at most once.
+
+        Args:
+            messages: marked already.
+            tokens: access token by phone_number_id.
+
+        Returns:
+            A result for each, by its place.
+        """
+        lines: dict[str, list[Outgoing]] = {}
+        for message in messages:
+            lines.setdefault(message.delivery.message.key, []).append(message)
+        run = _Run(asyncio.get_running_loop().time() + self._policy.budget_s)
+        await asyncio.gather(*(self._send_line(line, tokens, run) for line in lines.values()))
+        return run.results
+
+    async def _send_line(self, line: Sequence[Outgoing], tokens: Mapping[str, str], run: "_Run") -> None:
+        before: Outcome | None = None
+        for message in line:
+            result = _held_back(before) if before is not None else await self._send_one(message, tokens, run)
+            run.results[message.place] = result
+            if isinstance(result, Failure) and result.outcome.kind == "retry_after":
+                before = result.outcome
+
+    async def _send_one(self, message: Outgoing, tokens: Mapping[str, str], run: "_Run") -> Result:
+        number = message.phone_number_id
+        async with self._turns:
+            stopped = run.stopped.get(number)
+            if stopped is not None:
+                return stopped
+            if asyncio.get_running_loop().time() >= run.no_more_after:
+                return Failure(retry_after(0.0, "no_time_left"), "postponed", sent_for_certain_not=True)
+            try:
+                async with asyncio.timeout(self._policy.send_s):
+                    sent = await self._sender.send(number, tokens[number], message.graph_payload())
+            except TimeoutError:
+                return self._fail(DoubtfulSendError("timeout"), message, run)
+            except WhatsAppError as error:
+                return self._fail(error, message, run)
+        return Sent(sent.wamid)
+
+    def _fail(self, error: WhatsAppError, message: Outgoing, run: "_Run") -> Failure:
+        failure = failure_of(error, message.delivery.attempt, self._random(), self._retry)
+        if failure.whole_number:
+            # The rest of this number's messages would be refused as well, and each try makes it worse.
+            run.stopped[message.phone_number_id] = failure
+        return failure
+
+
+class _Run:
+    """What is known of one batch while it is sent."""
+
+    def __init__(self, no_more_after: float) -> None:
+        self.no_more_after = no_more_after
+        self.results: dict[int, Result] = {}
+        self.stopped: dict[str, Failure] = {}
+
+
+def _held_back(before: Outcome) -> Failure:
+    return Failure(retry_after(before.delay_s, "after_another"), "postponed", sent_for_certain_not=True)

@@ -1,0 +1,28 @@
+"""What can be wrong with a message that is to go out.
+
+NotificationError
+└── MalformedOutgoingError      it cannot be sent as it is
+"""
+
+from typing import ClassVar
+
+from kernel.errors import SpazaError
+
+
+class NotificationError(SpazaError):
+    """Anything that is wrong with a message to be sent."""
+
+    code: ClassVar[str] = "notification_error"
+
+
+class MalformedOutgoingError(NotificationError):
+    """It lacks what every message needs; ``reason`` says what."""
+
+    code: ClassVar[str] = "malformed_outgoing"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

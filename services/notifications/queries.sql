@@ -1,0 +1,52 @@
+-- name: look_up
+-- $1 ids
+SELECT id, rank, wamid, marked_at FROM {schema}.outgoing_message WHERE id = ANY ($1::text[])
+
+-- name: mark
+-- Remember from when on messages may have been sent; an earlier mark is kept unless it is renewed.
+-- $1 ids, $2 now, $3 whether to renew
+UPDATE {schema}.outgoing_message SET marked_at = $2
+WHERE id = ANY ($1::text[]) AND rank = 0 AND ($3 OR marked_at IS NULL)
+
+-- name: record_accepted
+-- Record the wamids that Meta gave, and wait for who is just keeping a status of one of them without our id.
+-- $1 ids, $2 wamids, $3 now
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[]) AS given (id, wamid)
+), recorded AS (
+    UPDATE {schema}.outgoing_message AS message SET
+        wamid = coalesce(message.wamid, given.wamid),
+        state = CASE WHEN message.rank < 1 THEN 'accepted' ELSE message.state END,
+        state_at = CASE WHEN message.rank < 1 THEN $3 ELSE message.state_at END,
+        rank = greatest(message.rank, 1)
+    FROM given
+    WHERE message.id = given.id
+)
+SELECT pg_advisory_xact_lock(hashtextextended(wamid, 0))
+FROM (SELECT DISTINCT wamid FROM given ORDER BY wamid) AS named
+
+-- name: apply_early_statuses
+-- Statuses that came before their wamid was known.
+-- $1 wamids
+WITH highest AS (
+    SELECT DISTINCT ON (wamid) wamid, state, rank, at, error_code
+    FROM {schema}.message_status
+    WHERE wamid = ANY ($1::text[]) AND rank > 1
+    ORDER BY wamid, rank DESC, at DESC
+)
+UPDATE {schema}.outgoing_message AS message SET
+    state = highest.state, rank = highest.rank, state_at = highest.at,
+    error_code = coalesce(message.error_code, highest.error_code)
+FROM highest
+WHERE message.wamid = highest.wamid AND message.rank < highest.rank
+
+-- name: record_failed
+-- $1 ids, $2 Meta's error codes, $3 now
+UPDATE {schema}.outgoing_message AS message SET
+    state = 'failed', rank = 3, state_at = $3, error_code = given.error_code
+FROM unnest($1::text[], $2::integer[]) AS given (id, error_code)
+WHERE message.id = given.id AND message.rank < 3
+
+-- name: unmark
+-- $1 ids of messages that were provably not sent
+UPDATE {schema}.outgoing_message SET marked_at = NULL WHERE id = ANY ($1::text[]) AND marked_at IS NOT NULL

@@ -1,0 +1,98 @@
+"""The shards, as the notifier uses them: one unit for each tenant of a batch, all in one go."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from actors.shards.unit import UnitCall, UnitOutcome
+from services.notifications.doubt import Recorded
+from services.notifications.outgoing import Outgoing
+from services.notifications.ports import Shards
+from services.notifications.store import LOOK_UP, MARK, RECORD, MarkArguments, RecordArguments
+from telemetry.log import get_logger
+
+_log = get_logger("notifier")
+
+
+class Records:
+    """Reads and writes what is recorded of outgoing messages. One tenant's trouble is not another's."""
+
+    def __init__(self, shards: Shards, *, unit_s: float = 4.0) -> None:
+        """Touch nothing yet.
+
+        Args:
+            shards: run the units.
+            unit_s: for the units of one step; well within the lease of a delivery.
+        """
+        self._shards, self._unit_s = shards, unit_s
+
+    async def look_up(
+        self, messages: Sequence[Outgoing], shards: Mapping[str, int]
+    ) -> dict[str, Mapping[str, Recorded]]:
+        """What is recorded, by tenant and message; tenants whose shard is away are missing."""
+        outcomes = await self._run(LOOK_UP, messages, shards, lambda group: [one.id for one in group])
+        return {tenant_id: outcome.value for tenant_id, outcome in outcomes.items() if outcome.error is None}
+
+    async def mark(
+        self, messages: Sequence[Outgoing], shards: Mapping[str, int], now: float, *, renew: bool
+    ) -> frozenset[str]:
+        """Mark on the shards; returns the tenants for which it failed."""
+        return _failed(
+            await self._run(MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, renew))
+        )
+
+    async def record(
+        self,
+        messages: Sequence[Outgoing],
+        shards: Mapping[str, int],
+        now: float,
+        *,
+        accepted: Mapping[int, str],
+        failed: Mapping[int, int],
+        unmark: frozenset[int],
+    ) -> frozenset[str]:
+        """Record what became of messages.
+
+        Args:
+            messages: those that stand in one of the other arguments.
+            shards: by tenant.
+            now: Unix seconds.
+            accepted: wamids by place.
+            failed: Meta's error codes by place.
+            unmark: places of messages whose marks on the shard go.
+
+        Returns:
+            The tenants for which it failed, or is not known to have succeeded.
+        """
+
+        def arguments(group: Sequence[Outgoing]) -> RecordArguments:
+            return RecordArguments(
+                accepted=[(one.id, accepted[one.place]) for one in group if one.place in accepted],
+                failed=[(one.id, failed[one.place]) for one in group if one.place in failed],
+                unmark=[one.id for one in group if one.place in unmark],
+                now=now,
+            )
+
+        return _failed(await self._run(RECORD, messages, shards, arguments))
+
+    async def _run(
+        self,
+        unit: str,
+        messages: Sequence[Outgoing],
+        shards: Mapping[str, int],
+        arguments: Callable[[Sequence[Outgoing]], Any],
+    ) -> dict[str, UnitOutcome]:
+        groups: dict[str, list[Outgoing]] = {}
+        for one in messages:
+            groups.setdefault(one.tenant_id, []).append(one)
+        if not groups:
+            return {}
+        calls = [UnitCall(unit, shards[tenant_id], tenant_id, arguments(group)) for tenant_id, group in groups.items()]
+        outcomes = dict(zip(groups, await self._shards.run(calls, timeout_s=self._unit_s), strict=True))
+        for tenant_id, outcome in outcomes.items():
+            if outcome.error is not None:
+                _log.warning("notifier_unit_failed", tenant_id=tenant_id, unit=unit, error=str(outcome.error))
+        return outcomes
+
+
+def _failed(outcomes: Mapping[str, UnitOutcome]) -> frozenset[str]:
+    return frozenset(tenant_id for tenant_id, outcome in outcomes.items() if outcome.error is not None)

@@ -1,0 +1,248 @@
+"""Consuming ``notifications.whatsapp``: each message goes out once, as far as can be known, and is recorded.
+
+The order is what makes it safe: look up what may have gone out before, mark, send, record, acknowledge.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+from services.ledger import Ledger
+from services.notifications.dispatch import Dispatcher, Result, Sent
+from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
+from services.notifications.errors import MalformedOutgoingError
+from services.notifications.outgoing import Outgoing, decode
+from services.notifications.ports import MarkStore, Tenants, Unsealer
+from services.notifications.records import Records
+from services.notifications.retry import Failure
+from services.tenants.errors import DirectoryUnavailableError, UnsealError
+from services.tenants.sealing import access_token_context
+from services.tenants.tenant import Tenant
+from telemetry.log import get_logger
+
+_log = get_logger("notifier")
+
+
+class NotifierPolicy(NamedTuple):
+    """Patience.
+
+    Attributes:
+        retry_s: until messages come again whose shard or directory is away.
+        doubt: how long a status is awaited before a second send.
+    """
+
+    retry_s: float = 1.0
+    doubt: DoubtPolicy = DoubtPolicy()
+
+
+class NotifierObserver(Protocol):
+    """Watches the notifier."""
+
+    def batch_done(self, outcomes: Mapping[str, int], seconds: float) -> None:
+        """A batch is done; counted by what became of its messages."""
+
+
+_POLICY = NotifierPolicy()
+
+
+class NotificationService:
+    """Takes batches of messages out. Holds no state between batches; batches may overlap."""
+
+    def __init__(
+        self,
+        *,
+        tenants: Tenants,
+        unsealer: Unsealer,
+        marks: MarkStore,
+        records: Records,
+        dispatcher: Dispatcher,
+        observer: NotifierObserver,
+        policy: NotifierPolicy = _POLICY,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tenants, self._unsealer, self._marks, self._records = tenants, unsealer, marks, records
+        self._dispatcher, self._observer, self._policy, self._clock = dispatcher, observer, policy, clock
+
+    async def start(self) -> None:
+        """Give the marks a beginning, before anything is sent."""
+        await self._marks.mark([], self._now_ms())
+
+    async def consume(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        """Take each delivery to its outcome.
+
+        Returns:
+            An outcome for each delivery, in order. ``ack`` means that it is sent and recorded, or will never be.
+        """
+        run = _Batch(batch, self._clock())
+        messages = await self._address(run, self._read(run))
+        messages = await self._resolve_doubts(run, messages)
+        messages = await self._mark(run, messages)
+        results = await self._dispatcher.send(messages, run.tokens)
+        await self._record(run, messages, results)
+        self._observer.batch_done(run.counts, self._clock() - run.now)
+        return run.ledger.outcomes()
+
+    def _read(self, run: "_Batch") -> list[Outgoing]:
+        messages: list[Outgoing] = []
+        for place, delivery in enumerate(run.batch):
+            try:
+                messages.append(decode(place, delivery))
+                run.messages[place] = messages[-1]
+            except MalformedOutgoingError as error:
+                run.settle(place, reject(f"malformed:{error.reason}"), "malformed")
+        return messages
+
+    async def _address(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+        """Find the sender's shard and access token."""
+        missing: frozenset[str] = frozenset()
+        try:
+            found = await self._tenants.by_phones({one.phone_number_id for one in messages})
+        except DirectoryUnavailableError as error:
+            found, missing = error.found, error.missing
+        addressed: list[Outgoing] = []
+        for one in messages:
+            tenant = found.get(one.phone_number_id)
+            if one.phone_number_id in missing:
+                run.settle(one.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried")
+            elif tenant is None or tenant.tenant_id != one.tenant_id:
+                run.settle(one.place, reject("unknown_phone_number"), "unknown_phone_number")
+            elif not self._unseal(run, tenant, one.phone_number_id):
+                run.settle(one.place, reject("unseal_failed"), "auth")
+            else:
+                run.shards[one.tenant_id] = tenant.shard
+                addressed.append(one)
+        return run.postpone(addressed)
+
+    def _unseal(self, run: "_Batch", tenant: Tenant, phone_number_id: str) -> bool:
+        if phone_number_id in run.tokens:
+            return True
+        try:
+            token = self._unsealer.unseal(tenant.access_token_sealed, access_token_context(tenant.tenant_id))
+        except UnsealError:
+            _log.exception("access_token_not_unsealed", tenant_id=tenant.tenant_id)
+            return False
+        run.tokens[phone_number_id] = token
+        return True
+
+    async def _resolve_doubts(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+        """Settle or hold back what may have been sent before; returns what is to be sent."""
+        again = [one for one in messages if one.delivery.redelivered or one.delivery.attempt > 1]
+        if not again:
+            return messages
+        known, marks = await asyncio.gather(
+            self._records.look_up(again, run.shards), self._marks.read([one.id for one in again], self._now_ms())
+        )
+        unmarked: list[Outgoing] = []
+        for one in again:
+            if one.tenant_id not in known:
+                run.settle(one.place, retry_after(self._policy.retry_s, "shard_unavailable"), "retried")
+                continue
+            recorded: Recorded | None = known[one.tenant_id].get(one.id)
+            act, delay_s, wamid = decide(
+                one.id,
+                published_at=one.delivery.message.published_at,
+                recorded=recorded,
+                marks=marks,
+                now=self._clock(),
+                policy=self._policy.doubt,
+            )
+            if act is Act.SETTLED:
+                run.settle(one.place, ack(), "settled")
+            elif act is Act.RECORD:
+                run.accepted[one.place] = wamid
+            elif act is Act.RESEND:
+                run.resent.add(one.place)
+            elif act is not Act.SEND:
+                run.settle(one.place, retry_after(delay_s, "in_doubt"), "in_doubt")
+                if act is Act.MARK_AND_WAIT:
+                    unmarked.append(one)
+        if unmarked:
+            # Should that fail they are marked at the next look, and wait the longer.
+            await self._records.mark(unmarked, run.shards, self._clock(), renew=False)
+        open_ones = [one for one in messages if run.is_open(one.place) and one.place not in run.accepted]
+        return run.postpone(open_ones)
+
+    async def _mark(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+        """Mark what is about to be sent, on the shard while Redis is away; what is not marked is not sent."""
+        if not messages or await self._marks.mark([one.id for one in messages], self._now_ms()):
+            return messages
+        failed = await self._records.mark(messages, run.shards, self._clock(), renew=True)
+        run.marked_on_shard = True
+        for one in messages:
+            if one.tenant_id in failed:
+                run.settle(one.place, retry_after(self._policy.retry_s, "not_marked"), "retried")
+        return run.postpone([one for one in messages if run.is_open(one.place)])
+
+    async def _record(self, run: "_Batch", messages: list[Outgoing], results: Mapping[int, Result]) -> None:
+        """Record what was sent, and settle all that is left."""
+        failures = {place: result for place, result in results.items() if isinstance(result, Failure)}
+        run.accepted.update((place, result.wamid) for place, result in results.items() if isinstance(result, Sent))
+        failed = {place: one.error_code for place, one in failures.items() if one.error_code is not None}
+        unsent = frozenset(place for place, one in failures.items() if one.sent_for_certain_not)
+        unmark = unsent if run.marked_on_shard else frozenset()
+        concerned = {*run.accepted, *failed, *unmark}
+        _, lost = await asyncio.gather(
+            self._marks.clear([one.id for one in messages if one.place in unsent]),
+            self._records.record(
+                [one for place, one in run.messages.items() if place in concerned],
+                run.shards,
+                self._clock(),
+                accepted=run.accepted,
+                failed=failed,
+                unmark=unmark,
+            ),
+        )
+        unrecorded = {
+            run.messages[place].id: wamid
+            for place, wamid in run.accepted.items()
+            if run.messages[place].tenant_id in lost
+        }
+        if unrecorded and not await self._marks.remember_sent(unrecorded):
+            _log.warning("wamids_not_kept", count=len(unrecorded))
+        for place in (*run.accepted, *failures):
+            if run.messages[place].tenant_id in lost and (place in run.accepted or place in failed):
+                run.settle(place, retry_after(self._policy.retry_s, "not_recorded"), "not_recorded")
+            elif place in run.accepted:
+                run.settle(place, ack(), "resent" if place in run.resent else "sent")
+            else:
+                run.settle(place, failures[place].outcome, failures[place].word)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class _Batch:
+    """What is known of one batch while it is worked on."""
+
+    def __init__(self, batch: Sequence[Delivery], now: float) -> None:
+        self.batch = batch
+        self.now = now
+        self.ledger = Ledger(batch)
+        self.counts: Counter[str] = Counter()
+        self.messages: dict[int, Outgoing] = {}
+        self.tokens: dict[str, str] = {}
+        self.shards: dict[str, int] = {}
+        self.accepted: dict[int, str] = {}
+        self.resent: set[int] = set()
+        self.marked_on_shard = False
+        self._open = set(range(len(batch)))
+
+    def settle(self, place: int, outcome: Outcome, word: str) -> None:
+        """Give a delivery its outcome, and count it."""
+        self.ledger.settle(place, outcome)
+        self._open.discard(place)
+        self.counts[word] += 1
+
+    def is_open(self, place: int) -> bool:
+        """Whether a delivery has no outcome yet."""
+        return place in self._open
+
+    def postpone(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
+        """Let those wait that come after one that waits, and count them; returns the others."""
+        postponed = self.ledger.postpone(one.place for one in messages)
+        self._open -= postponed
+        self.counts["retried"] += len(postponed)
+        return [one for one in messages if one.place not in postponed]

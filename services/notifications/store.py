@@ -1,0 +1,80 @@
+"""The notifier's units of work, each for one tenant's messages of a batch. Running one again changes nothing more."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from actors.shards.unit import Transaction, UnitFunction
+from kernel.sql import load_queries
+from services.notifications.doubt import Recorded
+
+LOOK_UP = "notifications.look_up"
+MARK = "notifications.mark"
+RECORD = "notifications.record"
+
+_QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+class MarkArguments(NamedTuple):
+    """Messages that are about to be sent, or are in doubt from now on; ``now`` in Unix seconds.
+
+    Attributes:
+        renew: whether this mark replaces an earlier one, as before each send.
+    """
+
+    ids: Sequence[str]
+    now: float
+    renew: bool
+
+
+class RecordArguments(NamedTuple):
+    """What became of a batch of sends.
+
+    Attributes:
+        accepted: ids and the wamids that Meta gave.
+        failed: ids and Meta's error codes.
+        unmark: ids of messages that were provably not sent and had been marked on the shard.
+        now: Unix seconds.
+    """
+
+    accepted: Sequence[tuple[str, str]]
+    failed: Sequence[tuple[str, int]]
+    unmark: Sequence[str]
+    now: float
+
+
+async def look_up(transaction: Transaction, ids: Sequence[str]) -> dict[str, Recorded]:
+    """What is known of messages; those that are not there are missing."""
+    rows = await transaction.fetch(_QUERIES["look_up"], list(ids))
+    return {
+        row["id"]: Recorded(
+            row["rank"], row["wamid"], None if row["marked_at"] is None else row["marked_at"].timestamp()
+        )
+        for row in rows
+    }
+
+
+async def mark(transaction: Transaction, arguments: MarkArguments) -> None:
+    """Write marks on the shard, while Redis is away."""
+    await transaction.execute(
+        _QUERIES["mark"], list(arguments.ids), datetime.fromtimestamp(arguments.now, UTC), arguments.renew
+    )
+
+
+async def record(transaction: Transaction, arguments: RecordArguments) -> None:
+    """Record wamids, and what their statuses had told before; record failures; take marks back."""
+    now = datetime.fromtimestamp(arguments.now, UTC)
+    if arguments.accepted:
+        wamids = [wamid for _, wamid in arguments.accepted]
+        await transaction.execute(_QUERIES["record_accepted"], [one for one, _ in arguments.accepted], wamids, now)
+        await transaction.execute(_QUERIES["apply_early_statuses"], wamids)
+    if arguments.failed:
+        ids, codes = [one for one, _ in arguments.failed], [code for _, code in arguments.failed]
+        await transaction.execute(_QUERIES["record_failed"], ids, codes, now)
+    if arguments.unmark:
+        await transaction.execute(_QUERIES["unmark"], list(arguments.unmark))
+
+
+UNITS: Mapping[str, UnitFunction] = MappingProxyType({LOOK_UP: look_up, MARK: mark, RECORD: record})

@@ -1,0 +1,76 @@
+"""The Serve application of the notifier, for the composition root. The only place here that knows Ray."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from redis.asyncio import Redis
+
+from cache.connection import RedisConnection
+from cache.marks import Marks
+from config.settings import SecretsSettings, WhatsAppSettings
+from integrations.whatsapp.client import GraphClient
+from services.notifications.deployment import BuiltNotifier, Notifier
+from services.notifications.dispatch import Dispatcher
+from services.notifications.metrics import NotifierMetrics
+from services.notifications.ports import Shards, Tenants
+from services.notifications.records import Records
+from services.notifications.service import NotificationService
+from services.tenants.sealing import Sealer
+
+NOTIFIER_APP = "notifications"
+NOTIFIER_DEPLOYMENT = Notifier.__name__
+
+
+def notifier_application(
+    settings: WhatsAppSettings,
+    secrets: SecretsSettings,
+    redis_url: str,
+    *,
+    shards: Callable[[], Shards],
+    tenants: Callable[[Shards, Redis], Tenants],
+    replicas: int = 1,
+) -> Application:
+    """The notifier, to be run under ``NOTIFIER_APP`` without a route.
+
+    Args:
+        settings: with the address of the Graph API.
+        secrets: with the key under which access tokens are sealed.
+        redis_url: for the marks.
+        shards: makes a handle, in the replica.
+        tenants: makes a directory over that handle and that Redis.
+        replicas: that share the batches.
+    """
+
+    def build() -> BuiltNotifier:
+        redis = RedisConnection(redis_url)
+        handle = shards()
+        graph = GraphClient(settings.graph_url, settings.graph_version)
+
+        async def aclose() -> None:
+            await graph.aclose()
+            await redis.aclose()
+
+        service = NotificationService(
+            tenants=tenants(handle, redis.client),
+            unsealer=Sealer(secrets.key.get_secret_value()),
+            marks=Marks(redis),
+            records=Records(handle),
+            dispatcher=Dispatcher(graph, random.random),
+            observer=NotifierMetrics(),
+        )
+        return BuiltNotifier(service, aclose)
+
+    deployment: Any = serve.deployment(
+        Notifier,
+        name=NOTIFIER_DEPLOYMENT,
+        num_replicas=replicas,
+        # A batch of a shard waits for Meta, not for the CPU.
+        max_ongoing_requests=128,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=10.0,
+    )
+    application: Application = deployment.bind(build)
+    return application

@@ -7,8 +7,8 @@ from pathlib import Path
 from cluster.postgres import PostgresServer, start_postgres
 from cluster.redis_server import RedisServer
 
-# Enough for a few pools; nothing has to survive a test.
-_SMALL = {"max_connections": "120", "shared_buffers": "64MB", "fsync": "off"}
+# Nothing has to survive a test.
+_SMALL = {"shared_buffers": "64MB", "fsync": "off"}
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """The connections of one role to one shard, and the units that wait for them."""
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -27,6 +29,8 @@ _SERVER_SETTINGS = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "30s",
 }
+# A connection of its own is not worth it for less.
+_UNITS_A_CONNECTION = 2
 _SMOOTHING = 0.1
 _RETRY_AFTER_MIN_S, _RETRY_AFTER_MAX_S = 0.05, 5.0
 _log = get_logger("shards")
@@ -42,6 +46,20 @@ class Work(NamedTuple):
 
 
 Outcomes = dict[int, UnitOutcome]
+
+
+@dataclass(slots=True)
+class _Share:
+    """The units of one call for this lane, taken by several workers.
+
+    Attributes:
+        holding: how many of the workers have a connection.
+    """
+
+    waiting: deque[Work]
+    deadline: float
+    outcomes: Outcomes
+    holding: int = 0
 
 
 class Lane:
@@ -65,19 +83,19 @@ class Lane:
         room = max(0, self._limits.waiting - self._pending)
         for work in works[room:]:
             outcomes[work.position] = self._end(OverloadedError(self._shard, self._retry_after_s()))
-        waiting = deque(works[:room])
-        accepted = len(waiting)
-        self._pending += accepted
+        accepted = works[:room]
+        self._pending += len(accepted)
+        share = _Share(deque(accepted), deadline, outcomes)
         try:
-            workers = min(accepted, max(1, self._connections - 1))
+            workers = min(math.ceil(len(accepted) / _UNITS_A_CONNECTION), max(1, self._connections - 1))
             if workers == 1:
-                await self._work(waiting, deadline, outcomes)
+                await self._work(share)
             else:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(workers):
-                        group.create_task(self._work(waiting, deadline, outcomes))
+                        group.create_task(self._work(share))
         finally:
-            self._pending -= accepted
+            self._pending -= len(accepted)
 
     async def aclose(self, timeout_s: float) -> None:
         """Close the connections; those still in use after so many seconds are cut."""
@@ -100,58 +118,56 @@ class Lane:
             "idle": 0 if self._pool is None else self._pool.get_idle_size(),
         }
 
-    async def _work(self, waiting: deque[Work], deadline: float, outcomes: Outcomes) -> None:
-        while waiting:
-            work = waiting.popleft()
+    async def _work(self, share: _Share) -> None:
+        while share.waiting:
+            work = share.waiting.popleft()
             try:
-                connection = await self._acquire(deadline)
+                connection = await self._acquire(share.deadline)
             except ShardError as error:
-                # Of the rest each worker takes its next, and finds out for itself; the deadline bounds that.
-                outcomes[work.position] = self._end(error)
+                if share.holding:
+                    # The others get on with fewer connections.
+                    share.waiting.appendleft(work)
+                    return
+                share.outcomes[work.position] = self._end(error)
                 continue
+            share.holding += 1
             try:
-                await self._turn(connection, work, waiting, deadline, outcomes)
+                await self._turn(connection, work, share)
             finally:
+                share.holding -= 1
                 await self._release(connection)
 
-    async def _turn(
-        self, connection: Any, first: Work, waiting: deque[Work], deadline: float, outcomes: Outcomes
-    ) -> None:
-        work: Work | None = first
+    async def _turn(self, connection: Any, first: Work, share: _Share) -> None:
+        share.waiting.appendleft(first)
         for _ in range(self._limits.turn):
-            if work is None:
+            if not share.waiting or not await self._one(connection, share.waiting.popleft(), share):
                 return
-            if not await self._one(connection, work, waiting, deadline, outcomes):
-                return
-            work = waiting.popleft() if waiting else None
-        if work is not None:
-            waiting.appendleft(work)
 
-    async def _one(
-        self, connection: Any, work: Work, waiting: deque[Work], deadline: float, outcomes: Outcomes
-    ) -> bool:
+    async def _one(self, connection: Any, work: Work, share: _Share) -> bool:
         """Run one unit. Returns whether the connection can take another."""
         started = perf_counter()
         tried = await attempt(
             connection, work.call, work.function, self._publisher,
-            deadline=deadline, rollback_s=self._limits.rollback_s,
+            deadline=share.deadline, rollback_s=self._limits.rollback_s,
         )  # fmt: skip
         self._mean_s += _SMOOTHING * (perf_counter() - started - self._mean_s)
         tries = work.tries + 1
-        if tried.again and tries < self._limits.attempts:
+        delay_s = retry_delay_s(tries)
+        if (
+            tried.again
+            and tries < self._limits.attempts
+            and asyncio.get_running_loop().time() + delay_s < share.deadline
+        ):
             self._counts["retried"] += 1
-            delay_s = retry_delay_s(tries)
-            if asyncio.get_running_loop().time() + delay_s < deadline:
-                await asyncio.sleep(delay_s)
-                waiting.appendleft(work._replace(tries=tries))
-                return not connection.is_closed()
-        outcomes[work.position] = self._end(tried.outcome.error, tried.outcome)
+            await asyncio.sleep(delay_s)
+            share.waiting.appendleft(work._replace(tries=tries))
+        else:
+            share.outcomes[work.position] = self._end(tried.outcome.error, tried.outcome)
         return not connection.is_closed() and await self._is_clean(connection)
 
     async def _is_clean(self, connection: Any) -> bool:
         try:
-            async with asyncio.timeout(self._limits.rollback_s):
-                await connection.assert_clean()
+            await connection.assert_clean()
         except (DirtySessionError, TimeoutError, *FOREIGN) as error:
             self._counts["unclean"] += 1
             _log.error("session_not_clean", shard=self._shard, reason=str(error))

@@ -22,6 +22,7 @@ _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
 # A setting, a second statement, or a lock that belongs to the session.
 _TOUCHES_SESSION = re.compile(r"set_config|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
+_CHECK_S = 2.0
 _STATE = "SELECT current_setting('app.current_tenant', true)"
 
 
@@ -64,14 +65,16 @@ class ShardConnection(_Connection):
 
         Raises:
             DirtySessionError: a transaction is open, or a tenant is set.
+            TimeoutError: the server did not answer.
         """
         if self.is_in_transaction():
             raise DirtySessionError("a transaction is open")
         if not self._suspect:
             return
-        if await self.fetchval(_STATE):
-            raise DirtySessionError("app.current_tenant is set for the session")
-        await self.reset()
+        async with asyncio.timeout(_CHECK_S):
+            if await self.fetchval(_STATE):
+                raise DirtySessionError("app.current_tenant is set for the session")
+            await self.reset()
         self._suspect = False
 
 

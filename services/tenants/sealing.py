@@ -53,6 +53,8 @@ class Sealer:
             raise UnsealError(f"its key {key_id} is not known here")
         try:
             raw = base64.urlsafe_b64decode(encoded)
+            if base64.urlsafe_b64encode(raw).decode() != encoded:
+                raise UnsealError("it is not written as it was sealed")
             return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context.encode()).decode()
         except (binascii.Error, ValueError, InvalidTag) as error:
             raise UnsealError("it was changed, or belongs to another context") from error

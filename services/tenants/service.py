@@ -23,7 +23,7 @@ _STEP_S = 10.0
 _log = get_logger("tenants")
 
 
-class TenantSchemas(Protocol):
+class SchemaOwner(Protocol):
     """Makes the schema of a tenant, with its tables, as the owner of the databases."""
 
     async def create(self, tenant_id: str, shard: int) -> None:
@@ -39,7 +39,7 @@ class TenantProvisioning:
     got there are free again after ten minutes.
     """
 
-    def __init__(self, shards: UnitRunner, schemas: TenantSchemas, sealer: Sealer, directory: TenantDirectory) -> None:
+    def __init__(self, shards: UnitRunner, schemas: SchemaOwner, sealer: Sealer, directory: TenantDirectory) -> None:
         self._shards, self._schemas, self._sealer, self._directory = shards, schemas, sealer, directory
 
     async def provision(self, spec: TenantSpec, *, idempotency_key: str) -> ProvisionedTenant:

@@ -1,0 +1,73 @@
+from typing import Any
+
+import pytest
+
+from actors.shards.errors import WrongTenantError
+from actors.shards.transaction import ShardTransaction, begin_statement, schema_of
+
+TENANT = "0199" + "a" * 28
+
+
+class FakeConnection:
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.suspected = False
+
+    def suspect(self) -> None:
+        self.suspected = True
+
+    async def fetch(self, statement: str, *_arguments: Any) -> list[Any]:
+        self.statements.append(statement)
+        return []
+
+
+@pytest.mark.parametrize(
+    "tenant_id",
+    [
+        "x",
+        TENANT.upper(),
+        TENANT[:-1],
+        f"{TENANT}0",
+        f"{TENANT[:-1]}'",
+        f"{TENANT}\n",
+        "'; DROP TABLE t; --",
+        "a" * 31 + "é",
+    ],
+)
+def test_what_is_not_a_tenants_id_comes_into_no_statement(tenant_id: str) -> None:
+    with pytest.raises(WrongTenantError):
+        begin_statement(tenant_id)
+    with pytest.raises(WrongTenantError):
+        schema_of(tenant_id)
+
+
+def test_a_transaction_begins_with_its_tenant_in_one_text() -> None:
+    assert begin_statement(TENANT) == f"BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+    assert begin_statement("") == "BEGIN"
+
+
+async def test_the_placeholder_becomes_the_tenants_schema() -> None:
+    connection = FakeConnection()
+
+    await ShardTransaction(connection, 3, TENANT, None).fetch("SELECT * FROM {schema}.product WHERE a = '{}'")
+
+    assert connection.statements == [f"SELECT * FROM tenant_{TENANT}.product WHERE a = '{{}}'"]
+    assert not connection.suspected
+
+
+async def test_a_system_unit_has_no_schema() -> None:
+    with pytest.raises(RuntimeError, match="no tenant's schema"):
+        await ShardTransaction(FakeConnection(), 3, "", None).fetch("SELECT * FROM {schema}.product")
+
+
+async def test_a_statement_that_may_change_the_session_is_noted() -> None:
+    connection = FakeConnection()
+
+    await ShardTransaction(connection, 3, TENANT, None).fetch("SET app.current_tenant = 'x'")
+
+    assert connection.suspected
+
+
+async def test_publishing_without_a_topology_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="without a"):
+        await ShardTransaction(FakeConnection(), 3, TENANT, None).publish("exchange", "key", [])

@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.tenants.schemas import TenantSpec
+
+
+def _spec(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "Thandi's Spaza",
+        "phone_numbers": [{"phone_number_id": "100000000000001", "display_phone_number": "+27110000001"}],
+        "location": {"lat": -26.2485, "lon": 27.8540},
+        "whatsapp": {"access_token": "token"},
+        **changes,
+    }
+
+
+def test_a_tenant_is_described_by_the_shape_of_the_api() -> None:
+    spec = TenantSpec.model_validate(
+        _spec(
+            whatsapp={"access_token": "token", "waba_id": "200000000000001", "catalog_id": "3"},
+            limits={"minute": 10, "hour": 20},
+        )
+    )
+
+    assert spec.whatsapp.waba_id == "200000000000001"
+    assert spec.limits.minute == 10
+
+
+def test_an_access_token_is_masked_when_printed() -> None:
+    spec = TenantSpec.model_validate(_spec(whatsapp={"access_token": "hush"}))
+
+    assert "hush" not in repr(spec)
+    assert "hush" not in spec.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "  "},
+        {"phone_numbers": []},
+        {"phone_numbers": [{"phone_number_id": "12a", "display_phone_number": "+27110000001"}]},
+        {"phone_numbers": [{"phone_number_id": "12", "display_phone_number": "0110000001"}]},
+        {"phone_numbers": [{"phone_number_id": "12", "display_phone_number": "+27110000001"}] * 2},
+        {"location": {"lat": 91, "lon": 0}},
+        {"whatsapp": {"access_token": ""}},
+        {"whatsapp": {"access_token": "x", "waba_id": "abc"}},
+        {"limits": {"minute": 0}},
+        {"colour": "red"},
+    ],
+)
+def test_what_cannot_be_right_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TenantSpec.model_validate(_spec(**changes))

@@ -50,11 +50,22 @@ class Contest:
 
     def run(self, parts: frozenset[str], *, rounds: int, more_processes: list[int]) -> None:
         """Run the rounds with one HTTP process on each side, then once the acks with more of them."""
+        for system in self._systems.values():
+            self._prepare(system)
         for number in range(1, rounds + 1):
             self._round(f"round {number} of {rounds}", parts, 1)
         if "acks" in parts:
             for processes in more_processes:
                 self._round(f"{processes} HTTP processes", frozenset({"acks"}), processes)
+
+    def _prepare(self, system: System) -> None:
+        print(f"preparing: {system.name}", flush=True)
+        try:
+            # Nothing is sent to it yet.
+            system.prepare("http://127.0.0.1:9")
+        except UnavailableError as error:
+            print(f"  skipped: {error}", flush=True)
+            self.outcome.skipped[system.name] = str(error)
 
     def _round(self, title: str, parts: frozenset[str], http_processes: int) -> None:
         for name, system in self._systems.items():
@@ -65,14 +76,10 @@ class Contest:
             outbox.start()
             try:
                 report = Turn(system, outbox, self._next[name], self._scale, http_processes).run(parts)
-            except UnavailableError as error:
-                print(f"  skipped: {error}", flush=True)
-                self.outcome.skipped[name] = str(error)
-            else:
-                self._next[name] = report.next_sequence
-                self.outcome.turns.append(report)
             finally:
                 outbox.stop()
+            self._next[name] = report.next_sequence
+            self.outcome.turns.append(report)
 
 
 def _machine() -> dict[str, str | int]:

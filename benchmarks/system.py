@@ -10,7 +10,7 @@ class UnavailableError(Exception):
 
 
 class System(Protocol):
-    """One of the contestants. Its files survive ``stop``, so that a second start is a warm one."""
+    """One of the contestants. Its files survive ``stop``."""
 
     @property
     def name(self) -> str: ...
@@ -19,12 +19,15 @@ class System(Protocol):
     def webhook_url(self) -> str:
         """Where webhooks go; known once started."""
 
-    def start(self, graph_url: str, http_processes: int) -> None:
-        """Start everything, with the 50 merchants known. Returns when it can be asked; blocks till then.
+    def prepare(self, graph_url: str) -> None:
+        """Make its files and the 50 merchants, so that every later start is a warm one. It does not run afterwards.
 
         Raises:
             UnavailableError: something that it needs is not installed.
         """
+
+    def start(self, graph_url: str, http_processes: int) -> None:
+        """Start everything. Returns when it may be asked; whether it answers yet, the caller tries. Blocks."""
 
     def stop(self) -> None:
         """End everything and leave no process. May be called whatever state it is in."""

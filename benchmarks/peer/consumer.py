@@ -17,9 +17,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from redis.asyncio import Redis
 
 from benchmarks.peer.environment import PeerEnvironment, read_environment
-from benchmarks.peer.topology import declare
 from benchmarks.peer.schemas import QueuedMessage
 from benchmarks.peer.store import PeerStore, Reply, Tenant
+from benchmarks.peer.topology import declare
 
 GRAPH_VERSION = "v23.0"
 _CLAIM_S = 86_400

@@ -10,12 +10,13 @@ INSERT INTO inbound_message (tenant_id, message_id, sent_at, kind, body) VALUES 
 ON CONFLICT DO NOTHING RETURNING true
 
 -- name: step_conversation
-INSERT INTO conversation (tenant_id, customer, step, last_message_at) VALUES ($1, $2, 'greeted', $3)
+INSERT INTO conversation (tenant_id, customer, name, step, last_message_at) VALUES ($1, $2, $3, 'greeted', $4)
 ON CONFLICT (tenant_id, customer)
-DO UPDATE SET step = excluded.step, last_message_at = greatest(conversation.last_message_at, excluded.last_message_at)
+DO UPDATE SET name = excluded.name, step = excluded.step,
+    last_message_at = greatest(conversation.last_message_at, excluded.last_message_at)
 
 -- name: insert_outgoing
-INSERT INTO outgoing_message (id, tenant_id, customer, payload, status) VALUES ($1, $2, $3, $4, 'pending')
+INSERT INTO outgoing_message (id, tenant_id, customer, payload, status) VALUES ($1, $2, $3, $4::jsonb, 'pending')
 
 -- name: record_sent
 UPDATE outgoing_message SET status = 'sent', wamid = $2, sent_at = now() WHERE id = $1

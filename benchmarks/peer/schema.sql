@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS inbound_message (
 CREATE TABLE IF NOT EXISTS conversation (
     tenant_id text NOT NULL,
     customer text NOT NULL,
+    name text,
     step text NOT NULL,
     last_message_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, customer)
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS outgoing_message (
     id text PRIMARY KEY,
     tenant_id text NOT NULL,
     customer text NOT NULL,
-    payload bytea NOT NULL,
+    payload jsonb NOT NULL,
     status text NOT NULL,
     wamid text,
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -24,10 +24,19 @@ class InboundMessage(BaseModel):
     text: Text | None = None
 
 
+class Profile(BaseModel):
+    name: str
+
+
+class Contact(BaseModel):
+    wa_id: str
+    profile: Profile | None = None
+
+
 class Value(BaseModel):
     messaging_product: str
     metadata: Metadata
-    contacts: list[dict[str, Any]] = []
+    contacts: list[Contact] = []
     messages: list[InboundMessage] = []
     statuses: list[dict[str, Any]] = []
 
@@ -51,4 +60,5 @@ class QueuedMessage(BaseModel):
     """What the webhook puts on the queue: one customer's message and the number that received it."""
 
     phone_number_id: str
+    name: str | None
     message: InboundMessage

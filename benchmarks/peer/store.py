@@ -58,7 +58,7 @@ class PeerStore:
         """
         message = queued.message
         sent_at = datetime.fromtimestamp(int(message.timestamp), UTC)
-        reply = _greeting(tenant, message.sender)
+        reply = _greeting(tenant, message.sender, queued.name)
         async with self._pool.acquire() as connection, connection.transaction():
             inserted = await connection.fetchval(
                 _QUERIES["insert_inbound"],
@@ -70,9 +70,15 @@ class PeerStore:
             )
             if inserted is None:
                 return None
-            await connection.execute(_QUERIES["step_conversation"], tenant.tenant_id, message.sender, sent_at)
             await connection.execute(
-                _QUERIES["insert_outgoing"], reply.id, tenant.tenant_id, message.sender, orjson.dumps(reply.payload)
+                _QUERIES["step_conversation"], tenant.tenant_id, message.sender, queued.name, sent_at
+            )
+            await connection.execute(
+                _QUERIES["insert_outgoing"],
+                reply.id,
+                tenant.tenant_id,
+                message.sender,
+                orjson.dumps(reply.payload).decode(),
             )
         return reply
 
@@ -81,26 +87,21 @@ class PeerStore:
         await self._pool.execute(_QUERIES["record_sent"], reply_id, wamid)
 
 
-def _greeting(tenant: Tenant, customer: str) -> Reply:
+def _greeting(tenant: Tenant, customer: str, name: str | None) -> Reply:
     reply_id = new_id()
+    called = f" {name}" if name else ""
+    text = (
+        f"Hello{called}, welcome to {tenant.name}! \N{WAVING HAND SIGN}\n"
+        "Thank you for writing to us. What can we get for you today?"
+    )
     return Reply(
         reply_id,
         {
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             "to": customer,
-            "type": "interactive",
-            "interactive": {
-                "type": "button",
-                "body": {"text": f"Welcome to {tenant.name}! What would you like to do?"},
-                "action": {
-                    "buttons": [
-                        {"type": "reply", "reply": {"id": "browse", "title": "Browse"}},
-                        {"type": "reply", "reply": {"id": "search", "title": "Search"}},
-                        {"type": "reply", "reply": {"id": "orders", "title": "My orders"}},
-                    ]
-                },
-            },
+            "type": "text",
+            "text": {"preview_url": False, "body": text},
             "biz_opaque_callback_data": reply_id,
         },
     )

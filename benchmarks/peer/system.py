@@ -41,6 +41,7 @@ _ROLES = {
     "erl_child_setup": "RabbitMQ",
     "inet_gethost": "RabbitMQ",
     "epmd": "RabbitMQ",
+    "rabbit": "RabbitMQ",
 }
 
 
@@ -73,10 +74,16 @@ class PeerSystem:
     def webhook_url(self) -> str:
         return f"http://127.0.0.1:{self._port}{WEBHOOK_PATH}"
 
-    def start(self, graph_url: str, http_processes: int) -> None:
-        if self._rabbitmq is None:
-            self._rabbitmq = RabbitMq(require_rabbitmq(), self._directory / "rabbitmq")
+    def prepare(self, graph_url: str) -> None:
+        self._rabbitmq = RabbitMq(require_rabbitmq(), self._directory / "rabbitmq")
         self._run_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.start(graph_url, 1)
+        finally:
+            self.stop()
+
+    def start(self, graph_url: str, http_processes: int) -> None:
+        assert self._rabbitmq is not None
         self._postgres = start_postgres(self._directory, self._run_dir)
         self._redis = start_redis(self._directory, self._run_dir)
         self._rabbitmq.start()

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -13,8 +13,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import ValidationError
 
 from benchmarks.peer.environment import WEBHOOK_PATH, PeerEnvironment, read_environment
-from benchmarks.peer.topology import EXCHANGE, ROUTING_KEY, declare
 from benchmarks.peer.schemas import Envelope, QueuedMessage
+from benchmarks.peer.topology import EXCHANGE, ROUTING_KEY, declare
 
 _PUBLISH_TIMEOUT_S = 5.0
 
@@ -61,14 +61,17 @@ def _add_routes(app: FastAPI, environment: PeerEnvironment) -> None:
         except ValidationError as error:
             raise HTTPException(400) from error
         exchange: aio_pika.abc.AbstractExchange = request.app.state.exchange
-        queued = [
-            QueuedMessage(phone_number_id=change.value.metadata.phone_number_id, message=message)
-            for entry in envelope.entry
-            for change in entry.changes
-            for message in change.value.messages
-        ]
-        await asyncio.gather(*(_publish(exchange, one) for one in queued))
+        await asyncio.gather(*(_publish(exchange, one) for one in _split(envelope)))
         return "ok"
+
+
+def _split(envelope: Envelope) -> Iterator[QueuedMessage]:
+    for value in (change.value for entry in envelope.entry for change in entry.changes):
+        names = {contact.wa_id: contact.profile.name for contact in value.contacts if contact.profile is not None}
+        for message in value.messages:
+            yield QueuedMessage(
+                phone_number_id=value.metadata.phone_number_id, name=names.get(message.sender), message=message
+            )
 
 
 async def _publish(exchange: aio_pika.abc.AbstractExchange, queued: QueuedMessage) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from actors.shards.errors import CommitUnknownError, UnitFailedError, UnitTimeoutError
+from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitFailedError, UnitTimeoutError
 from actors.shards.session import ShardConnection
 from actors.shards.transaction import Publisher, ShardTransaction, begin_statement
 from actors.shards.translation import FOREIGN, commit_is_refused, may_retry, translate
@@ -62,6 +62,8 @@ async def attempt(
     except BaseException:
         await connection.roll_back(rollback_s)
         raise
+    if connection.is_closed():
+        return Attempt(_failed(ShardUnavailableError(call.shard, "the connection broke")), again=True)
     if not connection.is_in_transaction():
         return Attempt(_failed(UnitFailedError(call.name, "", "it ended its own transaction")))
     refusal = await _commit(connection, call, deadline, rollback_s)

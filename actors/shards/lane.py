@@ -122,7 +122,7 @@ class Lane:
         while share.waiting:
             work = share.waiting.popleft()
             try:
-                connection = await self._acquire(share.deadline)
+                borrowed = await self._acquire(share.deadline)
             except ShardError as error:
                 if share.holding:
                     # The others get on with fewer connections.
@@ -132,18 +132,18 @@ class Lane:
                 continue
             share.holding += 1
             try:
-                await self._turn(connection, work, share)
+                await self._turn(borrowed.itself(), work, share)
             finally:
                 share.holding -= 1
-                await self._release(connection)
+                await self._release(borrowed)
 
-    async def _turn(self, connection: Any, first: Work, share: _Share) -> None:
+    async def _turn(self, connection: ShardConnection, first: Work, share: _Share) -> None:
         share.waiting.appendleft(first)
         for _ in range(self._limits.turn):
             if not share.waiting or not await self._one(connection, share.waiting.popleft(), share):
                 return
 
-    async def _one(self, connection: Any, work: Work, share: _Share) -> bool:
+    async def _one(self, connection: ShardConnection, work: Work, share: _Share) -> bool:
         """Run one unit. Returns whether the connection can take another."""
         started = perf_counter()
         tried = await attempt(
@@ -165,7 +165,7 @@ class Lane:
             share.outcomes[work.position] = self._end(tried.outcome.error, tried.outcome)
         return not connection.is_closed() and await self._is_clean(connection)
 
-    async def _is_clean(self, connection: Any) -> bool:
+    async def _is_clean(self, connection: ShardConnection) -> bool:
         try:
             await connection.assert_clean()
         except (DirtySessionError, TimeoutError, *FOREIGN) as error:
@@ -207,10 +207,11 @@ class Lane:
                 )
             return self._pool
 
-    async def _release(self, connection: Any) -> None:
-        assert self._pool is not None
+    async def _release(self, borrowed: Any) -> None:
+        if self._pool is None:  # closed meanwhile
+            return
         try:
-            await self._pool.release(connection, timeout=self._limits.rollback_s)
+            await self._pool.release(borrowed, timeout=self._limits.rollback_s)
         except (DirtySessionError, TimeoutError, *FOREIGN) as error:
             # The pool has thrown the connection away and opens another when one is wanted.
             self._counts["unclean"] += 1

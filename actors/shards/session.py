@@ -8,7 +8,7 @@ check, which costs nothing; after anything else the connection is asked on relea
 import asyncio
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
@@ -39,6 +39,10 @@ class ShardConnection(_Connection):
         super().__init__(*arguments, **options)
         self._suspect = False
 
+    def itself(self) -> Self:
+        """The connection behind the pool's proxy, which lets go of it as soon as it breaks."""
+        return self
+
     def suspect(self) -> None:
         """Something ran that may have changed the session."""
         self._suspect = True
@@ -48,6 +52,8 @@ class ShardConnection(_Connection):
 
         After it the connection is either closed or out of any transaction.
         """
+        if self.is_closed():
+            return
         try:
             async with asyncio.timeout(patience_s):
                 # asyncpg refuses statements until the server has confirmed a cancellation.

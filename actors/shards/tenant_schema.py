@@ -10,7 +10,7 @@ from actors.shards.errors import SetupError, ShardUnavailableError
 from actors.shards.migrations import FOLDER, load_migrations, migrate
 from actors.shards.roles import APP_ROLE
 from actors.shards.transaction import schema_of
-from actors.shards.translation import FOREIGN
+from actors.shards.translation import FOREIGN, translate
 
 _CONNECT_S: Final = 5.0
 
@@ -43,11 +43,16 @@ class TenantSchemas:
                     await self._create(connection, schema, tenant_id)
                 finally:
                     await connection.close(timeout=_CONNECT_S)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise SetupError(f"schema {schema}", str(error)) from error
         except FOREIGN as error:
-            raise ShardUnavailableError(shard, f"schema {schema}: {type(error).__name__}") from error
+            translated = translate(error, f"schema {schema}", shard)
+            if isinstance(translated, ShardUnavailableError):
+                raise translated from error
+            raise SetupError(f"schema {schema}", str(error)) from error
 
     async def _create(self, connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str) -> None:
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}")
+        # One text is one transaction. The lock: even with IF NOT EXISTS, two at once would collide.
+        await connection.execute(
+            f"SELECT pg_advisory_xact_lock(hashtextextended('spaza {schema}', 0));"
+            f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}"
+        )
         await migrate(connection, schema, self._migrations, {"schema": schema, "tenant_id": tenant_id})

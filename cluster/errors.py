@@ -6,6 +6,7 @@ ClusterError
     DataFolderError          the data folder cannot be used
     DiskFullError            too little room for the data folder
     ServerStartError         a server that we start did not come up
+    NodeFailedError          Ray, the actors or the applications did not come up
     ServerUnreachableError   a server that we were given does not answer
 """
 
@@ -97,6 +98,19 @@ class ServerStartError(ClusterError):
     def __str__(self) -> str:
         where = f" Its log: {self.log_path}" if self.log_path is not None else ""
         return f"{self.part} did not start: {self.reason.rstrip('.')}.{where}"
+
+
+class NodeFailedError(ClusterError):
+    """Ray, the actors or the applications did not come up."""
+
+    code = "node_failed"
+
+    def __init__(self, reason: str, log_path: Path) -> None:
+        super().__init__(reason, log_path)
+        self.reason, self.log_path = reason, log_path
+
+    def __str__(self) -> str:
+        return f"{self.reason.rstrip('.')}. The node's log: {self.log_path}"
 
 
 class ServerUnreachableError(ClusterError):

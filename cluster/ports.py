@@ -1,5 +1,6 @@
 """Ports: free ones for what nobody has to know, and who holds the one that was asked for."""
 
+import random
 import socket
 
 import psutil
@@ -7,6 +8,7 @@ import psutil
 from cluster.errors import PortTakenError
 
 _LOOPBACK = "127.0.0.1"
+_BLOCKS = (12_000, 32_000)
 
 
 def free_port() -> int:
@@ -57,3 +59,25 @@ def holder_of(port: int) -> str | None:
         except psutil.Error:
             continue
     return None
+
+
+def free_block(count: int) -> int:
+    """The first of so many free ports in a row, below the range that the system gives out by itself.
+
+    Raises:
+        OSError: none was found.
+    """
+    for _ in range(50):
+        first = random.randrange(*_BLOCKS, count)  # noqa: S311 - nothing secret
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise OSError(f"no {count} free ports in a row were found between {_BLOCKS[0]} and {_BLOCKS[1]}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        try:
+            trial.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -12,8 +12,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -62,12 +62,16 @@ class PostgresServer:
     Attributes:
         data_dir: of the instance; the cluster's files and the superuser's password stay there.
         run_dir: a short private path for the socket, for a socket's path is limited to 107 bytes.
-        tuning: server settings over the defaults.
+        tuning: server settings.
+        databases: made together with the cluster; whoever sets the shards up makes those that are missing.
+        port: chosen at the first launch and kept, so that clients find a restarted server again.
     """
 
     data_dir: Path
     run_dir: Path
-    tuning: Mapping[str, str]
+    tuning: Mapping[str, str] = field(default_factory=lambda: TUNING)
+    databases: Sequence[str] = SHARD_DATABASES
+    environment: Mapping[str, str] | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -122,7 +126,7 @@ class PostgresServer:
 
     def launch(self) -> None:
         """Start the server process; it is ready when ``is_ready`` says so. From the main thread."""
-        self.port = free_port()
+        self.port = self.port or free_port()
         settings = {
             **self.tuning,
             "listen_addresses": "127.0.0.1",
@@ -134,7 +138,13 @@ class PostgresServer:
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         # SIGQUIT ends it at once; it recovers from its log at the next start.
-        self.process = spawn(argv, log_path=self.log_path, death_signal=signal.SIGQUIT, run_as=self._run_as())
+        self.process = spawn(
+            argv,
+            log_path=self.log_path,
+            death_signal=signal.SIGQUIT,
+            run_as=self._run_as(),
+            environment=self.environment,
+        )
 
     def is_ready(self) -> bool:
         """Whether the server takes connections.
@@ -146,6 +156,14 @@ class PostgresServer:
             raise ServerStartError("PostgreSQL", self._last_words(), self.log_path)
         lines = _pid_file(self.cluster_dir)
         return len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
+
+    def may_try_again(self, error: ServerStartError) -> bool:
+        """Whether a launch failed for a reason that passes; asked before the next launch."""
+        if _PORT_TAKEN in error.reason:
+            self.port = 0
+            return True
+        # The last processes of a killed server have not ended yet.
+        return any(sign in error.reason for sign in _STILL_THERE)
 
     def start(self, *, timeout_s: float = 60.0) -> Self:
         """Prepare, launch and wait. Blocks.
@@ -161,10 +179,7 @@ class PostgresServer:
                 if self.is_ready():
                     return self
             except ServerStartError as error:
-                # The last backends of a killed server still end, or the free port was taken meanwhile.
-                if not any(sign in error.reason for sign in (*_STILL_THERE, _PORT_TAKEN)):
-                    raise
-                if not wait_until(deadline, 0.3):
+                if not self.may_try_again(error) or not wait_until(deadline, 0.3):
                     raise
                 self.launch()
             if not wait_until(deadline):
@@ -214,7 +229,7 @@ class PostgresServer:
                 ],
                 run_as,
             )  # fmt: skip
-            statements = "".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in SHARD_DATABASES)
+            statements = "".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in self.databases)
             _run([_binary("postgres"), "--single", "-D", where, "-c", "fsync=off", "postgres"], run_as, statements)
             _run([_binary("initdb"), "-D", where, "--sync-only"], run_as)
         finally:

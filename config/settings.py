@@ -66,8 +66,9 @@ class _Group(BaseModel):
 
 
 class HttpSettings(_Group):
-    """The port on which Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks."""
+    """Where Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks."""
 
+    host: str = "127.0.0.1"
     port: Port = 8000
     webhook_replicas: int = Field(default=1, ge=1, le=64)
 

@@ -1,0 +1,87 @@
+"""The command ``spaza``."""
+
+import argparse
+import asyncio
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import ClusterError
+from config.settings import SettingsError
+
+OK, FAILED, MISUSED, NOT_READY = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what it was asked to, 1 when it could not, 2 for arguments or settings that cannot be used, and
+        for ``status`` 3 when what runs is not ready.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.command(given))
+    except SettingsError as error:
+        print(f"The settings cannot be used:\n{error}", file=sys.stderr)
+        return MISUSED
+    except ClusterError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        print(f"The disk is full{where}. Make room, or choose another folder with SPAZA_DATA_DIR.", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="spaza", description="Sell through WhatsApp: many merchants, one platform.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start everything here, and run it until Ctrl-C")
+    up.add_argument("--no-demo", action="store_true", help="without the sandbox, the demo merchant and its secrets")
+    up.add_argument("--replicas", type=_count, metavar="N", help="processes that take webhooks (default 1)")
+    up.set_defaults(command=_up)
+    status = commands.add_parser("status", help="what runs, its health and its figures")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(command=_status)
+    return parser
+
+
+def _up(given: argparse.Namespace) -> int:
+    from cluster.up import up  # noqa: PLC0415 - the other commands answer quickly without it
+
+    environment = dict(os.environ)
+    if given.replicas is not None:
+        environment["SPAZA_HTTP__WEBHOOK_REPLICAS"] = str(given.replicas)
+    up(environment, demo=not given.no_demo)
+    return OK
+
+
+def _status(given: argparse.Namespace) -> int:
+    from cluster.status import ask, show  # noqa: PLC0415
+
+    data_dir = Path(os.environ.get("SPAZA_DATA_DIR", ".spaza")).expanduser().absolute()
+    document: dict[str, Any] = asyncio.run(ask(data_dir))
+    if given.json:
+        print(json.dumps(document, indent=1))
+    else:
+        show(document)
+    return OK if document["ready"] else NOT_READY
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 64, not {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

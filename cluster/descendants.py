@@ -1,0 +1,107 @@
+"""Everything that this process has started, directly or not, and how nothing of it is left behind."""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import psutil
+
+from cluster.undertaker import MARK, kill_marked
+
+_PR_SET_CHILD_SUBREAPER = 36
+_UNDERTAKER = Path(__file__).with_name("undertaker.py")
+
+
+def adopt_orphans() -> None:
+    """Have processes whose parent ends become our children, instead of everybody's. Linux only."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def bury_orphans(known: Collection[int]) -> None:
+    """Collect adopted children that have ended. Those that are ``known`` are collected by who started them."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, ChildProcessError):
+            if child.pid not in known and child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
+
+
+def kill_descendants(*, spare: Collection[int] = (), limit_s: float = 3.0) -> list[str]:
+    """Kill all that is left below this process, but for the children to spare and what is below them.
+
+    Returns:
+        the names of those that still ran.
+    """
+    deadline = time.monotonic() + limit_s
+    names: list[str] = []
+    while time.monotonic() < deadline:
+        left = [one for child in psutil.Process().children() if child.pid not in spare for one in _family(child)]
+        if not left:
+            break
+        for one in left:
+            with contextlib.suppress(psutil.Error):
+                if one.status() != psutil.STATUS_ZOMBIE:
+                    names.append(one.name())
+                    one.kill()
+        for one in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(one.pid, os.WNOHANG)
+        time.sleep(0.02)
+    return names
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return [process]
+
+
+def marked_environment(instance_id: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for what we start: the given one, with the instance's mark.
+
+    Without PYTHONDONTWRITEBYTECODE, which would have each of some thirty Python processes compile all anew.
+    """
+    kept = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, MARK: instance_id}
+
+
+def kill_earlier(instance_id: str) -> int:
+    """Kill what an instance of this id left behind that died without its supervisor. Who calls owns the data folder."""
+    return kill_marked(instance_id, spare=frozenset({os.getpid()}))
+
+
+class Undertaker:
+    """A process that outlives this one, to end what this one leaves when it is killed."""
+
+    def __init__(self, instance_id: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_UNDERTAKER), instance_id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it keeps watch."""
+        return self._process.poll() is None
+
+    def dismiss(self) -> None:
+        """Tell it that all is in order; it ends."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._process.communicate(b"done\n", timeout=2)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()

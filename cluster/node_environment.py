@@ -1,0 +1,63 @@
+"""How Ray and Serve are told to run: all of it by environment variables, which must stand before Ray is imported.
+
+Each instance has ports, sockets and folders of its own, so that several run side by side on one machine.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cluster.ports import free_block, free_ports
+
+_REPLICA_PORTS = 64
+_SINGLE_PORTS = (
+    "haproxy_stats",
+    "haproxy_metrics",
+    "fallback_http",
+    "fallback_grpc",
+    "dashboard_metrics",
+    "monitor_metrics",
+)
+
+
+def pick_ports() -> dict[str, int]:
+    """Free ports for what nobody has to know."""
+    ports = dict(zip(_SINGLE_PORTS, free_ports(len(_SINGLE_PORTS)), strict=True))
+    return {**ports, "replica_http": free_block(_REPLICA_PORTS), "replica_grpc": free_block(_REPLICA_PORTS)}
+
+
+def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
+    """What Ray and Serve read from the environment.
+
+    Args:
+        run_dir: short, private, of this run.
+        ports: as ``pick_ports`` names them.
+    """
+    haproxy = run_dir / "haproxy"
+    return {
+        # HAProxy instead of Serve's proxy in Python: ten times the requests.
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports["haproxy_metrics"]),
+        # A worker that was replaced keeps its connections for so long, with the replicas that it knew.
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports["fallback_http"]),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports["fallback_grpc"]),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports["replica_http"]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports["replica_http"] + _REPLICA_PORTS - 1),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports["replica_grpc"]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports["replica_grpc"] + _REPLICA_PORTS - 1),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # Workers run as everybody else does, not at 15.
+        "RAY_worker_niceness": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "DASHBOARD_METRIC_PORT": str(ports["dashboard_metrics"]),
+        "AUTOSCALER_METRIC_PORT": str(ports["monitor_metrics"]),
+    }

@@ -1,0 +1,170 @@
+"""One run of a node: Ray, the databases, the actors, the Serve applications, the demo; then serving until told to end.
+
+Blocking steps run side by side where neither needs the other. What a node starts ends with it: Ray's processes by
+themselves, HAProxy by Serve's shutdown or else by the supervisor.
+"""
+
+import asyncio
+import functools
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import ray
+from ray import serve
+from ray._private.parameter import RayParams
+from ray.serve.config import HTTPOptions
+
+from cluster.demo import Demo, provision_demo
+from cluster.node_link import NodeLink, NodeOrder
+from cluster.node_status import NodeStatus
+from cluster.status_socket import serve_status
+from config.settings import Settings, load_settings
+from serve_app import Spaza, deploy
+from telemetry.log import configure_logging, get_logger
+
+# Actors and replicas ask for none; this only has to be enough for what somebody adds.
+_LOGICAL_CPUS = 16
+# Nothing large goes through Ray's object store: batches are passed by value.
+_OBJECT_STORE_BYTES = 100_000_000
+_DRAIN_LIMIT_S = 4.0
+_FIRST_ANSWER_LIMIT_S = 60.0
+_log = get_logger("node")
+
+
+def run(link: NodeLink, order: NodeOrder) -> None:
+    """Start everything and serve until SIGTERM. From the main thread, with which Ray's processes end."""
+    settings = load_settings(os.environ, demo_key=order.demo_key)
+    configure_logging(settings.log.level)
+    prepared: Future[Spaza] = Future()
+    # The databases are made ready while Ray starts, which takes longer.
+    threading.Thread(target=_prepare, args=(link, order, settings, prepared), daemon=True).start()
+    started = time.monotonic()
+    _start_ray(order, settings)
+    link.part_up("Ray", time.monotonic() - started, f"dashboard http://127.0.0.1:{settings.dashboard.port}")
+    asyncio.run(_serve(link, order, settings, prepared))
+
+
+def _prepare(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> None:
+    try:
+        servers = link.receive_servers()
+        started = time.monotonic()
+        resolved = settings.resolved(postgres_dsn=servers.postgres_dsn, redis_url=servers.redis_url)
+        spaza = Spaza(resolved, instance_id=order.instance_id)
+        report = asyncio.run(spaza.prepare())
+        detail = (
+            f"{report.databases_created} made, {report.migrations_applied} migrations"
+            if report.migrations_applied
+            else "32 databases"
+        )
+        link.part_up("Shards", time.monotonic() - started, detail)
+        prepared.set_result(spaza)
+    except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
+        prepared.set_exception(error)
+
+
+def _start_ray(order: NodeOrder, settings: Settings) -> None:
+    # ray.init has no option for the agent's port; two instances on one machine would fight for its default.
+    own_port = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0)
+    RayParams.__init__ = own_port  # type: ignore[method-assign, assignment]
+    ray.init(
+        namespace="spaza",
+        num_cpus=_LOGICAL_CPUS,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        dashboard_port=settings.dashboard.port,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+        _temp_dir=str(Path(order.run_dir) / "ray"),
+    )
+
+
+async def _serve(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> None:
+    told_to_end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_end.set)
+    starting = asyncio.create_task(_start(link, order, settings, prepared))
+    ending = asyncio.create_task(told_to_end.wait())
+    await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        status = starting.result()
+        async with await serve_status(Path(order.run_dir) / "node.sock", status.document):
+            link.ready()
+            await told_to_end.wait()
+    await _drain()
+
+
+async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> NodeStatus:
+    async def timed(name: str, step: Callable[[], Awaitable[str]]) -> None:
+        started = time.monotonic()
+        detail = await step()
+        link.part_up(name, time.monotonic() - started, detail)
+
+    async def serve_up() -> str:
+        options = HTTPOptions(host=settings.http.host, port=settings.http.port)
+        await asyncio.to_thread(serve.start, http_options=options)
+        return f"HAProxy on {settings.http.host}:{settings.http.port}"
+
+    serving = asyncio.create_task(timed("Serve", serve_up))
+    spaza = await asyncio.wrap_future(prepared)
+
+    async def shards_up() -> str:
+        await asyncio.to_thread(spaza.start_shards)
+        return f"{-(-32 // settings.postgres.shards_per_actor)} actors"
+
+    async def mailboxes_up() -> str:
+        await asyncio.to_thread(spaza.start_mailboxes)
+        return f"{len(spaza.topology.queues)} queues"
+
+    async def applications_up() -> str:
+        await serving
+        await asyncio.to_thread(deploy, spaza.applications())
+        await _first_answer(settings)
+        return ", ".join(one.name for one in spaza.applications())
+
+    async def demo_up() -> str:
+        demo: Demo = await provision_demo(spaza.provisioning(), spaza.catalog())
+        return f"{demo.name}, {demo.products} products"
+
+    applications = asyncio.create_task(timed("Applications", applications_up))
+    await timed("Shard pools", shards_up)
+    await timed("Mailboxes", mailboxes_up)
+    if order.demo_key is not None:
+        await timed("Demo merchant", demo_up)
+    await applications
+    return NodeStatus(spaza)
+
+
+async def _first_answer(settings: Settings) -> None:
+    """Wait until a request comes through HAProxy to the webhook's replica, which Serve's own word does not promise."""
+    deadline = time.monotonic() + _FIRST_ANSWER_LIMIT_S
+    request = b"GET /api/v1/webhooks/whatsapp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    while time.monotonic() < deadline:
+        try:
+            async with asyncio.timeout(5.0):
+                reader, writer = await asyncio.open_connection("127.0.0.1", settings.http.port)
+                writer.write(request)
+                status = await reader.readline()
+                writer.close()
+            if b" 403 " in status:
+                return
+        except (OSError, TimeoutError):
+            pass  # not yet
+        await asyncio.sleep(0.05)
+    raise TimeoutError(f"the webhook did not answer within {_FIRST_ANSWER_LIMIT_S:g} s")
+
+
+async def _drain() -> None:
+    started = time.monotonic()
+    try:
+        # It can hang; whoever waits for us would kill us then, and HAProxy with us.
+        await asyncio.wait_for(asyncio.to_thread(serve.shutdown), _DRAIN_LIMIT_S)
+    except TimeoutError:
+        _log.warning("serve_shutdown_slow", limit_s=_DRAIN_LIMIT_S)
+    _log.info("node_drained", seconds=round(time.monotonic() - started, 3))

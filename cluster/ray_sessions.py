@@ -1,0 +1,24 @@
+"""Ray's sessions: kept in the data folder, reached by a short path, and not for ever."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+_KEPT = 3
+
+
+def keep_ray_sessions(data_dir: Path, run_dir: Path) -> None:
+    """Give Ray ``<run_dir>/ray``, which leads into the data folder, and drop all but the last sessions.
+
+    Its sockets need a short path, and its logs are to outlive the run; ``<data_dir>/logs/ray`` leads to the latest.
+    """
+    sessions = data_dir / "ray"
+    sessions.mkdir(parents=True, exist_ok=True)
+    old = sorted(path for path in sessions.glob("session_*") if path.is_dir() and not path.is_symlink())
+    for path in old[: max(0, len(old) - _KEPT + 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+    (run_dir / "ray").symlink_to(sessions)
+    logs = data_dir / "logs" / "ray"
+    with contextlib.suppress(FileNotFoundError):
+        logs.unlink()
+    logs.symlink_to(Path("..") / "ray" / "session_latest" / "logs")

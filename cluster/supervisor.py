@@ -1,0 +1,191 @@
+"""Starts the parts of an instance, starts again what dies, and ends all of it. Light: knows no Ray."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from cluster.backoff import Backoff
+from cluster.descendants import Undertaker, adopt_orphans, bury_orphans, kill_descendants
+from cluster.errors import ClusterError
+from cluster.instance import Instance
+from cluster.node_link import Servers
+from cluster.node_part import NodePart
+from cluster.parts import Part
+from cluster.screen import Screen
+from cluster.status_socket import serve_status
+
+_WATCH_S = 0.2
+_HOUSEKEEPING_S = 2.0
+_NODE_STOP_S = 5.5
+_SERVER_STOP_S = 2.0
+_SCARCE_BYTES = 100_000_000
+
+
+class Supervisor:
+    """Owns the parts of one instance. All runs in one event loop.
+
+    The parts start side by side; the node is told of the servers when they are up. A part that does not start ends
+    the instance; one that dies later is started again, after a pause that grows while it keeps dying.
+    """
+
+    def __init__(
+        self, instance: Instance, servers: Sequence[Part], sandbox: Part | None, node: NodePart, screen: Screen
+    ) -> None:
+        self._instance, self._node, self._screen = instance, node, screen
+        self._servers: Sequence[Part] = servers
+        self._parts: Sequence[Part] = (*servers, *(() if sandbox is None else (sandbox,)), node)
+        self._states: dict[str, tuple[str, str]] = {part.name: ("starting", "") for part in self._parts}
+        self._up = {part.name: asyncio.Event() for part in self._parts}
+        self._told_to_end = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._scarce = False
+        self._started = time.time()
+        adopt_orphans()
+        self._undertaker = Undertaker(instance.instance_id)
+
+    async def run(self, where: Callable[[], Servers], when_ready: Callable[[], None]) -> None:
+        """Run until told to end by SIGINT, SIGTERM or SIGHUP; then nothing is left.
+
+        Args:
+            where: asked when the servers are up.
+            when_ready: called once, when all runs.
+
+        Raises:
+            ClusterError: a part did not start; all that did is ended.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._tell_to_end)
+        keeping = asyncio.create_task(self._keep(where, when_ready))
+        told = asyncio.create_task(self._told_to_end.wait())
+        try:
+            async with await serve_status(self._instance.run_dir / "status.sock", self.status):
+                await asyncio.wait({keeping, told}, return_when=asyncio.FIRST_COMPLETED)
+                await self._end(keeping)
+        finally:
+            told.cancel()
+            # Whatever happened above, nothing stays.
+            kill_descendants(spare=(self._undertaker.pid,))
+            self._undertaker.dismiss()
+        if not keeping.cancelled():
+            _raise_first(keeping.exception())
+
+    async def status(self) -> dict[str, Any]:
+        """The document of ``spaza status``."""
+        node = await self._node.status() if self._node.is_ready else {}
+        parts = [{"name": name, "state": state, "detail": detail} for name, (state, detail) in self._states.items()]
+        parts += node.get("parts", [])
+        ready = self._node.is_ready and bool(node) and all(part["state"] == "running" for part in parts)
+        figures = {
+            "uptime_s": round(time.time() - self._started, 1),
+            "disk_free_bytes": shutil.disk_usage(self._instance.data_dir).free,
+            **node.get("figures", {}),
+        }
+        return {"ready": ready, "instance_id": self._instance.instance_id, "parts": parts, "figures": figures}
+
+    def _tell_to_end(self) -> None:
+        if self._told_to_end.is_set():
+            self._hurried.set()
+        self._told_to_end.set()
+
+    async def _keep(self, where: Callable[[], Servers], when_ready: Callable[[], None]) -> None:
+        servers: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
+        self._node.give(servers)
+        async with asyncio.TaskGroup() as tasks:
+            for part in self._parts:
+                tasks.create_task(self._tend(part))
+            tasks.create_task(self._keep_house())
+            for part in self._servers:
+                await self._up[part.name].wait()
+            servers.set_result(where())
+            for part in self._parts:
+                await self._up[part.name].wait()
+            when_ready()
+
+    async def _tend(self, part: Part) -> None:
+        backoff = Backoff()
+        while True:
+            started = time.monotonic()
+            try:
+                detail = await part.start()
+            except ClusterError as error:
+                if not self._up[part.name].is_set():
+                    raise
+                self._note(part, "failed", str(error))
+                self._screen.warn(str(error))
+                await asyncio.sleep(backoff.after(0.0))
+                continue
+            running = time.monotonic()
+            if part is not self._node or self._up[part.name].is_set():
+                self._screen.part_up(part.name, running - started, detail)
+            self._note(part, "running", detail)
+            self._up[part.name].set()
+            if part.process is None:
+                return
+            while part.process.poll() is None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(_WATCH_S)
+            how = _how_it_ended(part.process.returncode)
+            self._note(part, "restarting", how)
+            self._screen.warn(f"{part.name} {how}; it is started again. Logs: {self._instance.data_dir / 'logs'}")
+            if part is self._node:
+                await self._clear_node()
+            await asyncio.sleep(backoff.after(time.monotonic() - running))
+
+    async def _clear_node(self) -> None:
+        await self._node.stop(timeout_s=0.0)
+        others = {one.process.pid for one in self._parts if one is not self._node and one.process is not None}
+        kill_descendants(spare={self._undertaker.pid, *others})
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            bury_orphans({self._undertaker.pid, *(one.process.pid for one in self._parts if one.process is not None)})
+            if not self._undertaker.alive:
+                self._undertaker = Undertaker(self._instance.instance_id)
+            scarce = shutil.disk_usage(self._instance.data_dir).free < _SCARCE_BYTES
+            if scarce and not self._scarce:
+                self._screen.warn(
+                    f"The disk of {self._instance.data_dir} is nearly full. Messages are refused (503), and Meta sends "
+                    "them again, until there is room."
+                )
+            self._scarce = scarce
+
+    async def _end(self, keeping: "asyncio.Task[None]") -> None:
+        self._screen.ending()
+        started = time.monotonic()
+        keeping.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await keeping
+        orderly = asyncio.create_task(self._stop_parts())
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({orderly, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        orderly.cancel()
+        hurried.cancel()
+        kill_descendants(spare=(self._undertaker.pid,))
+        self._screen.ended(time.monotonic() - started)
+
+    async def _stop_parts(self) -> None:
+        await self._node.stop(timeout_s=_NODE_STOP_S)
+        await self._clear_node()
+        await asyncio.gather(*(part.stop(timeout_s=_SERVER_STOP_S) for part in self._parts if part is not self._node))
+
+    def _note(self, part: Part, state: str, detail: str) -> None:
+        self._states[part.name] = (state, detail)
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        with suppress(ValueError):
+            return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with status {code}"
+
+
+def _raise_first(error: BaseException | None) -> None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error is not None:
+        raise error

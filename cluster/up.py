@@ -1,0 +1,137 @@
+"""``spaza up``: claims the data folder, checks what can be checked beforehand, and runs the supervisor."""
+
+import asyncio
+import base64
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from cluster.descendants import kill_earlier, marked_environment
+from cluster.instance import Instance
+from cluster.next_thing import next_thing
+from cluster.node_environment import pick_ports
+from cluster.node_link import NodeOrder, Servers
+from cluster.node_part import NodePart
+from cluster.parts import EmbeddedPostgres, EmbeddedRedis, Part, Sandbox
+from cluster.ports import refuse_taken
+from cluster.postgres import PostgresServer
+from cluster.ray_sessions import keep_ray_sessions
+from cluster.redis_server import RedisServer
+from cluster.screen import Place, Screen
+from cluster.supervisor import Supervisor
+from config.settings import Settings, load_settings
+
+_WEBHOOK = "/api/v1/webhooks/whatsapp"
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def up(environment: Mapping[str, str], *, demo: bool) -> None:
+    """Run an instance until it is told to end.
+
+    Args:
+        environment: with the settings.
+        demo: with the sandbox and the demo merchant.
+
+    Raises:
+        SettingsError: settings that are missing or wrong.
+        ClusterError: it cannot start, and why.
+    """
+    # Read once without the data folder, which the settings name.
+    settings = load_settings(environment, demo_key=_new_key() if demo else None)
+    instance = Instance.claim(settings.data_dir)
+    try:
+        # Before the ports are looked at, for what a killed instance left behind may hold them.
+        kill_earlier(instance.instance_id)
+        key = instance.secret("secrets.key", _new_key) if demo else None
+        settings = load_settings(environment, demo_key=key)
+        _refuse_taken_ports(settings, demo=demo)
+        asyncio.run(_Assembly(instance, settings, key, environment).run())
+    finally:
+        instance.release()
+
+
+class _Assembly:
+    """The parts of one instance, put together from its settings."""
+
+    def __init__(self, instance: Instance, settings: Settings, key: str | None, environment: Mapping[str, str]) -> None:
+        self._instance, self._settings, self._key = instance, settings, key
+        paths = [str(_ROOT), *filter(None, (environment.get("PYTHONPATH"),))]
+        self._environment = {
+            **marked_environment(instance.instance_id, environment),
+            # Relative to where we were started, which is not where Ray's workers are.
+            "SPAZA_DATA_DIR": str(instance.data_dir),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        self._screen = Screen()
+        self._postgres = PostgresServer(
+            instance.data_dir, instance.run_dir, databases=(), environment=self._environment
+        )
+        self._redis = RedisServer(instance.data_dir, instance.run_dir, environment=self._environment)
+
+    async def run(self) -> None:
+        instance, settings = self._instance, self._settings
+        keep_ray_sessions(instance.data_dir, instance.run_dir)
+        ports = pick_ports()
+        fixed = {"http": settings.http.port, "dashboard": settings.dashboard.port}
+        if self._key is not None:
+            fixed["sandbox"] = settings.sandbox.port
+        instance.record({**fixed, **ports})
+        self._screen.begin(str(instance.data_dir))
+        order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, ports)
+        node = NodePart(order, self._environment, self._screen.part_up)
+        supervisor = Supervisor(instance, self._servers(), self._sandbox(), node, self._screen)
+        await supervisor.run(self._where, self._ready)
+
+    def _servers(self) -> list[Part]:
+        given_dsn, given_url = self._settings.postgres.dsn, self._settings.redis.url
+        if given_dsn is None and given_url is None:
+            return [EmbeddedPostgres(self._postgres), EmbeddedRedis(self._redis)]
+        from cluster.given_servers import GivenPostgres, GivenRedis  # noqa: PLC0415 - their drivers take time to import
+
+        return [
+            EmbeddedPostgres(self._postgres) if given_dsn is None else GivenPostgres(given_dsn.get_secret_value()),
+            EmbeddedRedis(self._redis) if given_url is None else GivenRedis(given_url.get_secret_value()),
+        ]
+
+    def _sandbox(self) -> Part | None:
+        if self._key is None:
+            return None
+        callback = f"http://127.0.0.1:{self._settings.http.port}{_WEBHOOK}"
+        # Named one by one, for without the demo's defaults the sandbox would not know what was set here.
+        secrets_given = {
+            "SPAZA_WHATSAPP__APP_SECRET": self._settings.whatsapp.app_secret.get_secret_value(),
+            "SPAZA_WHATSAPP__VERIFY_TOKEN": self._settings.whatsapp.verify_token.get_secret_value(),
+        }
+        environment = {**self._environment, **secrets_given}
+        return Sandbox(self._settings.sandbox.port, callback, self._instance.data_dir, environment)
+
+    def _where(self) -> Servers:
+        dsn, url = self._settings.postgres.dsn, self._settings.redis.url
+        return Servers(
+            postgres_dsn=self._postgres.dsn if dsn is None else dsn.get_secret_value(),
+            redis_url=self._redis.url if url is None else url.get_secret_value(),
+        )
+
+    def _ready(self) -> None:
+        settings, logs = self._settings, self._instance.data_dir / "logs"
+        places = [Place("API", f"http://127.0.0.1:{settings.http.port}")]
+        if self._key is not None:
+            places.append(Place("Sandbox", f"http://127.0.0.1:{settings.sandbox.port}"))
+        places += [
+            Place("Ray dashboard", f"http://127.0.0.1:{settings.dashboard.port}"),
+            Place("Logs", f"{logs} (Ray's in {logs / 'ray'})"),
+            Place("Data", str(self._instance.data_dir)),
+        ]
+        self._screen.ready(places, next_thing(settings, demo=self._key is not None))
+
+
+def _refuse_taken_ports(settings: Settings, *, demo: bool) -> None:
+    refuse_taken(settings.http.port, purpose="the API", setting="SPAZA_HTTP__PORT", host=settings.http.host)
+    refuse_taken(settings.dashboard.port, purpose="the Ray dashboard", setting="SPAZA_DASHBOARD__PORT")
+    if demo:
+        refuse_taken(settings.sandbox.port, purpose="the sandbox", setting="SPAZA_SANDBOX__PORT")
+
+
+def _new_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,158 @@
+"""The composition root: from settings to actors and Serve applications.
+
+``spaza up`` calls ``prepare``, ``start_actors`` and ``applications``. On a Ray cluster that others run,
+``serve run serve_app:app`` does the same from the settings in the environment.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.schema import LoggingConfig
+from redis.asyncio import Redis
+
+from actors.mailbox.access import JournalAccess
+from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
+from actors.mailbox.handle import MailboxHandle, start_mailboxes
+from actors.shards.access import PoolLimits, ShardAccess
+from actors.shards.handle import ShardsHandle, start_shards
+from actors.shards.setup import SetupReport, set_up_shards
+from actors.shards.tenant_schema import TenantSchemas
+from cache.connection import RedisConnection
+from config.settings import Settings, load_settings
+from config.topology import Topology, load_topology
+from services.catalog.service import Catalog
+from services.notifications import wiring as notifications
+from services.tenants.directory import TenantDirectory
+from services.tenants.rows import UnitRunner
+from services.tenants.sealing import Sealer
+from services.tenants.service import TenantProvisioning
+from services.tenants.shared_cache import RedisTenantCache
+from services.whatsapp import wiring as whatsapp
+
+_UNITS: Final = "services.units:UNITS"
+# One line for each request costs more than the request.
+_LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON")
+
+
+_CONSUMERS: Final[Mapping[str, ConsumerAddress]] = {
+    "whatsapp.inbound": ServeConsumer(whatsapp.PROCESSOR_APP, whatsapp.PROCESSOR_DEPLOYMENT),
+    "notifications.whatsapp": ServeConsumer(notifications.NOTIFIER_APP, notifications.NOTIFIER_DEPLOYMENT),
+}
+
+
+class ServeApplication(NamedTuple):
+    """An application as Serve is to run it; without a route prefix it is reached by its handle alone."""
+
+    name: str
+    route_prefix: str | None
+    application: Application
+
+
+class Spaza:
+    """Everything that is wired from one set of resolved settings. Holds no connection itself."""
+
+    def __init__(self, settings: Settings, *, instance_id: str) -> None:
+        """Take the settings apart.
+
+        Args:
+            settings: with the servers resolved.
+            instance_id: of the installation, for the owners of the mailboxes.
+        """
+        self.settings, self.instance_id = settings, instance_id
+        self.topology: Topology = load_topology()
+        self._dsn = _resolved(settings.postgres.dsn, "SPAZA_POSTGRES__DSN")
+        self._redis_url = _resolved(settings.redis.url, "SPAZA_REDIS__URL")
+        self._key = settings.secrets.key.get_secret_value()
+        limits = PoolLimits(app_connections=settings.postgres.max_size)
+        self._access = ShardAccess.derive(self._dsn, self._key, limits)
+
+    async def prepare(self) -> SetupReport:
+        """Make the databases ready, as their owner."""
+        return await set_up_shards(self._dsn, self._key)
+
+    def start_shards(self) -> None:
+        """Create the ShardPool actors. Where Ray is initialised, in synchronous code."""
+        per_actor = self.settings.postgres.shards_per_actor
+        start_shards(self._access, units=_UNITS, topology=self.topology, shards_per_actor=per_actor)
+
+    def start_mailboxes(self) -> None:
+        """Create the mailbox actors. Where Ray is initialised, in synchronous code."""
+        access = JournalAccess(self._access.dsn_template, self._access.system_password, self.instance_id)
+        start_mailboxes(self.topology, access, _CONSUMERS, log_level=self.settings.log.level)
+
+    def shards(self) -> ShardsHandle:
+        """A handle of the shards, for this process."""
+        return ShardsHandle(self.settings.postgres.shards_per_actor)
+
+    def mailbox(self) -> MailboxHandle:
+        """A handle of the mailboxes, for this process."""
+        return MailboxHandle(self.topology)
+
+    def applications(self) -> list[ServeApplication]:
+        """The Serve applications, to be run together."""
+        settings, redis_url = self.settings, self._redis_url
+        topology, per_actor = self.topology, settings.postgres.shards_per_actor
+
+        def mailbox() -> MailboxHandle:
+            return MailboxHandle(topology)
+
+        def shards() -> ShardsHandle:
+            return ShardsHandle(per_actor)
+
+        def tenants(handle: UnitRunner, redis: Redis) -> TenantDirectory:
+            return TenantDirectory(handle, RedisTenantCache(redis))
+
+        notifier = notifications.notifier_application(
+            settings.whatsapp, settings.secrets, redis_url, shards=shards, tenants=tenants
+        )
+        processor = whatsapp.processor_application(redis_url, shards=shards, tenants=tenants, mailbox=mailbox)
+        webhook = whatsapp.webhook_application(settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas)
+        # The webhook last: what it takes can be handled then.
+        return [
+            ServeApplication(notifications.NOTIFIER_APP, None, notifier),
+            ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
+            ServeApplication(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_PREFIX, webhook),
+        ]
+
+    def catalog(self) -> Catalog:
+        """The catalogue's use cases."""
+        return Catalog(self.shards())
+
+    def provisioning(self) -> TenantProvisioning:
+        """The making of tenants; needs the owner's DSN."""
+        shards = self.shards()
+        directory = TenantDirectory(shards, RedisTenantCache(RedisConnection(self._redis_url).client))
+        return TenantProvisioning(shards, TenantSchemas(self._dsn), Sealer(self._key), directory)
+
+
+def deploy(applications: list[ServeApplication]) -> None:
+    """Run the applications and wait until all of them do. Blocks."""
+    serve.run_many(
+        [serve.RunTarget(one.application, one.name, one.route_prefix, _LOGGING) for one in applications],
+    )
+
+
+def app(arguments: Mapping[str, Any]) -> Application:
+    """Build Spaza for ``serve run serve_app:app``: run what has no route, return the webhook.
+
+    Args:
+        arguments: ``instance_id``, where several clusters share the databases.
+    """
+    settings = load_settings(os.environ)
+    spaza = Spaza(settings, instance_id=str(arguments.get("instance_id", "serve")))
+    asyncio.run(spaza.prepare())
+    spaza.start_shards()
+    *inner, webhook = spaza.applications()
+    deploy(inner)
+    spaza.start_mailboxes()
+    return webhook.application
+
+
+def _resolved(value: Any, setting: str) -> str:
+    if value is None:
+        raise ValueError(f"{setting} is not set; spaza up sets it to the server that it starts")
+    return str(value.get_secret_value())

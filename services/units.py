@@ -1,0 +1,14 @@
+"""The units of work of all services, which the ShardPool actors find by import path.
+
+It stands apart from the composition root so that those actors import neither Serve nor a client.
+"""
+
+from typing import Final
+
+from actors.shards.unit import registry
+from services.catalog import store as catalog
+from services.notifications import store as notifications
+from services.tenants import store as tenants
+from services.whatsapp import store as whatsapp
+
+UNITS: Final = registry(tenants.UNITS, catalog.UNITS, whatsapp.UNITS, notifications.UNITS)

@@ -1,10 +1,23 @@
 """The consumer's side as the mailbox sees it: somebody, reached by name, who takes a batch and says what of it."""
 
-from typing import NamedTuple
+import asyncio
+from typing import Any, NamedTuple, Protocol
+
+import ray
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+
+from actors.mailbox.message import Delivery, Outcome
+
+_NAMESPACE = "spaza"
 
 
 class ServeConsumer(NamedTuple):
-    """A Serve deployment with a method ``consume(batch: list[Delivery]) -> list[Outcome]``."""
+    """A Serve deployment with a method ``consume(batch: list[Delivery]) -> list[Outcome]``.
+
+    An empty batch asks whether somebody is there, and is answered with an empty list.
+    """
 
     app: str
     deployment: str
@@ -17,3 +30,57 @@ class ActorConsumer(NamedTuple):
 
 
 ConsumerAddress = ServeConsumer | ActorConsumer
+
+
+class ConsumerLostError(Exception):
+    """No answer came: the consumer died, raised, took too long or was not there. For the dispatcher alone.
+
+    Attributes:
+        raised: the consumer itself raised, so it is alive.
+    """
+
+    def __init__(self, detail: str, *, raised: bool) -> None:
+        super().__init__(detail)
+        self.raised = raised
+
+
+class Consumer(Protocol):
+    """Takes batches."""
+
+    async def consume(self, batch: list[Delivery], timeout_s: float) -> list[Outcome]:
+        """Hand a batch over and wait for an outcome for each, in order.
+
+        Raises:
+            ConsumerLostError: there is no answer.
+        """
+
+
+class RayConsumer:
+    """Reaches a consumer through Ray. Finds it anew after it was lost."""
+
+    def __init__(self, address: ConsumerAddress) -> None:
+        self._address = address
+        self._target: Any = None
+
+    async def consume(self, batch: list[Delivery], timeout_s: float) -> list[Outcome]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._target is None:
+                    # Looking a name up asks Ray's control service and blocks.
+                    self._target = await asyncio.to_thread(_find, self._address)
+                outcomes: list[Outcome] = await self._target.consume.remote(batch)
+        except RayTaskError as error:
+            raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
+        except (RayError, RayServeException, ValueError, TimeoutError) as error:
+            self._target = None
+            raise ConsumerLostError(type(error).__name__, raised=False) from error
+        if len(outcomes) != len(batch):
+            detail = f"{len(outcomes)} outcomes for {len(batch)} deliveries"
+            raise ConsumerLostError(detail, raised=True)
+        return outcomes
+
+
+def _find(address: ConsumerAddress) -> Any:
+    if isinstance(address, ActorConsumer):
+        return ray.get_actor(address.name, namespace=_NAMESPACE)
+    return serve.get_deployment_handle(address.deployment, address.app, _check_exists=False)

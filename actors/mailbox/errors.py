@@ -6,7 +6,7 @@ SpazaError
         FencedError               another owner has taken the partition over
         OverloadedError           the waiting line of a partition, or of this publisher, is full
         UnroutableError           no exchange of that name, or no queue is bound for that routing key
-        CorruptRowError           a journal row is not what was written
+        InvalidMessageError       the journal cannot hold such a message
 """
 
 from kernel.errors import SpazaError
@@ -74,16 +74,16 @@ class UnroutableError(MailboxError):
         return f"no queue is bound to exchange {self.exchange!r} for routing key {self.routing_key!r}"
 
 
-class CorruptRowError(MailboxError):
-    """The checksum of a journal row does not fit its bytes."""
+class InvalidMessageError(MailboxError):
+    """A message that no journal row can hold; publishing it again is no use."""
 
-    code = "journal_row_corrupt"
+    code = "message_invalid"
     http_status = 500
     retryable = False
 
-    def __init__(self, queue: str, partition: int, seq: int) -> None:
-        super().__init__(queue, partition, seq)
-        self.queue, self.partition, self.seq = queue, partition, seq
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
 
     def __str__(self) -> str:
-        return f"row {self.seq} of {self.queue} partition {self.partition} does not have the checksum it was given"
+        return f"the message cannot be published: {self.rule}"

@@ -1,14 +1,33 @@
-"""The way to the mailboxes: publishing, telling, figures, and the start of the actors."""
+"""The way to the mailboxes: publishing, telling, figures, and the start of the actors. All ``.remote()`` is here."""
 
+import asyncio
+import pickle
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ray
+from ray.exceptions import RayActorError, RayError
+
 from actors.mailbox.access import JournalAccess
+from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
+from actors.mailbox.errors import JournalUnavailableError, MailboxError
+from actors.mailbox.exchange import Router, partition_of
+from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Message, PublishedRow
-from config.topology import Topology
+from actors.mailbox.publisher import Item, Publisher, PublisherLimits, packed
+from config.topology import Queue, Topology
+from telemetry.log import get_logger
 
 NAMESPACE = "spaza"
+# A call has so long at most; what it carries may be waited for less.
+_CALL_S = 2.5
+_STATISTICS_S = 2.0
+_TELL_S = 2.0
+_TOLD_AT_MOST = 10_000
+_STOP_S = 8.0
+_log = get_logger("mailbox")
 
 
 def actor_name(queue: str, group: int) -> str:
@@ -16,35 +35,235 @@ def actor_name(queue: str, group: int) -> str:
     return f"mailbox:{queue}:{group}"
 
 
-def start_mailboxes(topology: Topology, access: JournalAccess, consumers: Mapping[str, ConsumerAddress]) -> None:
-    """Create the mailbox actors that are not there yet, and wait until they answer. Synchronous; once a node."""
-    raise NotImplementedError
+def start_mailboxes(
+    topology: Topology,
+    access: JournalAccess,
+    consumers: Mapping[str, ConsumerAddress],
+    *,
+    log_level: str = "INFO",
+    timeout_s: float = 60.0,
+) -> None:
+    """Create the mailbox actors that are not there yet, and wait until they answer.
+
+    The journals' tables must be there. Call it where Ray is initialised, in synchronous code. The consumers need not
+    be there yet: the actors ask until they are.
+
+    Args:
+        topology: which queues there are.
+        access: how the actors reach their journals.
+        consumers: by queue; a queue that is missing here only collects.
+        log_level: of the actors' processes.
+        timeout_s: for all of them together.
+
+    Raises:
+        ray.exceptions.RayError: an actor could not be created, or did not answer in time.
+    """
+    remote: Any = ray.remote(MailboxActor)
+    actors = [
+        remote.options(
+            name=actor_name(queue.name, group),
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            num_cpus=0,
+        ).remote(
+            queue,
+            topology.dead_letter_queue(queue.name) or "",
+            group,
+            actor_name(queue.name, group),
+            access,
+            consumers.get(queue.name),
+            log_level,
+        )
+        for queue in topology.sources()
+        for group in range(queue.groups)
+    ]
+    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
 
 
 class MailboxHandle:
-    """Publishes to the mailboxes. One for each process and event loop."""
+    """Publishes to the mailboxes, coalescing what many tasks publish at once.
 
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+    One for each process and event loop. Holds no message that its publisher does not wait for, but what it was told to
+    tell, which the owners find without it.
+    """
+
+    def __init__(self, topology: Topology, limits: PublisherLimits | None = None) -> None:
+        self._topology, self._router = topology, Router(topology)
+        self._limits = PublisherLimits() if limits is None else limits
+        self._source_of = {topology.dead_letter_queue(queue.name): queue for queue in topology.sources()}
+        self._actors: dict[str, Any] = {}
+        self._publishers: dict[tuple[str, str], Publisher] = {}
+        self._untold: dict[str, list[tuple[int, int, tuple[Any, ...]]]] = {}
+        self._tellers: set[asyncio.Task[None]] = set()
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
         """Return when the messages are committed on every queue that is bound.
 
         Raises:
             UnroutableError: no queue takes them.
+            InvalidMessageError: a message cannot be stored; none of them was.
             JournalUnavailableError: not committed in time, or not known to be; publish again under the same ids.
             OverloadedError: too much waits already.
         """
-        raise NotImplementedError
+        queues = self._router.route(exchange, routing_key)
+        check(messages)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        work = []
+        for queue in queues:
+            source = self._source_of.get(queue.name)
+            if source is not None:  # straight into a dead-letter queue, whose owner is its source's
+                work += self._submissions(source, messages, deadline, f"published to {exchange}")
+            else:
+                work += self._submissions(queue, messages, deadline, None)
+        await _all(work)
 
     async def dead_letter(self, queue: str, messages: Sequence[Message], reason: str, *, timeout_s: float) -> None:
-        """Put messages straight into a queue's dead-letter queue; raises like ``publish``."""
-        raise NotImplementedError
+        """Put messages straight into a queue's dead-letter queue; raises as ``publish``."""
+        check(messages)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        await _all(self._submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
 
     async def tell(self, rows: Sequence[PublishedRow]) -> None:
-        """Tell the owners of rows that were published with a change. Best effort: the sweep finds the rest."""
-        raise NotImplementedError
+        """Tell the owners of rows that were published with a change. Best effort: the sweep finds the rest.
+
+        Returns at once; what is told while a call is under way goes with the next one.
+        """
+        for row in rows:
+            queue = self._topology.queues[row.queue]
+            name = actor_name(row.queue, queue.group_of(row.partition))
+            untold = self._untold.get(name)
+            if untold is None:
+                self._untold[name] = untold = []
+                teller = asyncio.get_running_loop().create_task(self._tell_all(name))
+                self._tellers.add(teller)
+                teller.add_done_callback(self._tellers.discard)
+            if len(untold) < _TOLD_AT_MOST:
+                untold.append((row.partition, row.seq, packed(row.message)))
+
+    async def pause(self, queue: str, *, paused: bool) -> None:
+        """Stop or go on delivering a queue's messages; publishing goes on.
+
+        Raises:
+            JournalUnavailableError: an owner could not be reached.
+        """
+        for name in self._actor_names(queue):
+            try:
+                async with asyncio.timeout(_CALL_S):
+                    await (await self._actor(name)).pause.remote(paused)
+            except (RayError, ValueError, TimeoutError) as error:
+                raise JournalUnavailableError(queue, f"its owner cannot be reached: {type(error).__name__}") from error
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
-        """By queue: waiting, in_flight, oldest_age_s, dead_letters, counters, epochs, state."""
-        raise NotImplementedError
+        """By queue: waiting, in_flight, oldest_age_s, dead_letters, counters, partitions with state and epoch.
+
+        A queue whose owner does not answer has ``{"state": "unreachable"}`` instead.
+        """
+        sources = self._topology.sources()
+        answers = await asyncio.gather(*(self._statistics(queue) for queue in sources))
+        return {queue.name: answer for queue, answer in zip(sources, answers, strict=True)}
+
+    async def stop(self) -> None:
+        """Let the owners write what is settled and hand their partitions over. They take no more after that."""
+        names = [name for queue in self._topology.sources() for name in self._actor_names(queue.name)]
+        await asyncio.gather(*(self._stop(name) for name in names))
+
+    def _submissions(self, queue: Queue, messages: Sequence[Message], deadline: float, death: str | None) -> list[Any]:
+        by_group: dict[int, list[Item]] = {}
+        for message in messages:
+            number = partition_of(queue, message)
+            by_group.setdefault(queue.group_of(number), []).append((number, packed(message)))
+        return [self._publisher(queue.name, group, death).publish(items, deadline) for group, items in by_group.items()]
+
+    def _publisher(self, queue: str, group: int, death: str | None) -> Publisher:
+        name = actor_name(queue, group)
+        if death is not None:  # rare and each with its own reason: not coalesced
+            return Publisher(
+                queue, lambda batch: self._call(queue, name, "append_dead_letters", batch, death), self._limits
+            )
+        publisher = self._publishers.get((name, ""))
+        if publisher is None:
+            publisher = Publisher(queue, lambda batch: self._call(queue, name, "append", batch), self._limits)
+            self._publishers[name, ""] = publisher
+        return publisher
+
+    async def _call(self, queue: str, name: str, method: str, batch: bytes, *arguments: Any) -> dict[int, MailboxError]:
+        try:
+            async with asyncio.timeout(_CALL_S):
+                actor = await self._actor(name)
+                errors: dict[int, MailboxError] = await getattr(actor, method).remote(batch, *arguments)
+                return errors
+        except (RayError, ValueError, TimeoutError) as error:
+            if isinstance(error, RayActorError):
+                self._actors.pop(name, None)
+            lost = JournalUnavailableError(queue, f"actor {name}: {type(error).__name__}")
+            return dict.fromkeys((number for number, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
+
+    async def _tell_all(self, name: str) -> None:
+        await asyncio.sleep(0)
+        while rows := self._untold[name]:
+            self._untold[name] = []
+            try:
+                async with asyncio.timeout(_TELL_S):
+                    actor = await self._actor(name)
+                    await actor.tell.remote(pickle.dumps(rows, protocol=5), time.time())
+            except (RayError, ValueError, TimeoutError) as error:
+                self._actors.pop(name, None)
+                _log.warning("tell_failed", actor=name, rows=len(rows), error=type(error).__name__)
+        del self._untold[name]
+
+    async def _statistics(self, queue: Queue) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(_STATISTICS_S):
+                answers = [
+                    await (await self._actor(name)).statistics.remote() for name in self._actor_names(queue.name)
+                ]
+        except (RayError, ValueError, TimeoutError) as error:
+            _log.warning("mailbox_statistics_missing", queue=queue.name, error=type(error).__name__)
+            return {"state": "unreachable"}
+        return merged(answers)
+
+    async def _stop(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await (await self._actor(name)).stop.remote()
+        except (RayError, ValueError, TimeoutError) as error:
+            _log.warning("mailbox_stop_failed", actor=name, error=type(error).__name__)
+
+    def _actor_names(self, queue: str) -> list[str]:
+        return [actor_name(queue, group) for group in range(self._topology.queues[queue].groups)]
+
+    async def _actor(self, name: str) -> Any:
+        actor = self._actors.get(name)
+        if actor is None:
+            # Looking a name up asks Ray's control service and blocks.
+            actor = await asyncio.to_thread(ray.get_actor, name, namespace=NAMESPACE)
+            self._actors[name] = actor
+        return actor
+
+
+def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The figures of a queue, from those of its actors."""
+    whole: dict[str, Any] = dict(answers[0])
+    for answer in answers[1:]:
+        for name in ("waiting", "in_flight", "dead_letters"):
+            whole[name] += answer[name]
+        whole["counters"] = {
+            event: whole["counters"].get(event, 0) + answer["counters"].get(event, 0)
+            for event in {*whole["counters"], *answer["counters"]}
+        }
+        ages = [age for age in (whole["oldest_age_s"], answer["oldest_age_s"]) if age is not None]
+        whole["oldest_age_s"] = max(ages, default=None)
+        whole["partitions"] = {**whole["partitions"], **answer["partitions"]}
+    return whole
+
+
+async def _all(work: list[Any]) -> None:
+    if len(work) == 1:
+        await work[0]
+        return
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

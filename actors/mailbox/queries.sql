@@ -90,7 +90,7 @@ WITH asynchronously AS MATERIALIZED (
 SELECT EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3) AS held,
        pg_snapshot_xmin(pg_current_snapshot())::text AS swept_to,
        ARRAY(SELECT seq FROM spaza.journal
-             WHERE $9 AND queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8
+             WHERE queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8 AND seq < $9
              ORDER BY seq) AS seqs
 
 -- name: load

@@ -1,0 +1,194 @@
+"""The mailbox actor: the owner of a group of a queue's partitions. Thin; what it does is done by its parts."""
+
+import asyncio
+import pickle
+import time
+from collections import Counter
+from typing import Any
+
+from actors.mailbox.access import JournalAccess
+from actors.mailbox.connections import Connections
+from actors.mailbox.consumer import ConsumerAddress, RayConsumer
+from actors.mailbox.dispatcher import Dispatcher
+from actors.mailbox.errors import MailboxError
+from actors.mailbox.exchange import shard_of_partition
+from actors.mailbox.figures import Figures
+from actors.mailbox.maintenance import Maintenance
+from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.partition import Partition, PartitionPolicy
+from actors.mailbox.postgres_journal import PostgresJournal
+from actors.mailbox.window import Verdict, Window
+from actors.mailbox.writer import WriterLimits
+from actors.shards.dsn import shard_dsn
+from actors.shards.roles import SYSTEM_ROLE
+from config.topology import Queue
+from telemetry.log import configure_logging
+
+# A word about a row that is older than this may come after the row is settled and forgotten; the sweep knows better.
+_TOLD_WITHIN_S = 20.0
+_DRAIN_S = 3.0
+
+
+class MailboxActor:
+    """Owns some partitions of one queue: takes appends, commits them, hands them to the consumer, settles them.
+
+    What survives a crash is in the journal: Ray starts the actor again, it takes its partitions over under a new epoch,
+    which fences what the dead one may still have under way, and delivers what is not settled. All in one event loop;
+    calls interleave only where they wait for a commit.
+
+    Args:
+        queue: whose.
+        dead_letter_queue: its; empty for none.
+        group: which of the queue's actors.
+        name: of this actor in Ray.
+        access: to the journals.
+        consumer: who handles the messages; None for nobody.
+        log_level: of this process.
+    """
+
+    async def __init__(  # type: ignore[misc]  # noqa: PLR0917 - Ray awaits it
+        self,
+        queue: Queue,
+        dead_letter_queue: str,
+        group: int,
+        name: str,
+        access: JournalAccess,
+        consumer: ConsumerAddress | None,
+        log_level: str = "INFO",
+    ) -> None:
+        configure_logging(log_level)
+        clock = time.monotonic
+        self._queue = queue
+        window = self._window = Window(queue)
+        self._dispatcher = Dispatcher(
+            queue, window, None if consumer is None else RayConsumer(consumer), self._record, clock
+        )
+        # By key: two flushes and something else at a time. By shard: one connection to each of many databases.
+        size, flushes = (3, 2) if queue.partition_by == "key" else (1, 1)
+        self._journals = {
+            number: PostgresJournal(
+                Connections(
+                    shard_dsn(access.dsn_template, shard_of_partition(number), SYSTEM_ROLE, access.system_password),
+                    size,
+                ),
+                queue.name,
+                dead_letter_queue,
+                number,
+            )
+            for number in queue.partitions_of(group)
+        }
+        self._partitions = {
+            number: Partition(
+                queue,
+                number,
+                journal,
+                window,
+                has_dead_letters=bool(dead_letter_queue),
+                owner=f"{access.instance_id}/{name}",
+                policy=PartitionPolicy(writer=WriterLimits(flushes=flushes)),
+                clock=clock,
+                wake=self._dispatcher.wake,
+            )
+            for number, journal in self._journals.items()
+        }
+        self._figures = Figures(queue.name)
+        by_shard = {shard_of_partition(number): journal for number, journal in self._journals.items()}
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._dispatcher.run()),
+            loop.create_task(self._report()),
+            loop.create_task(Maintenance(list(by_shard.values())).run()),
+            *(loop.create_task(partition.run()) for partition in self._partitions.values()),
+        ]
+
+    async def ping(self) -> None:
+        """Answer."""
+
+    async def append(self, packed: bytes) -> dict[int, MailboxError]:
+        """Commit messages.
+
+        Args:
+            packed: pickled pairs of partition and plain tuples of ``Message``; the cheapest way through Ray.
+
+        Returns:
+            The error of each partition whose messages may not be committed; empty if all are.
+        """
+        return await self._on_each(packed, lambda partition, messages: partition.append(messages))
+
+    async def append_dead_letters(self, packed: bytes, reason: str) -> dict[int, MailboxError]:
+        """Commit messages straight to the dead-letter queue; as ``append``."""
+        return await self._on_each(packed, lambda partition, messages: partition.append_dead_letters(messages, reason))
+
+    async def tell(self, packed: bytes, told_at: float) -> None:
+        """Take in rows that were published with a change.
+
+        Args:
+            packed: pickled tuples of partition, seq and the plain tuple of ``Message``.
+            told_at: Unix seconds of the publisher.
+        """
+        if time.time() - told_at > _TOLD_WITHIN_S:
+            return
+        by_partition: dict[int, list[PublishedRow]] = {}
+        for number, seq, message in pickle.loads(packed):  # noqa: S301 - comes from our own handle
+            by_partition.setdefault(number, []).append(
+                PublishedRow(self._queue.name, number, seq, Message._make(message))
+            )
+        for number, rows in by_partition.items():
+            self._partitions[number].told(rows)
+
+    async def pause(self, paused: bool) -> None:
+        """Stop or go on delivering; publishing is not affected."""
+        self._dispatcher.pause(paused=paused)
+
+    async def statistics(self) -> dict[str, Any]:
+        """A snapshot of the queue as far as this actor owns it."""
+        return self._snapshot()
+
+    async def stop(self) -> None:
+        """Deliver nothing more, wait a little for what is in flight, write it, and hand the partitions over."""
+        self._dispatcher.pause(paused=True)
+        await self._dispatcher.drain(_DRAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(partition.stop(_DRAIN_S) for partition in self._partitions.values()))
+        for journal in self._journals.values():
+            await journal.aclose()
+
+    async def _on_each(self, packed: bytes, write: Any) -> dict[int, MailboxError]:
+        batches = pickle.loads(packed)  # noqa: S301 - comes from our own handle
+        numbers = [number for number, _ in batches]
+        make = Message._make
+        results = await asyncio.gather(
+            *(write(self._partitions[number], [make(one) for one in messages]) for number, messages in batches),
+            return_exceptions=True,
+        )
+        errors: dict[int, MailboxError] = {}
+        for number, result in zip(numbers, results, strict=True):
+            if isinstance(result, MailboxError):
+                errors[number] = result
+            elif isinstance(result, BaseException):
+                raise result
+        return errors
+
+    def _record(self, verdict: Verdict) -> None:
+        self._partitions[verdict.entry.partition].record(verdict)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(2.0)
+            self._figures.report(self._snapshot())
+
+    def _snapshot(self) -> dict[str, Any]:
+        counters = self._dispatcher.counters + sum((one.counters for one in self._partitions.values()), Counter())
+        oldest = self._window.oldest_published_at()
+        return {
+            "waiting": sum(partition.waiting for partition in self._partitions.values()),
+            "in_flight": self._window.in_flight,
+            "oldest_age_s": None if oldest is None else max(0.0, time.time() - oldest),
+            "dead_letters": sum(partition.dead_letters for partition in self._partitions.values()),
+            "counters": dict(counters),
+            "consumer_up": self._dispatcher.consumer_up,
+            "paused": self._dispatcher.paused,
+            "partitions": {number: partition.statistics() for number, partition in self._partitions.items()},
+        }

@@ -1,0 +1,61 @@
+"""A few connections of the mailbox's own to one database, opened when needed and thrown away when in doubt.
+
+No pool with its reset query between two borrowers: only the mailbox's statements run on them, and those leave nothing
+behind in the session.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+CONNECT_S = 2.0
+# The server gives up on a statement of ours that nobody waits for any more.
+_SETTINGS = {"application_name": "spaza-mailbox", "statement_timeout": "15s", "lock_timeout": "5s", "jit": "off"}
+
+
+class Connections:
+    """At most ``size`` connections, each lent to one at a time.
+
+    A connection on which anything went wrong is closed; the next borrower opens another. So it mends itself after the
+    server was away, and a statement that timed out cannot answer its successor.
+    """
+
+    def __init__(self, dsn: str, size: int) -> None:
+        self._dsn = dsn
+        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
+        self._free = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def lend(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Lend a connection for the body, which has so much time, waiting for the connection included.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        async with asyncio.timeout(timeout_s):
+            async with self._free:
+                connection = await self._ready()
+                clean = False
+                try:
+                    yield connection
+                    clean = True
+                finally:
+                    if clean and not connection.is_closed():
+                        self._idle.append(connection)
+                    else:
+                        connection.terminate()
+
+    async def aclose(self) -> None:
+        """Close what is idle."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.terminate()
+
+    async def _ready(self) -> "asyncpg.Connection[asyncpg.Record]":
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await asyncpg.connect(self._dsn, timeout=CONNECT_S, server_settings=_SETTINGS)

@@ -1,0 +1,106 @@
+"""How one partition's messages come from its journal into the window: by pages, by sweeps, and as they are written."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from actors.mailbox.arrivals import Arrival, Arrivals
+from actors.mailbox.deaths import dead_letter
+from actors.mailbox.errors import MailboxError
+from actors.mailbox.journal import Journal, Row, Settlement
+from actors.mailbox.lane import History
+from actors.mailbox.message import Message
+from actors.mailbox.rows import published_day
+from actors.mailbox.window import Window
+from actors.mailbox.writer import Writer
+from config.topology import Queue
+from telemetry.log import get_logger
+
+PAGE = 1_000
+_log = get_logger("mailbox")
+
+
+class Intake:
+    """Brings messages in, each once, and buries those whose row is damaged.
+
+    Attributes:
+        arrivals: which are in memory.
+        waiting: how many are not settled; an estimate.
+        corrupt: rows whose checksum did not fit.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        number: int,
+        journal: Journal,
+        window: Window,
+        writer: Writer,
+        *,
+        has_dead_letters: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._queue, self._number, self._journal = queue, number, journal
+        self._writer, self._has_dead_letters, self._clock = writer, has_dead_letters, clock
+        self._taken_over_at = 0
+        self.arrivals = Arrivals(window, number, queue.window)
+        self.waiting = 0
+        self.corrupt = 0
+
+    def begin(self, low_water: int, max_seq: int) -> None:
+        """After a takeover: what is there up to ``max_seq`` may have been delivered before."""
+        self._taken_over_at = max_seq
+        self.arrivals.begin(low_water, max_seq)
+
+    def arrive(self, seq: int, message: Message, history: History, now: float) -> None:
+        """Take in a message that is committed, unless it is known."""
+        if not self._writer.is_settling(seq):
+            self.arrivals.arrive(seq, message, history, now)
+
+    def over(self, seq: int, now: float) -> None:
+        """A message is settled."""
+        self.waiting -= 1
+        self.arrivals.settled(seq, now)
+
+    def take_rows(self, rows: Sequence[Row]) -> None:
+        """Take in what was read."""
+        now = self._clock()
+        for row in self._intact(rows):
+            self.arrive(*self._arrival(row, now), now)
+
+    async def page(self) -> None:
+        """Read the next page and take it in."""
+        # What a flush under way has written is reported by the flush, in its order; where units of work write as well
+        # their rows cannot be told from those, and there is one flush at a time.
+        pending = self._writer.lowest_flight_floor if self._queue.partition_by == "key" else None
+        from_seq = self.arrivals.begin_page()
+        try:
+            rows = await self._journal.load(from_seq, PAGE)
+        except MailboxError:
+            self.arrivals.abandon_page()
+            raise
+        now = self._clock()
+        page = [
+            self._arrival(row, now)
+            for row in self._intact(rows)
+            if (pending is None or row.seq < pending) and not self._writer.is_settling(row.seq)
+        ]
+        self.arrivals.end_page(page, last_seq=rows[-1].seq if len(rows) == PAGE else None, now=now)
+
+    def _intact(self, rows: Sequence[Row]) -> list[Row]:
+        for row in rows:
+            if not row.intact and not self.arrivals.is_over(row.seq) and not self._writer.is_settling(row.seq):
+                self._bury(row)
+        return [row for row in rows if row.intact]
+
+    def _bury(self, row: Row) -> None:
+        _log.error("journal_row_corrupt", queue=self._queue.name, partition=self._number, seq=row.seq)
+        self.corrupt += 1
+        letter = dead_letter(row.message, self._queue.name, "corrupt", "checksum") if self._has_dead_letters else None
+        self.over(row.seq, self._clock())
+        self._writer.settle(Settlement(row.seq, published_day(row.message), "corrupt", "checksum", row.lost), letter)
+
+    def _arrival(self, row: Row, now: float) -> Arrival:
+        not_before = now + row.not_before - time.time() if row.not_before else 0.0
+        redelivered = row.seq <= self._taken_over_at
+        history = History(row.clock_s, row.retries, row.lost, not_before, row.deferred_s, redelivered)
+        return row.seq, row.message, history

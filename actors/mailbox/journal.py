@@ -1,0 +1,167 @@
+"""The port to a partition's journal: what is asked of it, and the records that go there and come back."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from actors.mailbox.message import Message
+from actors.mailbox.retry import Cause
+
+
+class Append(NamedTuple):
+    """A message for the queue.
+
+    Attributes:
+        seq: given by the owner where it is the only writer; None lets the database give one.
+        clock_s: the partition's age clock now.
+    """
+
+    message: Message
+    seq: int | None
+    clock_s: float
+
+
+class Settlement(NamedTuple):
+    """The end of a message; ``day`` is that of its publication."""
+
+    seq: int
+    day: int
+    cause: Cause
+    reason: str
+    deliveries: int
+
+
+class Retry(NamedTuple):
+    """A message that will be tried again; ``not_before`` in Unix seconds."""
+
+    seq: int
+    retries: int
+    lost: int
+    not_before: float
+    deferred_s: float
+    reason: str
+
+
+class Batch(NamedTuple):
+    """What one commit writes: all of it or nothing. Dead letters go into the dead-letter queue."""
+
+    appends: Sequence[Append] = ()
+    dead_letters: Sequence[Message] = ()
+    settlements: Sequence[Settlement] = ()
+    retries: Sequence[Retry] = ()
+
+
+class Written(NamedTuple):
+    """What a commit wrote: message id and seq of what was not there before, and how many dead letters."""
+
+    rows: Sequence[tuple[str, int]]
+    dead_letters: int
+
+
+class Lease(NamedTuple):
+    """Ownership of a partition, and where its last owner left it.
+
+    Attributes:
+        epoch: fences every write.
+        continued: nobody else owned it since the epoch that was named, so what is in memory still holds.
+        low_water: below it everything is settled, but for late transactional rows.
+        swept_to: transactional rows of transactions before it have been seen.
+        clock_s: the age clock.
+    """
+
+    epoch: int
+    continued: bool
+    low_water: int
+    swept_to: str
+    clock_s: float
+
+
+class Progress(NamedTuple):
+    """How far the owner is, kept with its lease for the next one. Fields as in ``Lease``."""
+
+    low_water: int
+    swept_to: str
+    clock_s: float
+
+
+class Tick(NamedTuple):
+    """What the regular look at the journal found.
+
+    Attributes:
+        held: whether the epoch is still the partition's.
+        swept_to: for the next sweep.
+        seqs: transactional rows that the last sweep could not have seen, and some that it did.
+    """
+
+    held: bool
+    swept_to: str
+    seqs: Sequence[int]
+
+
+class Row(NamedTuple):
+    """A waiting message as it was read; ``intact`` is False if its checksum does not fit."""
+
+    seq: int
+    message: Message
+    intact: bool
+    clock_s: float | None
+    retries: int
+    lost: int
+    not_before: float
+    deferred_s: float
+
+
+class Figures(NamedTuple):
+    """The highest seq of a partition, how many wait, and how many dead letters wait."""
+
+    max_seq: int
+    waiting: int
+    dead_letters: int
+
+
+class Journal(Protocol):
+    """The journal of one partition.
+
+    Every method raises ``JournalUnavailableError`` where it cannot be reached in time; of a write it is then not
+    known whether it is there, until ``take_over`` has returned: it waits for what is under way, and what comes later
+    is fenced.
+    """
+
+    async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:
+        """Become the owner, if the lease has lapsed, is this owner's, or the epoch is still the one named.
+
+        Args:
+            owner: unique name; the same one takes over at once.
+            lease_s: for how long.
+            epoch: under which the caller owned it last; -1 for never.
+        """
+
+    async def release(self, epoch: int, progress: Progress) -> None:
+        """Hand over: the lease lapses now."""
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        """Write a batch in one commit.
+
+        Raises:
+            FencedError: the epoch is over; nothing was written.
+        """
+
+    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
+        """Renew the lease, unless ``lease_s`` is None, and list transactional rows below a seq (0 for none)."""
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        """What waits from a seq on, in order."""
+
+    async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
+        """Those of the seqs that wait, in order."""
+
+    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
+        """Those of the message ids that wait, in order."""
+
+    async def figures(self, low_water: int) -> Figures:
+        """Counts from the low water mark on."""
+
+    async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
+        """Make coming day partitions and drop old ones of the whole database; how many of each."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,103 @@
+"""One key's messages in the order of their arrival, and one message's way through the window. Pure state."""
+
+from collections import deque
+from typing import NamedTuple
+
+from actors.mailbox.message import Message
+
+
+class History(NamedTuple):
+    """What the journal knows of a message's earlier deliveries.
+
+    Attributes:
+        clock_s: the partition's age clock when the message was appended; None counts from now.
+        retries: rejections that were followed by another try.
+        lost: deliveries that were lost with their consumer.
+        not_before: by the window's clock.
+        deferred_s: time that did not age it.
+        redelivered: whether an earlier owner may have delivered it.
+    """
+
+    clock_s: float | None = None
+    retries: int = 0
+    lost: int = 0
+    not_before: float = 0.0
+    deferred_s: float = 0.0
+    redelivered: bool = False
+
+
+class Entry:
+    """One message in the window."""
+
+    __slots__ = (
+        "attempts", "expires", "frozen_before_s", "gone", "history", "lane", "lost", "message", "not_before",
+        "partition", "retries", "seq", "suspect", "tag",
+    )  # fmt: skip
+
+    def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
+        self.partition, self.seq, self.message, self.history, self.lane = partition, seq, message, history, lane
+        self.retries, self.lost, self.not_before = history.retries, history.lost, history.not_before
+        self.attempts = 0
+        self.expires: float | None = None  # by the partition's age clock, before what it spends frozen
+        self.frozen_before_s = 0.0  # of its lane, before it joined
+        self.suspect = history.lost > 0
+        self.gone = False  # settled or expired; its place in the lane is cleared later
+        self.tag = 0  # of the delivery under way
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries by this owner, and those lost under earlier ones."""
+        return self.attempts + self.history.lost
+
+
+class KeyLane:
+    """The messages of one key. Only the first may be delivered; while it is in flight or deferred the rest wait.
+
+    While the first is deferred the lane is frozen: none of it ages, for none of it could be delivered.
+    """
+
+    __slots__ = ("_frozen_at", "_frozen_s", "busy", "entries", "key", "queued")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.entries: deque[Entry] = deque()
+        self.busy = False  # the first is in flight or deferred
+        self.queued = False  # it stands in line for its turn
+        self._frozen_at: float | None = None
+        self._frozen_s = 0.0
+
+    @property
+    def head(self) -> Entry:
+        """The first message."""
+        return self.entries[0]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its messages do not age."""
+        return self._frozen_at is not None
+
+    def prune(self) -> bool:
+        """Drop what has gone from the front; say whether anything is left."""
+        while self.entries and self.entries[0].gone:
+            self.entries.popleft()
+        return bool(self.entries)
+
+    def freeze(self, reading: float) -> None:
+        """Stop the ageing, at a reading of the age clock."""
+        if self._frozen_at is None:
+            self._frozen_at = reading
+
+    def thaw(self, reading: float) -> None:
+        """Let it age again."""
+        if self._frozen_at is not None:
+            self._frozen_s, self._frozen_at = self.frozen_s(reading), None
+
+    def frozen_s(self, reading: float) -> float:
+        """Seconds of the age clock that it has spent frozen."""
+        return self._frozen_s if self._frozen_at is None else self._frozen_s + reading - self._frozen_at
+
+    def expiry(self, entry: Entry, reading: float) -> float | None:
+        """When a message of this lane expires, by the age clock, if the lane is not frozen any longer."""
+        if entry.expires is None:
+            return None
+        return entry.expires + self.frozen_s(reading) - entry.frozen_before_s

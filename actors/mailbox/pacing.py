@@ -1,0 +1,44 @@
+"""When to call the consumer and when to write: at once if there is time to, else in company. Pure."""
+
+from config.topology import Queue
+
+
+def dispatch_wait_s(queue: Queue, *, now: float, ready: int, batches_in_flight: int, last: float) -> float | None:
+    """How long to wait before the next call to the consumer.
+
+    A call costs about the same whatever it carries. So a lone message goes at once, and under load calls that are not
+    full keep their distance.
+
+    Args:
+        queue: its batch, linger_ms and batches_in_flight.
+        now: the same clock as ``last``.
+        ready: messages that could go.
+        batches_in_flight: calls under way.
+        last: when the last call began.
+
+    Returns:
+        0 for now; None to wait for something to happen.
+    """
+    if ready == 0 or batches_in_flight >= queue.batches_in_flight:
+        return None
+    if ready >= queue.batch:
+        return 0.0
+    return max(0.0, last + queue.linger_ms / 1000 - now)
+
+
+def flush_wait_s(
+    *, now: float, appends: int, settlements: int, oldest_settlement: float, linger_s: float
+) -> float | None:
+    """How long to wait before the next write.
+
+    A publisher waits for an append, so it goes at once and takes the settlements along. Nobody waits for a
+    settlement: it lingers for company.
+
+    Returns:
+        0 for now; None if there is nothing to write.
+    """
+    if appends:
+        return 0.0
+    if not settlements:
+        return None
+    return max(0.0, oldest_settlement + linger_s - now)

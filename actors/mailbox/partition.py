@@ -1,0 +1,341 @@
+"""One partition under its owner: acquires it, holds it, and writes what becomes of its messages."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from actors.mailbox.deaths import dead_letter
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
+from actors.mailbox.intake import PAGE, Intake
+from actors.mailbox.journal import Append, Journal, Progress, Retry, Settlement, Written
+from actors.mailbox.lane import History
+from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.ownership import OwnershipPolicy, State
+from actors.mailbox.retry import growing_s
+from actors.mailbox.rows import published_day
+from actors.mailbox.window import Verdict, Window
+from actors.mailbox.writer import Writer, WriterLimits
+from config.topology import Queue
+from telemetry.log import get_logger
+
+_EVERY_SEQ = (1 << 63) - 1
+_log = get_logger("mailbox")
+
+
+class PartitionPolicy(NamedTuple):
+    """How a partition is owned and written."""
+
+    ownership: OwnershipPolicy = OwnershipPolicy()
+    writer: WriterLimits = WriterLimits()
+
+
+class Partition:
+    """Implements ``WriterOwner``.
+
+    What survives a crash is in the journal; the rest of the state is built anew from there. Messages are handed out
+    only while the partition is owned beyond doubt.
+
+    Args:
+        queue: whose.
+        number: which.
+        journal: its.
+        window: shared with the other partitions of the queue.
+        has_dead_letters: whether its queue has a dead-letter queue.
+        owner: unique name of this owner.
+        policy: see there.
+        clock: of the window, monotonic seconds.
+        wake: called when something may have become deliverable.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        number: int,
+        journal: Journal,
+        window: Window,
+        *,
+        has_dead_letters: bool,
+        owner: str,
+        policy: PartitionPolicy,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self._queue, self._number, self._journal, self._window = queue, number, journal, window
+        self._has_dead_letters, self._owner, self._policy = has_dead_letters, owner, policy.ownership
+        self._clock, self._wake = clock, wake
+        self._writer = Writer(queue.name, journal, self, policy.writer, clock)
+        self._intake = Intake(
+            queue, number, journal, window, self._writer, has_dead_letters=has_dead_letters, clock=clock
+        )
+        # Where units of work write as well, only the database can give seqs.
+        self._gives_seqs = queue.partition_by == "key"
+        self._next_seq = 1
+        self._swept_to = "0"
+        self._renewed_at = float("-inf")
+        self._is_open = False
+        self._doubtful: set[str] = set()
+        self._trouble: MailboxError | None = None
+        self._nudge = asyncio.Event()
+        self.state = State.STARTING
+        self.epoch = -1
+        self.dead_letters = 0
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not settled, those in flight included; an estimate while part of them is paged."""
+        if not self._is_open:
+            return 0
+        held = len(self._window.shelf(self._number).entries)
+        return max(held, self._intake.waiting) if self._intake.arrivals.paging else held
+
+    def statistics(self) -> dict[str, Any]:
+        """A snapshot."""
+        return {
+            "state": self.state.value,
+            "epoch": self.epoch,
+            "waiting": self.waiting,
+            "paging": self._intake.arrivals.paging,
+        }
+
+    async def run(self) -> None:
+        """Own the partition as far as others let it, until cancelled."""
+        failures = 0
+        while True:
+            try:
+                if await self._acquire():
+                    failures = 0
+                    await self._hold()
+                else:
+                    await asyncio.sleep(self._policy.passive_s)
+                continue
+            except FencedError as error:
+                _log.warning("mailbox_fenced", queue=self._queue.name, partition=self._number, epoch=error.epoch)
+                self._give_up(error)
+            except MailboxError as error:
+                self._suspend(error)
+                if failures == 0:
+                    _log.warning("journal_lost", queue=self._queue.name, partition=self._number, error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it was, the partition is to go on
+                _log.exception("mailbox_partition_raised", queue=self._queue.name, partition=self._number)
+                self._suspend(JournalUnavailableError(self._queue.name, type(error).__name__))
+            failures += 1
+            delay_s = growing_s(failures, self._policy.retry_first_s, self._policy.retry_longest_s)
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts, guards nothing
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        """Return when the messages are committed.
+
+        Raises:
+            MailboxError: nothing is promised then.
+        """
+        await self._writer.append(messages)
+
+    async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:
+        """Return when the messages are committed to the dead-letter queue; raises as ``append``."""
+        letters = [dead_letter(message, self._queue.name, "rejected", reason) for message in messages]
+        await self._writer.append(letters, dead=True)
+
+    def told(self, rows: Sequence[PublishedRow]) -> None:
+        """Take in what was published with a change, as far as it can be now."""
+        if self.state is not State.OWNING:
+            return
+        now = self._clock()
+        for row in rows:
+            self._intake.arrive(row.seq, row.message, History(), now)
+        self._wake()
+
+    def record(self, verdict: Verdict) -> None:
+        """Write what became of a message."""
+        entry, now = verdict.entry, self._clock()
+        if verdict.cause is None:
+            not_before = time.time() + verdict.not_before - now
+            deferred_s = entry.history.deferred_s + max(0.0, verdict.not_before - now)
+            self.counters["retried"] += 1
+            self._writer.retry(Retry(entry.seq, entry.retries, entry.lost, not_before, deferred_s, verdict.reason))
+            return
+        self.counters[verdict.cause] += 1
+        letter = None
+        if verdict.cause != "acknowledged" and self._has_dead_letters:
+            letter = dead_letter(entry.message, self._queue.name, verdict.cause, verdict.reason)
+        self._intake.over(entry.seq, now)
+        if self._intake.arrivals.page_wanted:
+            self._nudge.set()
+        self._writer.settle(
+            Settlement(entry.seq, published_day(entry.message), verdict.cause, verdict.reason, entry.deliveries), letter
+        )
+
+    async def stop(self, timeout_s: float) -> None:
+        """Write what is settled and hand the partition over. ``run`` must have been cancelled."""
+        if self.state is State.OWNING:
+            self._window.set_blocked(self._number, blocked=True, now=self._clock())
+            await self._writer.drain(timeout_s)
+            try:
+                await self._journal.release(self.epoch, self._progress())
+            except MailboxError as error:
+                _log.warning("handover_failed", queue=self._queue.name, partition=self._number, error=str(error))
+        self._writer.suspend(JournalUnavailableError(self._queue.name, "its owner has stopped"))
+        self.state = State.STOPPED
+
+    # WriterOwner
+
+    def stamp(self, messages: Sequence[Message]) -> list[Append]:
+        clock_s = self._window.shelf(self._number).clock.reading(self._clock())
+        if not self._gives_seqs:
+            return [Append(message, None, clock_s) for message in messages]
+        first, self._next_seq = self._next_seq, self._next_seq + len(messages)
+        return [Append(message, first + position, clock_s) for position, message in enumerate(messages)]
+
+    def floor(self) -> int:
+        return self._next_seq if self._gives_seqs else self._intake.arrivals.max_seen + 1
+
+    def written(self, appends: Sequence[Append], written: Written) -> None:
+        self.dead_letters += written.dead_letters
+        if not self._is_open or not appends:
+            return
+        fresh: dict[str, list[int]] = {}
+        for message_id, seq in written.rows:
+            fresh.setdefault(message_id, []).append(seq)
+        now = self._clock()
+        for append in appends:
+            seqs = fresh.get(append.message.id)
+            if not seqs or (append.seq is not None and append.seq not in seqs):
+                self.counters["duplicate"] += 1
+                continue
+            seq = append.seq if append.seq is not None else seqs.pop(0)
+            self.counters["published"] += 1
+            self._intake.waiting += 1
+            self._intake.arrive(seq, append.message, History(append.clock_s), now)
+        self._wake()
+
+    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
+        self._doubtful.update(doubtful_ids)
+        if isinstance(error, FencedError) and epoch != self.epoch:
+            return  # begun before we took over again ourselves; nothing of it was written
+        if self._trouble is None:
+            self._trouble = error
+        if isinstance(error, FencedError):
+            self._trouble = error
+        self._suspend(self._trouble)
+        self._nudge.set()
+
+    # The life of an owner
+
+    async def _acquire(self) -> bool:
+        self._trouble = None
+        lease = await self._journal.take_over(self._owner, self._policy.lease_s, self.epoch if self._is_open else -1)
+        if lease is None:
+            self._give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
+            return False
+        self._renewed_at = self._clock()
+        if not (lease.continued and self._is_open):
+            self._close()
+            figures = await self._journal.figures(lease.low_water)
+            # Between the low water mark and this all is settled or will be paged; late rows below it are swept.
+            tick = await self._journal.tick(
+                lease.epoch,
+                Progress(lease.low_water, lease.swept_to, lease.clock_s),
+                lease_s=None,
+                sweep_below=lease.low_water,
+            )
+            late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
+            self._open(lease.low_water, figures.max_seq, lease.clock_s)
+            self._swept_to, self._intake.waiting, self.dead_letters = (
+                tick.swept_to,
+                figures.waiting,
+                figures.dead_letters,
+            )
+            self._intake.take_rows(late)
+        self.epoch = lease.epoch
+        if self._doubtful:
+            ids, self._doubtful = list(self._doubtful), set()
+            try:
+                self._intake.take_rows(await self._journal.load_ids(ids))
+            except MailboxError:
+                self._doubtful.update(ids)
+                raise
+        if self._trouble is not None:
+            raise self._trouble
+        self.state = State.OWNING
+        self._window.set_blocked(self._number, blocked=False, now=self._clock())
+        self._writer.resume(self.epoch)
+        self._wake()
+        _log.info("mailbox_owned", queue=self._queue.name, partition=self._number, epoch=self.epoch)
+        return True
+
+    async def _hold(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_tick = loop.time() + self._policy.tick_s * random.random()  # noqa: S311 - spreads ticks, guards nothing
+        while True:
+            if self._trouble is not None:
+                raise self._trouble
+            if self._intake.arrivals.page_wanted:
+                await self._intake.page()
+                self._wake()
+                continue
+            if loop.time() >= next_tick:
+                next_tick = loop.time() + self._policy.tick_s
+                await self._tick()
+                continue
+            self._nudge.clear()
+            try:
+                async with asyncio.timeout_at(next_tick):
+                    await self._nudge.wait()
+            except TimeoutError:
+                pass
+
+    async def _tick(self) -> None:
+        renew = self._clock() - self._renewed_at >= self._policy.renew_s
+        sweep_below = 0 if self._gives_seqs else _EVERY_SEQ
+        if not renew and not sweep_below:
+            return
+        tick = await self._journal.tick(
+            self.epoch,
+            self._progress(),
+            lease_s=self._policy.lease_s if renew else None,
+            sweep_below=sweep_below,
+        )
+        if not tick.held:
+            raise FencedError(self._queue.name, self._number, self.epoch)
+        if renew:
+            self._renewed_at = self._clock()
+        unknown = [seq for seq in tick.seqs if self._intake.arrivals.wants(seq)]
+        for start in range(0, len(unknown), PAGE):
+            self._intake.take_rows(await self._journal.load_seqs(unknown[start : start + PAGE]))
+        if not self._gives_seqs:
+            self._swept_to = tick.swept_to
+
+    def _progress(self) -> Progress:
+        shelf = self._window.shelf(self._number)
+        marks = [self._intake.arrivals.max_seen + 1, shelf.lowest_seq, self._writer.lowest_pending_seq]
+        if self._intake.arrivals.paging:
+            marks.append(self._intake.arrivals.read_through + 1)
+        low_water = min(mark for mark in marks if mark is not None)
+        return Progress(low_water, self._swept_to, shelf.clock.reading(self._clock()))
+
+    def _open(self, low_water: int, max_seq: int, clock_s: float) -> None:
+        self._window.open(self._number, clock_s, self._clock())
+        self._next_seq = max(max_seq + 1, low_water, 1)
+        self._intake.begin(low_water, self._next_seq - 1)
+        self._is_open = True
+
+    def _close(self) -> None:
+        self._window.close(self._number, self._clock())
+        self._writer.forget()
+        self._doubtful.clear()
+        self._is_open = False
+
+    def _suspend(self, error: MailboxError) -> None:
+        if self.state is State.OWNING:
+            self.state = State.RECOVERING
+        if self._is_open:
+            self._window.set_blocked(self._number, blocked=True, now=self._clock())
+        self._writer.suspend(error)
+
+    def _give_up(self, error: MailboxError) -> None:
+        self._writer.suspend(error)
+        self._close()
+        self.state = State.PASSIVE

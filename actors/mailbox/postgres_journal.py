@@ -1,0 +1,179 @@
+"""The journal of a partition in its shard's PostgreSQL database."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from actors.mailbox.connections import Connections
+from actors.mailbox.errors import FencedError, JournalUnavailableError
+from actors.mailbox.journal import Append, Batch, Figures, Lease, Progress, Row, Tick, Written
+from actors.mailbox.message import Message
+from actors.mailbox.rows import checksum, columns, message_of
+from kernel.sql import load_queries
+
+_QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+_NO_BEFORE = 0.0
+
+
+class Patience(NamedTuple):
+    """How long statements may take, in seconds."""
+
+    write_s: float = 1.5
+    take_over_s: float = 5.0
+    tick_s: float = 3.0
+    load_s: float = 15.0
+
+
+class PostgresJournal:
+    """Implements ``Journal``.
+
+    Args:
+        connections: to the database; shared by the partitions that live there, or not.
+        queue: whose partition.
+        dead_letter_queue: that takes its dead letters; empty for none.
+        partition: which.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        queue: str,
+        dead_letter_queue: str,
+        partition: int,
+        patience: Patience | None = None,
+    ) -> None:
+        self._connections, self._queue, self._partition = connections, queue, partition
+        self._dead_letter_queue = dead_letter_queue
+        self._patience = Patience() if patience is None else patience
+
+    async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:
+        where = (self._queue, self._partition)
+        async with self._session(self._patience.take_over_s) as connection, connection.transaction():
+            held = await connection.fetchrow(_QUERIES["lock_owner"], *where)
+            if held is None:
+                await connection.execute(_QUERIES["declare_owner"], *where)
+                held = await connection.fetchrow(_QUERIES["lock_owner"], *where)
+            if held is None or not (held["lapsed"] or held["owner"] in {"", owner} or held["epoch"] == epoch):
+                return None
+            row = await connection.fetchrow(_QUERIES["take_ownership"], *where, owner, lease_s)
+            assert row is not None
+            return Lease(row[0], held["epoch"] == epoch, row[1], row[2], row[3])
+
+    async def release(self, epoch: int, progress: Progress) -> None:
+        async with self._session(self._patience.tick_s) as connection:
+            await connection.execute(_QUERIES["release_ownership"], self._queue, self._partition, epoch, *progress)
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        arguments = _arguments(self._queue, self._dead_letter_queue, batch)
+        async with self._session(self._patience.write_s) as connection:
+            row = await connection.fetchrow(_QUERIES["flush"], self._queue, self._partition, epoch, *arguments)
+        assert row is not None
+        if row[0] == 0:
+            raise FencedError(self._queue, self._partition, epoch)
+        return Written(list(zip(row[1], row[2], strict=True)), row[3])
+
+    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
+        async with self._session(self._patience.tick_s) as connection:
+            row = await connection.fetchrow(
+                _QUERIES["tick"],
+                self._queue,
+                self._partition,
+                epoch,
+                lease_s is not None,
+                0.0 if lease_s is None else lease_s,
+                *progress,
+                sweep_below,
+            )
+        assert row is not None
+        return Tick(*row)
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        return await self._load("load", from_seq, limit)
+
+    async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
+        return await self._load("load_seqs", list(seqs))
+
+    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
+        return await self._load("load_ids", list(ids))
+
+    async def figures(self, low_water: int) -> Figures:
+        async with self._session(self._patience.load_s) as connection:
+            row = await connection.fetchrow(
+                _QUERIES["figures"], self._queue, self._partition, self._dead_letter_queue, low_water
+            )
+        assert row is not None
+        return Figures(*row)
+
+    async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
+        async with self._session(self._patience.load_s) as connection:
+            row = await connection.fetchrow(_QUERIES["maintain"], days_ahead, days_kept)
+        assert row is not None
+        return row[0], row[1]
+
+    async def aclose(self) -> None:
+        await self._connections.aclose()
+
+    async def _load(self, query: str, *arguments: Any) -> list[Row]:
+        async with self._session(self._patience.load_s) as connection:
+            rows = await connection.fetch(_QUERIES[query], self._queue, self._partition, *arguments)
+        return [_row(row) for row in rows]
+
+    @asynccontextmanager
+    async def _session(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        try:
+            async with self._connections.lend(timeout_s) as connection:
+                yield connection
+        except _FOREIGN as error:
+            state = getattr(error, "sqlstate", None)
+            detail = type(error).__name__ + (f" {state}" if isinstance(state, str) else "")
+            raise JournalUnavailableError(self._queue, detail) from error
+
+
+def _arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[Any, ...]:
+    appends, dead = batch.appends, batch.dead_letters
+    days, *others = columns([append.message for append in appends] + list(dead) if dead else _messages(appends))
+    return (
+        [queue] * len(appends) + [dead_letter_queue] * len(dead),
+        [append.seq for append in appends] + [None] * len(dead),
+        [append.clock_s for append in appends] + [None] * len(dead),
+        days,
+        *others,
+        *_arrays([(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in batch.settlements], 5),
+        *_arrays(
+            [
+                (one.seq, one.retries, one.lost, one.not_before, one.deferred_s, _clean(one.reason))
+                for one in batch.retries
+            ],
+            6,
+        ),
+    )
+
+
+def _messages(appends: Sequence[Append]) -> list[Message]:
+    return [append.message for append in appends]
+
+
+def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _clean(reason: str) -> str:
+    # PostgreSQL's text takes neither NUL nor half a surrogate pair.
+    return reason[:500].replace("\0", "").encode(errors="replace").decode()
+
+
+def _row(row: Any) -> Row:
+    message_id, key, headers, body = row[0], row[1], row[4], row[3]
+    intact = checksum(message_id, key, headers, body) == row[9]
+    try:
+        message = message_of(row)
+    except orjson.JSONDecodeError:
+        message, intact = Message(message_id, key, row[2], body, {}, row[5], row[6], row[7]), False
+    if row[11] is None:
+        return Row(row[8], message, intact, row[10], 0, 0, _NO_BEFORE, 0.0)
+    return Row(row[8], message, intact, row[10], row[11], row[12], row[13], row[14])

@@ -1,0 +1,49 @@
+"""What becomes of a message that was not acknowledged: another try or the dead-letter queue. Pure."""
+
+from typing import Literal, NamedTuple
+
+from actors.mailbox.message import Outcome
+from config.topology import Queue
+
+LOST_FIRST_S, LOST_LONGEST_S = 0.05, 30.0
+REJECTED_FIRST_S, REJECTED_LONGEST_S = 1.0, 60.0
+
+# RabbitMQ's names of the causes, and what else a settlement may say.
+Cause = Literal["acknowledged", "rejected", "expired", "delivery_limit", "corrupt"]
+
+
+class Decision(NamedTuple):
+    """Settle for a cause, or try again after a delay.
+
+    Attributes:
+        cause: None for another try.
+        delay_s: before that.
+        retries: the count from now on.
+    """
+
+    cause: Cause | None
+    delay_s: float
+    retries: int
+
+
+def after_outcome(queue: Queue, retries: int, outcome: Outcome) -> Decision:
+    """What follows from what the consumer said. ``retry_after`` costs no try."""
+    if outcome.kind == "ack":
+        return Decision("acknowledged", 0.0, retries)
+    if outcome.kind == "retry_after":
+        return Decision(None, max(0.0, outcome.delay_s), retries)
+    if queue.max_retries is None or retries >= queue.max_retries:
+        return Decision("rejected", 0.0, retries)
+    return Decision(None, growing_s(retries + 1, REJECTED_FIRST_S, REJECTED_LONGEST_S), retries + 1)
+
+
+def after_loss(queue: Queue, lost: int) -> Decision:
+    """What follows when a delivery was lost with its consumer, for the ``lost``-th time."""
+    if lost >= queue.delivery_limit:
+        return Decision("delivery_limit", 0.0, 0)
+    return Decision(None, growing_s(lost, LOST_FIRST_S, LOST_LONGEST_S), 0)
+
+
+def growing_s(times: int, first_s: float, longest_s: float) -> float:
+    """Seconds that double with each time, up to a limit."""
+    return min(longest_s, first_s * 2.0 ** min(times - 1, 30))

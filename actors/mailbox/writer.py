@@ -1,0 +1,301 @@
+"""The group commit of a partition: what was asked for while a commit was under way goes into the next one.
+
+Appends go at once and their publishers are answered after the commit; settlements linger a little for company. A
+flush that fails leaves its appends in doubt: their publishers are told so, and the partition looks the ids up when it
+owns the journal again. Settlements are kept until they are written.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OverloadedError
+from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
+from actors.mailbox.message import Message
+from actors.mailbox.pacing import flush_wait_s
+from telemetry.log import get_logger
+
+_log = get_logger("mailbox")
+_RETRY_AFTER_S = 0.2
+
+
+class WriterLimits(NamedTuple):
+    """What a partition's writer may hold.
+
+    Attributes:
+        flushes: commits under way at once.
+        linger_s: how long a settlement waits for company.
+        batch_messages: messages of one commit.
+        batch_bytes: their bodies, of one commit.
+        waiting_messages: appends that may wait; more are refused.
+        waiting_bytes: their bodies.
+    """
+
+    flushes: int = 2
+    linger_s: float = 0.03
+    batch_messages: int = 2_000
+    batch_bytes: int = 8_000_000
+    waiting_messages: int = 20_000
+    waiting_bytes: int = 64_000_000
+
+
+class WriterOwner(Protocol):
+    """The partition whose writes these are. Called synchronously, in the order in which flushes began."""
+
+    def stamp(self, messages: Sequence[Message]) -> list[Append]:
+        """Give the messages of a flush that begins now their seqs."""
+
+    def floor(self) -> int:
+        """No seq that is given from now on is lower."""
+
+    def written(self, appends: Sequence[Append], written: Written) -> None:
+        """A flush is committed."""
+
+    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
+        """A flush failed."""
+
+
+class _Waiting(NamedTuple):
+    messages: Sequence[Message]
+    dead: bool
+    size_bytes: int
+    answer: "asyncio.Future[None]"
+
+
+class _Flight:
+    """One commit under way; ``letters`` are the dead letters of its settlements, one or None for each."""
+
+    __slots__ = ("answers", "batch", "epoch", "floor", "letters", "outcome")
+
+    def __init__(
+        self,
+        epoch: int,
+        floor: int,
+        batch: Batch,
+        letters: Sequence[Message | None],
+        answers: "Sequence[asyncio.Future[None]]",
+    ) -> None:
+        self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
+        self.outcome: Written | None = None
+
+
+class Writer:
+    """Writes one partition. Everything happens in one event loop; state never straddles an await."""
+
+    def __init__(
+        self, queue: str, journal: Journal, owner: WriterOwner, limits: WriterLimits, clock: Callable[[], float]
+    ) -> None:
+        self._queue, self._journal, self._owner, self._limits, self._clock = queue, journal, owner, limits, clock
+        self._epoch: int | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_messages = self._waiting_bytes = 0
+        self._settlements: list[tuple[Settlement, Message | None]] = []
+        self._retries: dict[int, Retry] = {}
+        self._oldest_settlement = 0.0
+        self._unwritten: set[int] = set()
+        self._flights: deque[_Flight] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def lowest_pending_seq(self) -> int | None:
+        """Nothing that is being appended or still has to be settled is lower."""
+        pending = [flight.floor for flight in self._flights]
+        if self._unwritten:
+            pending.append(min(self._unwritten))
+        return min(pending, default=None)
+
+    @property
+    def lowest_flight_floor(self) -> int | None:
+        """Seqs from here on are reported by the flushes that are under way."""
+        return self._flights[0].floor if self._flights else None
+
+    @property
+    def waiting(self) -> int:
+        """Appends that wait for a commit to begin."""
+        return self._waiting_messages
+
+    def is_settling(self, seq: int) -> bool:
+        """Whether a message is settled in memory, but not yet in the journal."""
+        return seq in self._unwritten
+
+    def resume(self, epoch: int) -> None:
+        """Write under this epoch from now on."""
+        self._epoch = epoch
+        self._pump()
+
+    def suspend(self, error: MailboxError) -> None:
+        """Write no more; who waits for an append is told why. Settlements are kept."""
+        self._epoch = None
+        waiting, self._waiting = self._waiting, deque()
+        self._waiting_messages = self._waiting_bytes = 0
+        for one in waiting:
+            _fail(one.answer, error)
+
+    def forget(self) -> None:
+        """Drop the settlements: another owner delivers those messages now."""
+        self._settlements, self._retries, self._unwritten = [], {}, set()
+
+    def append(self, messages: Sequence[Message], *, dead: bool = False) -> "asyncio.Future[None]":
+        """Write messages with the next commit, into the queue or its dead-letter queue.
+
+        Returns:
+            A future that is done after the commit.
+
+        Raises:
+            OverloadedError: too many wait.
+            JournalUnavailableError: the partition is not owned now.
+        """
+        if self._epoch is None:
+            raise JournalUnavailableError(self._queue, "its owner is recovering")
+        size_bytes = sum(len(message.body) for message in messages)
+        limits = self._limits
+        if (
+            self._waiting_messages + len(messages) > limits.waiting_messages
+            or self._waiting_bytes + size_bytes > limits.waiting_bytes
+        ):
+            raise OverloadedError(self._queue, _RETRY_AFTER_S)
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(messages, dead, size_bytes, answer))
+        self._waiting_messages += len(messages)
+        self._waiting_bytes += size_bytes
+        self._pump()
+        return answer
+
+    def settle(self, settlement: Settlement, dead_letter: Message | None) -> None:
+        """Write the end of a message soon, and in the same commit its dead letter."""
+        self._settlements.append((settlement, dead_letter))
+        self._retries.pop(settlement.seq, None)
+        self._unwritten.add(settlement.seq)
+        self._linger()
+
+    def retry(self, retry: Retry) -> None:
+        """Write soon that a message will be tried again."""
+        self._retries[retry.seq] = retry
+        self._linger()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Write what waits, without lingering; for the end of the actor."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        self._oldest_settlement = float("-inf")
+        self._pump()
+        while self._tasks and loop.time() < deadline:
+            await asyncio.wait(set(self._tasks), timeout=max(0.0, deadline - loop.time()))
+            self._oldest_settlement = float("-inf")
+            self._pump()
+
+    def _linger(self) -> None:
+        if len(self._settlements) + len(self._retries) == 1:
+            self._oldest_settlement = self._clock()
+        self._pump()
+
+    def _pump(self) -> None:
+        """Begin flushes while there is something to write and a place for it."""
+        while self._epoch is not None and len(self._tasks) < self._limits.flushes:
+            wait_s = flush_wait_s(
+                now=self._clock(),
+                appends=len(self._waiting),
+                settlements=len(self._settlements) + len(self._retries),
+                oldest_settlement=self._oldest_settlement,
+                linger_s=self._limits.linger_s,
+            )
+            if wait_s is None:
+                return
+            if wait_s > 0:
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(wait_s, self._on_timer)
+                return
+            self._begin(self._epoch)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _begin(self, epoch: int) -> None:
+        flight = self._next_flight(epoch)
+        self._flights.append(flight)
+        task = asyncio.get_running_loop().create_task(self._fly(flight))
+        self._tasks.add(task)
+
+    def _next_flight(self, epoch: int) -> _Flight:
+        floor = self._owner.floor()
+        messages: list[Message] = []
+        dead: list[Message] = []
+        answers: list[asyncio.Future[None]] = []
+        size_bytes = 0
+        while self._waiting:
+            one = self._waiting[0]
+            full = len(messages) + len(dead) + len(one.messages) > self._limits.batch_messages
+            if answers and (full or size_bytes + one.size_bytes > self._limits.batch_bytes):
+                break
+            self._waiting.popleft()
+            self._waiting_messages -= len(one.messages)
+            self._waiting_bytes -= one.size_bytes
+            size_bytes += one.size_bytes
+            (dead if one.dead else messages).extend(one.messages)
+            answers.append(one.answer)
+        most = self._limits.batch_messages
+        settlements, self._settlements = self._settlements[:most], self._settlements[most:]
+        retries, self._retries = self._retries, {}
+        dead += [letter for _, letter in settlements if letter is not None]
+        batch = Batch(self._owner.stamp(messages), dead, [one for one, _ in settlements], list(retries.values()))
+        return _Flight(epoch, floor, batch, [letter for _, letter in settlements], answers)
+
+    async def _fly(self, flight: _Flight) -> None:
+        error: MailboxError | None = None
+        try:
+            flight.outcome = await self._journal.write(flight.epoch, flight.batch)
+        except MailboxError as failure:
+            error = failure
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the publishers are to hear of it
+            _log.exception("journal_write_raised", queue=self._queue)
+            error = JournalUnavailableError(self._queue, type(fault).__name__)
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.discard(task)
+        if error is None:
+            self._landed(flight)
+        else:
+            self._crashed(flight, error)
+        self._pump()
+
+    def _landed(self, flight: _Flight) -> None:
+        for answer in flight.answers:
+            if not answer.done():
+                answer.set_result(None)
+        self._unwritten.difference_update(one.seq for one in flight.batch.settlements)
+        self._report_in_order()
+
+    def _report_in_order(self) -> None:
+        # In the order in which they began, which is the order of arrival.
+        while self._flights and self._flights[0].outcome is not None:
+            first = self._flights.popleft()
+            assert first.outcome is not None
+            self._owner.written(first.batch.appends, first.outcome)
+
+    def _crashed(self, flight: _Flight, error: MailboxError) -> None:
+        self._flights.remove(flight)
+        for answer in flight.answers:
+            _fail(answer, error)
+        kept = [
+            (one, letter)
+            for one, letter in zip(flight.batch.settlements, flight.letters, strict=True)
+            if one.seq in self._unwritten
+        ]
+        self._settlements = kept + self._settlements
+        settled = {one.seq for one, _ in self._settlements}
+        for retry in flight.batch.retries:
+            if retry.seq not in settled:
+                self._retries.setdefault(retry.seq, retry)
+        in_doubt = [] if isinstance(error, FencedError) else [one.message.id for one in flight.batch.appends]
+        self._owner.failed(error, flight.epoch, in_doubt)
+        self._report_in_order()
+
+
+def _fail(answer: "asyncio.Future[None]", error: MailboxError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()  # seen, should its publisher have gone away

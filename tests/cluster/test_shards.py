@@ -1,0 +1,129 @@
+"""Shard pools as Ray actors: reached by name, and back after a kill."""
+
+import asyncio
+import base64
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from actors.shards.access import ShardAccess
+from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitTimeoutError, UnknownUnitError
+from actors.shards.handle import NAMESPACE, ShardsHandle, actor_name, start_shards
+from actors.shards.placement import SHARDS, groups
+from actors.shards.setup import set_up_shards
+from actors.shards.unit import UnitCall
+from cluster.postgres import PostgresServer
+
+KEY = base64.b64encode(b"k" * 32).decode()
+
+
+@pytest.fixture(scope="module")
+def shards_per_actor(ray_cluster: None, postgres_server: PostgresServer) -> Iterator[int]:
+    asyncio.run(set_up_shards(postgres_server.dsn, KEY))
+    access = ShardAccess.derive(postgres_server.dsn, KEY)
+    for _ in range(2):  # the second time finds them there
+        start_shards(access, units="tests.cluster.shard_units:UNITS", topology=None, shards_per_actor=16)
+    yield 16
+    for group in groups(16):
+        ray.kill(ray.get_actor(actor_name(group), namespace=NAMESPACE))
+
+
+async def _pid(handle: ShardsHandle, shard: int) -> int:
+    pid: int = await handle.run_one(UnitCall("test.process_id", shard, "", None), timeout_s=5.0)
+    return pid
+
+
+async def _back(handle: ShardsHandle, shard: int, *, patience_s: float = 20.0) -> int:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return await _pid(handle, shard)
+        except ShardUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def test_units_of_all_shards_come_back_in_order_from_their_actors(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    calls = [UnitCall("test.process_id", shard, "", None) for shard in reversed(range(SHARDS))]
+
+    outcomes = await handle.run(calls, timeout_s=10.0)
+
+    pids = [outcome.unwrap() for outcome in outcomes]
+    assert set(pids[:16]) == {pids[0]}
+    assert set(pids[16:]) == {pids[16]}
+    assert pids[0] != pids[16]
+
+
+async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+
+    unknown, late = await handle.run(
+        [UnitCall("nothing", 0, "", None), UnitCall("test.add_slowly", 20, "", ("late", 5.0))], timeout_s=0.3
+    )
+
+    assert isinstance(unknown.error, UnknownUnitError)
+    assert isinstance(late.error, UnitTimeoutError)
+    assert await handle.run_one(UnitCall("test.count", 20, "", "late"), timeout_s=5.0) == 0
+
+
+async def test_an_actor_that_is_not_there_is_a_shard_unavailable(ray_cluster: None) -> None:
+    (outcome,) = await ShardsHandle(1).run([UnitCall("test.process_id", 31, "", None)], timeout_s=2.0)
+
+    assert isinstance(outcome.error, ShardUnavailableError)
+    assert not isinstance(outcome.error, CommitUnknownError)
+
+
+async def test_a_killed_actor_comes_back_and_units_go_on(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    before = await _pid(handle, 3)
+
+    os.kill(before, signal.SIGKILL)
+
+    assert await _back(handle, 3) != before
+
+
+async def test_units_that_a_kill_catches_are_in_doubt_and_are_there_once_after_a_repeat(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    calls = [UnitCall("test.add_slowly", number % 16, "", (f"kill-{number}", 1.0)) for number in range(32)]
+    pid = await _pid(handle, 0)
+    caught = asyncio.create_task(handle.run(calls, timeout_s=10.0))
+    await asyncio.sleep(0.4)
+
+    os.kill(pid, signal.SIGKILL)
+    outcomes = await caught
+
+    assert all(isinstance(outcome.error, CommitUnknownError) for outcome in outcomes)
+    await _back(handle, 0)
+    again = [call._replace(arguments=(call.arguments[0], 0.0)) for call in calls]
+    assert all(outcome.error is None for outcome in await handle.run(again, timeout_s=10.0))
+    counted = await handle.run([UnitCall("test.count", shard, "", "kill-") for shard in range(16)], timeout_s=10.0)
+    assert sum(outcome.unwrap() for outcome in counted) == 32
+
+
+async def test_the_other_actor_goes_on_while_one_is_down(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    os.kill(await _pid(handle, 0), signal.SIGKILL)
+
+    down, up = await handle.run(
+        [UnitCall("test.process_id", 0, "", None), UnitCall("test.process_id", 31, "", None)], timeout_s=5.0
+    )
+
+    assert isinstance(down.error, ShardUnavailableError)
+    assert up.error is None
+    await _back(handle, 0)
+
+
+async def test_statistics_tell_of_every_shard(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    await handle.run_one(UnitCall("test.count", 7, "", "x"), timeout_s=5.0)
+
+    figures = await handle.statistics()
+
+    assert sorted(figures) == list(range(SHARDS))
+    assert figures[7]["spaza_system"]["committed"] >= 1

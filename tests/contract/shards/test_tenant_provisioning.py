@@ -1,0 +1,232 @@
+"""Tenants are made whole or not at all, once for one key, on real databases; a crash at any step is gone on from."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from actors.shards.placement import SHARDS, shard_of
+from actors.shards.pool import ShardPools
+from actors.shards.tenant_schema import TenantSchemas
+from actors.shards.unit import UnitCall, UnitOutcome, registry
+from kernel.identifiers import new_id
+from services.catalog.schemas import Money, ProductSpec
+from services.catalog.service import Catalog
+from services.catalog.store import UNITS as CATALOG_UNITS
+from services.tenants.directory import DirectoryPolicy, TenantDirectory
+from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError
+from services.tenants.schemas import TenantSpec
+from services.tenants.sealing import Sealer, access_token_context
+from services.tenants.service import TenantProvisioning
+from services.tenants.store import UNITS as TENANT_UNITS
+from tests.contract.shards.calls import UNITS
+from tests.contract.shards.conftest import MakePools, Shards
+
+NOTHING_KEPT = DirectoryPolicy(local_s=0, local_absent_s=0)
+
+
+class CrashError(Exception):
+    pass
+
+
+class Runner:
+    """Runs units on the pools, or crashes before or after one of the calls."""
+
+    def __init__(self, pools: ShardPools, *, crash_at: int = -1, after: bool = False) -> None:
+        self._pools, self._crash_at, self._after = pools, crash_at, after
+        self.calls = 0
+
+    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+        at, self.calls = self.calls, self.calls + 1
+        if at == self._crash_at and not self._after:
+            raise CrashError
+        outcomes = await self._pools.run(calls, timeout_s)
+        if at == self._crash_at:
+            raise CrashError
+        return outcomes
+
+
+def _spec(*numbers: str, name: str = "Thandi's Spaza") -> TenantSpec:
+    return TenantSpec.model_validate(
+        {
+            "name": name,
+            "phone_numbers": [
+                {"phone_number_id": number, "display_phone_number": "+27110000001"} for number in numbers
+            ],
+            "location": {"lat": -26.2485, "lon": 27.8540},
+            "whatsapp": {"access_token": "sandbox-access-token", "waba_id": "200000000000001"},
+            "limits": {"minute": 7},
+        }
+    )
+
+
+def _number() -> str:
+    return str(int(new_id(), 16))[-15:]
+
+
+@pytest.fixture
+def pools(make_pools: MakePools) -> ShardPools:
+    return make_pools(dict(registry(TENANT_UNITS, CATALOG_UNITS, UNITS)))
+
+
+def _provisioning(shards: Shards, runner: Runner) -> TenantProvisioning:
+    directory = TenantDirectory(runner, policy=NOTHING_KEPT)
+    return TenantProvisioning(runner, TenantSchemas(shards.dsn), Sealer(shards.key), directory)
+
+
+def _directory(pools: ShardPools) -> TenantDirectory:
+    return TenantDirectory(Runner(pools), policy=NOTHING_KEPT)
+
+
+async def _schemas_named(shards: Shards, tenant_ids: set[str]) -> int:
+    total = 0
+    for shard in {shard_of(tenant_id) for tenant_id in tenant_ids}:
+        connection = await shards.as_owner(shard)
+        names = [f"tenant_{tenant_id}" for tenant_id in tenant_ids]
+        total += await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = ANY($1)", names)
+        await connection.close()
+    return total
+
+
+async def test_a_tenant_is_found_by_each_of_its_numbers_with_all_that_was_said_of_it(
+    shards: Shards, pools: ShardPools
+) -> None:
+    first, second = _number(), _number()
+
+    made = await _provisioning(shards, Runner(pools)).provision(_spec(first, second), idempotency_key=new_id())
+
+    found = await _directory(pools).by_phones([first, second])
+    for number in (first, second):
+        tenant = found[number]
+        assert tenant is not None
+        assert (tenant.tenant_id, tenant.shard, tenant.phone_number_id) == (made.tenant_id, made.shard_id, number)
+        assert (tenant.name, tenant.latitude, tenant.longitude) == ("Thandi's Spaza", -26.2485, 27.8540)
+        assert (tenant.waba_id, tenant.limit_minute, tenant.limit_hour) == ("200000000000001", 7, None)
+        assert tenant.display_phone_number == "+27110000001"
+        context = access_token_context(tenant.tenant_id)
+        assert Sealer(shards.key).unseal(tenant.access_token_sealed, context) == "sandbox-access-token"
+    assert made.shard_id == shard_of(made.tenant_id)
+
+
+async def test_the_same_request_again_and_at_once_makes_one_tenant(shards: Shards, pools: ShardPools) -> None:
+    number, key = _number(), new_id()
+    provisioning = _provisioning(shards, Runner(pools))
+
+    at_once = await asyncio.gather(*(provisioning.provision(_spec(number), idempotency_key=key) for _ in range(4)))
+    later = await provisioning.provision(_spec(number), idempotency_key=key)
+
+    assert {made.tenant_id for made in at_once} == {later.tenant_id}
+
+
+async def test_a_key_that_was_used_for_something_else_is_refused(shards: Shards, pools: ShardPools) -> None:
+    number, key = _number(), new_id()
+    provisioning = _provisioning(shards, Runner(pools))
+    await provisioning.provision(_spec(number), idempotency_key=key)
+
+    with pytest.raises(IdempotencyConflictError):
+        await provisioning.provision(_spec(number, name="Another"), idempotency_key=key)
+
+
+async def test_a_number_of_another_tenant_is_refused_and_frees_what_was_claimed_with_it(
+    shards: Shards, pools: ShardPools
+) -> None:
+    taken, free = _number(), _number()
+    provisioning = _provisioning(shards, Runner(pools))
+    owner = await provisioning.provision(_spec(taken), idempotency_key=new_id())
+
+    with pytest.raises(PhoneNumberTakenError) as caught:
+        await provisioning.provision(_spec(free, taken), idempotency_key=new_id())
+
+    assert caught.value.phone_number_id == taken
+    assert caught.value.http_status == 409
+    assert await _directory(pools).by_phone(free) is None
+    found = await _directory(pools).by_phone(taken)
+    assert found is not None
+    assert found.tenant_id == owner.tenant_id
+    await provisioning.provision(_spec(free), idempotency_key=new_id())
+
+
+async def test_of_two_who_want_one_number_at_once_one_gets_it(shards: Shards, pools: ShardPools) -> None:
+    number = _number()
+    provisioning = _provisioning(shards, Runner(pools))
+
+    results = await asyncio.gather(
+        *(provisioning.provision(_spec(number), idempotency_key=new_id()) for _ in range(3)), return_exceptions=True
+    )
+
+    refused = [result for result in results if isinstance(result, PhoneNumberTakenError)]
+    assert len(refused) == 2
+    assert await _directory(pools).by_phone(number) is not None
+
+
+async def test_a_crash_at_any_step_shows_no_half_tenant_and_a_repeat_makes_one(
+    shards: Shards, pools: ShardPools
+) -> None:
+    whole = Runner(pools)
+    await _provisioning(shards, whole).provision(_spec(_number()), idempotency_key=new_id())
+    assert whole.calls >= 6
+
+    for crash_at in range(whole.calls):
+        for after in (False, True):
+            number, key = _number(), new_id()
+            with pytest.raises(CrashError):
+                await _provisioning(shards, Runner(pools, crash_at=crash_at, after=after)).provision(
+                    _spec(number), idempotency_key=key
+                )
+            seen = await _directory(pools).by_phone(number)
+            assert (seen is not None) == (after and crash_at == whole.calls - 1), (crash_at, after)
+
+            made = await _provisioning(shards, Runner(pools)).provision(_spec(number), idempotency_key=key)
+
+            tenant = await _directory(pools).by_phone(number)
+            assert tenant is not None
+            assert tenant.tenant_id == made.tenant_id
+            assert await _schemas_named(shards, {made.tenant_id}) == 1
+
+
+async def test_numbers_claimed_for_a_tenant_that_never_came_are_free_again_in_time(
+    shards: Shards, pools: ShardPools
+) -> None:
+    number = _number()
+    with pytest.raises(CrashError):
+        await _provisioning(shards, Runner(pools, crash_at=3)).provision(_spec(number), idempotency_key=new_id())
+    provisioning = _provisioning(shards, Runner(pools))
+    with pytest.raises(PhoneNumberTakenError):
+        await provisioning.provision(_spec(number), idempotency_key=new_id())
+
+    connection = await shards.as_owner(shard_of(number))
+    lapse = "UPDATE spaza.tenant_phone SET claimed_until = now() - interval '1 s' WHERE phone_number_id = $1"
+    await connection.execute(lapse, number)
+    await connection.close()
+
+    made = await provisioning.provision(_spec(number), idempotency_key=new_id())
+    tenant = await _directory(pools).by_phone(number)
+    assert tenant is not None
+    assert tenant.tenant_id == made.tenant_id
+
+
+async def _products(pools: ShardPools, tenant_id: str, shard: int) -> list[tuple[Any, ...]]:
+    text = "SELECT sku, name, price_minor, currency, stock, latitude FROM {schema}.product ORDER BY sku"
+    (outcome,) = await pools.run([UnitCall("statement", shard, tenant_id, text)], 5.0)
+    rows: list[tuple[Any, ...]] = outcome.unwrap()
+    return rows
+
+
+async def test_products_are_written_once_and_changed_in_place(shards: Shards, pools: ShardPools) -> None:
+    made = await _provisioning(shards, Runner(pools)).provision(_spec(_number()), idempotency_key=new_id())
+    catalog = Catalog(Runner(pools))
+    bread = ProductSpec(sku="bread-white", name="White bread", price=Money(amount=1899), stock=20)
+    milk = ProductSpec(sku="milk-2l", name="Milk 2 l", price=Money(amount=3499))
+
+    first = await catalog.upsert_products(made.tenant_id, made.shard_id, [bread, milk])
+    again = await catalog.upsert_products(made.tenant_id, made.shard_id, [bread, milk])
+    dearer = bread.model_copy(update={"price": Money(amount=1999)})
+    changed = await catalog.upsert_products(made.tenant_id, made.shard_id, [dearer, milk])
+
+    assert (first, again, changed) == (2, 0, 1)
+    assert await _products(pools, made.tenant_id, made.shard_id) == [
+        ("bread-white", "White bread", 1999, "ZAR", 20, -26.2485),
+        ("milk-2l", "Milk 2 l", 3499, "ZAR", None, -26.2485),
+    ]
+    assert made.shard_id in range(SHARDS)

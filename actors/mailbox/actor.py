@@ -1,6 +1,7 @@
 """The mailbox actor: the owner of a group of a queue's partitions. Thin; what it does is done by its parts."""
 
 import asyncio
+import os
 import pickle
 import time
 from collections import Counter
@@ -188,6 +189,7 @@ class MailboxActor:
             "oldest_age_s": None if oldest is None else max(0.0, time.time() - oldest),
             "dead_letters": sum(partition.dead_letters for partition in self._partitions.values()),
             "counters": dict(counters),
+            "pid": os.getpid(),
             "consumer_up": self._dispatcher.consumer_up,
             "paused": self._dispatcher.paused,
             "partitions": {number: partition.statistics() for number, partition in self._partitions.items()},

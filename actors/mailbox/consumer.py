@@ -4,9 +4,7 @@ import asyncio
 from typing import Any, NamedTuple, Protocol
 
 import ray
-from ray import serve
-from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import RayServeException
+from ray.exceptions import RayTaskError
 
 from actors.mailbox.message import Delivery, Outcome
 
@@ -71,7 +69,7 @@ class RayConsumer:
                 outcomes: list[Outcome] = await self._target.consume.remote(batch)
         except RayTaskError as error:
             raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
-        except (RayError, RayServeException, ValueError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever Ray or Serve raise, there is no answer
             self._target = None
             raise ConsumerLostError(type(error).__name__, raised=False) from error
         if len(outcomes) != len(batch):
@@ -83,4 +81,6 @@ class RayConsumer:
 def _find(address: ConsumerAddress) -> Any:
     if isinstance(address, ActorConsumer):
         return ray.get_actor(address.name, namespace=_NAMESPACE)
+    from ray import serve  # noqa: PLC0415 - large, and not every publisher's process needs it
+
     return serve.get_deployment_handle(address.deployment, address.app, _check_exists=False)

@@ -1,0 +1,44 @@
+"""Who consumes in the mailbox's cluster tests: it writes down what it handled, in a file that outlives it."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+
+
+class RecordingConsumer:
+    """Handles by the first word of the body: ``poison`` kills it, ``reject`` and ``later`` are answered so."""
+
+    def __init__(self, record: str, pause_s: float) -> None:
+        self._record, self._pause_s = Path(record), pause_s
+
+    async def consume(self, batch: list[Delivery]) -> list[Outcome]:
+        if not batch:
+            return []
+        await asyncio.sleep(self._pause_s)
+        outcomes = [self._handle(delivery) for delivery in batch]
+        with self._record.open("a") as record:
+            for delivery, outcome in zip(batch, outcomes, strict=True):
+                fields = (
+                    delivery.message.id,
+                    delivery.message.key,
+                    outcome.kind,
+                    int(delivery.redelivered),
+                    len(batch),
+                )
+                record.write(" ".join(str(field) for field in fields) + "\n")
+        return outcomes
+
+    def _handle(self, delivery: Delivery) -> Outcome:
+        kind = delivery.message.body.split()[0]
+        if kind == b"poison":
+            os._exit(1)
+        if kind == b"reject":
+            return reject("as it asks")
+        if kind == b"later" and delivery.attempt == 1:
+            return retry_after(0.2, "as it asks")
+        return ack()
+
+    async def pid(self) -> int:
+        return os.getpid()

@@ -21,12 +21,13 @@ class RetryPolicy(NamedTuple):
     Attributes:
         longest_s: between two tries.
         doubt_s: until a send in doubt is looked at.
-        transient_attempts: of a message at which Meta fails again and again, before it becomes a dead letter.
+        transient_attempts: of a message at which Meta fails again and again, before it becomes a dead letter. Waiting
+            in doubt counts as well, so it leaves room for that.
     """
 
     longest_s: float = 60.0
     doubt_s: float = 2.0
-    transient_attempts: int = 10
+    transient_attempts: int = 30
 
 
 class Failure(NamedTuple):

@@ -244,5 +244,5 @@ class _Batch:
         """Let those wait that come after one that waits, and count them; returns the others."""
         postponed = self.ledger.postpone(one.place for one in messages)
         self._open -= postponed
-        self.counts["retried"] += len(postponed)
+        self.counts.update("retried" for _ in postponed)
         return [one for one in messages if one.place not in postponed]

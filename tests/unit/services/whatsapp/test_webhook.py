@@ -1,0 +1,317 @@
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from actors.mailbox.errors import JournalUnavailableError, OverloadedError, UnroutableError
+from actors.mailbox.message import Message
+from integrations.whatsapp.signature import sign
+from services.whatsapp.routes import WebhookApp, WebhookPolicy, WebhookSecrets
+
+SECRET = b"app-secret"
+PREFIX = "/api/v1/webhooks/whatsapp"
+BODY = json.dumps(
+    {
+        "object": "whatsapp_business_account",
+        "entry": [
+            {
+                "id": "200",
+                "changes": [
+                    {
+                        "field": "messages",
+                        "value": {
+                            "metadata": {"phone_number_id": "100"},
+                            "messages": [{"id": "wamid.A", "from": "27", "type": "text", "timestamp": "1750000000"}],
+                            "statuses": [{"id": "wamid.O", "status": "sent", "timestamp": "1750000000"}],
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+).encode()
+
+
+class FakeMailbox:
+    def __init__(self, error: Exception | None = None, delay_s: float = 0.0) -> None:
+        self.error, self.delay_s = error, delay_s
+        self.published: list[tuple[str, str, Sequence[Message]]] = []
+        self.dead: list[tuple[str, Sequence[Message], str]] = []
+
+    async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
+        await self._wait()
+        self.published.append((exchange, routing_key, messages))
+
+    async def dead_letter(self, queue: str, messages: Sequence[Message], reason: str, *, timeout_s: float) -> None:
+        await self._wait()
+        self.dead.append((queue, messages, reason))
+
+    async def _wait(self) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        self.reasons: list[str] = []
+
+    def answered(self, status: int, seconds: float) -> None:
+        self.statuses.append(status)
+
+    def dead_lettered(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+class Response:
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.events = events
+        self.status: int = events[0]["status"]
+        self.headers: dict[bytes, bytes] = dict(events[0]["headers"])
+        self.body: bytes = events[1]["body"]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def call(
+    mailbox: FakeMailbox,
+    *,
+    method: str = "POST",
+    path: str = "",
+    body: bytes | list[bytes] = b"",
+    headers: dict[str, str] | None = None,
+    query: bytes = b"",
+    watch: Watch | None = None,
+    policy: WebhookPolicy | None = None,
+    disconnect: bool = False,
+) -> Response | None:
+    app = WebhookApp(mailbox, WebhookSecrets(SECRET, b"verify-me"), watch or Watch(), policy=policy or WebhookPolicy())
+    pieces = [body] if isinstance(body, bytes) else list(body)
+    incoming: list[dict[str, Any]] = [
+        {"type": "http.request", "body": piece, "more_body": at < len(pieces) - 1 or disconnect}
+        for at, piece in enumerate(pieces)
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    scope = {
+        "type": "http", "method": method, "path": PREFIX + path, "root_path": PREFIX, "query_string": query,
+        "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return Response(sent) if sent else None
+
+
+async def post(mailbox: FakeMailbox, body: bytes = BODY, **more: Any) -> Response:
+    headers = {"x-hub-signature-256": sign(SECRET, body), **more.pop("headers", {})}
+    response = await call(mailbox, body=body, headers=headers, **more)
+    assert response is not None
+    return response
+
+
+async def test_a_signed_post_is_answered_once_its_parts_are_published_each_by_its_kind() -> None:
+    mailbox, watch = FakeMailbox(), Watch()
+
+    response = await post(mailbox, watch=watch)
+
+    assert response.status == 200
+    assert {(exchange, key): len(messages) for exchange, key, messages in mailbox.published} == {
+        ("whatsapp.messages", "inbound.message"): 1,
+        ("whatsapp.messages", "inbound.status"): 1,
+    }
+    assert watch.statuses == [200]
+
+
+async def test_the_correlation_id_comes_back_and_goes_along_with_the_message() -> None:
+    mailbox = FakeMailbox()
+
+    response = await post(mailbox, headers={"x-correlation-id": "abc-123"})
+
+    assert response.headers[b"x-correlation-id"] == b"abc-123"
+    assert mailbox.published[0][2][0].headers == {"correlation_id": "abc-123"}
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 200, 'a"b', "a\r\nset-cookie: x"])
+async def test_an_insane_correlation_id_is_replaced(given: str) -> None:
+    response = await post(FakeMailbox(), headers={"x-correlation-id": given})
+
+    assert response.headers[b"x-correlation-id"] != given.encode()
+    assert len(response.headers[b"x-correlation-id"]) == 32
+
+
+@pytest.mark.parametrize("signature", [None, "sha256=" + "0" * 64, sign(b"other", BODY)])
+async def test_a_post_without_metas_signature_is_refused_and_nothing_is_kept(signature: str | None) -> None:
+    mailbox = FakeMailbox()
+
+    response = await call(mailbox, body=BODY, headers={"x-hub-signature-256": signature} if signature else {})
+
+    assert response is not None
+    assert response.status == 401
+    assert response.json() == {
+        "message": "Signature is missing or does not match",
+        "request_id": response.headers[b"x-correlation-id"].decode(),
+    }
+    assert not mailbox.published
+    assert not mailbox.dead
+
+
+async def test_a_body_that_comes_in_pieces_is_verified_as_a_whole() -> None:
+    mailbox = FakeMailbox()
+
+    response = await call(
+        mailbox, body=[BODY[:10], BODY[10:50], b"", BODY[50:]], headers={"x-hub-signature-256": sign(SECRET, BODY)}
+    )
+
+    assert response is not None
+    assert response.status == 200
+
+
+async def test_a_body_at_the_limit_is_taken_and_one_beyond_it_is_refused() -> None:
+    limit = WebhookPolicy().body_bytes
+    body = BODY + b" " * (limit - len(BODY))
+
+    assert (await post(FakeMailbox(), body)).status == 200
+    assert (await post(FakeMailbox(), body + b" ")).status == 413
+
+
+async def test_a_body_that_is_declared_too_large_is_refused_before_it_is_read() -> None:
+    response = await call(FakeMailbox(), headers={"content-length": str(3 * 1024 * 1024 + 1)}, disconnect=True)
+
+    assert response is not None
+    assert response.status == 413
+
+
+async def test_a_caller_who_goes_away_while_sending_gets_no_answer() -> None:
+    mailbox = FakeMailbox()
+
+    assert await call(mailbox, body=BODY, headers={"x-hub-signature-256": sign(SECRET, BODY)}, disconnect=True) is None
+    assert mailbox.published == []
+
+
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [
+        (JournalUnavailableError("q", "down"), b"2"),
+        (OverloadedError("q", 7.4), b"7"),
+        (OverloadedError("q", 0.1), b"1"),
+    ],
+)
+async def test_a_journal_that_cannot_be_written_makes_meta_deliver_again(error: Exception, after: bytes) -> None:
+    response = await post(FakeMailbox(error))
+
+    assert response.status == 503
+    assert response.headers[b"retry-after"] == after
+    assert "request_id" in response.json()
+
+
+async def test_a_mailbox_that_does_not_answer_is_not_waited_for() -> None:
+    response = await post(FakeMailbox(delay_s=5), policy=WebhookPolicy(answer_s=0.02))
+
+    assert response.status == 503
+
+
+@pytest.mark.parametrize("error", [UnroutableError("e", "k"), RuntimeError("bug")])
+async def test_a_fault_of_ours_is_a_500_after_which_meta_delivers_again(error: Exception) -> None:
+    response = await post(FakeMailbox(error))
+
+    assert response.status == 500
+    assert response.json()["message"] == "An unexpected error occurred"
+
+
+@pytest.mark.parametrize(("body", "reason"), [(b"not json", "not_json"), (b'{"object":"page"}', "not_whatsapp")])
+async def test_a_signed_body_that_cannot_be_read_is_kept_as_it_is_and_acknowledged(body: bytes, reason: str) -> None:
+    mailbox, watch = FakeMailbox(), Watch()
+
+    response = await post(mailbox, body, watch=watch)
+
+    assert response.status == 200
+    ((queue, (message,), given),) = mailbox.dead
+    assert (queue, message.body, given) == ("whatsapp.inbound", body, reason)
+    assert mailbox.published == []
+    assert watch.reasons == [reason]
+
+
+async def test_a_dead_letter_that_cannot_be_kept_is_not_acknowledged() -> None:
+    assert (await post(FakeMailbox(JournalUnavailableError("q", "down")), b"not json")).status == 503
+
+
+async def handshake(query: bytes) -> Response:
+    response = await call(FakeMailbox(), method="GET", query=query)
+    assert response is not None
+    return response
+
+
+async def test_the_handshake_gives_the_challenge_back_as_text() -> None:
+    response = await handshake(b"hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify-me")
+
+    assert (response.status, response.body) == (200, b"1158201444")
+    assert response.headers[b"content-type"].startswith(b"text/plain")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"",
+        b"hub.mode=subscribe&hub.challenge=1&hub.verify_token=wrong",
+        b"hub.mode=subscribe&hub.challenge=1",
+        b"hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=verify-me",
+        b"hub.challenge=1&hub.verify_token=verify-me",
+        b"hub.mode=subscribe&hub.verify_token=verify-me",
+        b"&".join(b"a=1" for _ in range(100)),
+        b"hub.mode=subscribe&hub.challenge=1&hub.verify_token=%ff%fe",
+    ],
+)
+async def test_any_other_handshake_is_forbidden(query: bytes) -> None:
+    assert (await handshake(query)).status == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+async def test_other_methods_are_refused(method: str) -> None:
+    response = await call(FakeMailbox(), method=method)
+
+    assert response is not None
+    assert response.status == 405
+    assert response.headers[b"allow"] == b"GET, POST"
+
+
+async def test_only_the_route_itself_is_served() -> None:
+    for path, status in {"": 401, "/": 401, "x": 404, "/more": 404}.items():
+        response = await call(FakeMailbox(), path=path)
+        assert response is not None
+        assert response.status == status, path
+
+
+async def test_every_event_is_made_anew_for_the_server_writes_into_it() -> None:
+    first, second = await post(FakeMailbox()), await post(FakeMailbox())
+    for response in (first, second):
+        response.events[0]["headers"].append((b"x-request-id", b"1"))
+
+    assert (await post(FakeMailbox())).headers.keys() == {b"content-type", b"content-length", b"x-correlation-id"}
+    assert first.events[1] is not second.events[1]
+
+
+async def test_the_server_may_start_and_stop_it() -> None:
+    app = WebhookApp(FakeMailbox(), WebhookSecrets(SECRET, b""), Watch())
+    incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return incoming.pop(0)
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    await app({"type": "lifespan"}, receive, send)
+
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    assert "app-secret" not in repr(WebhookSecrets(SECRET, b""))

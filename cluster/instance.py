@@ -61,7 +61,9 @@ class Instance:
         """
         data_dir = data_dir.expanduser().absolute()
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
+            if not data_dir.exists():
+                # Ray makes folders that everybody may write. As root, PostgreSQL passes through as another user.
+                data_dir.mkdir(parents=True, mode=0o711 if os.geteuid() == 0 else 0o700)
             lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataFolderError(data_dir, error.strerror or str(error)) from None

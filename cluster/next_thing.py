@@ -14,7 +14,7 @@ Write to the shop as a customer would, in another terminal:
   SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '{secret}' | sed 's/^.* //')
   curl -i -H 'Content-Type: application/json' -H "X-Hub-Signature-256: sha256=$SIGNATURE" --data-raw "$BODY" \\
     {api}/api/v1/webhooks/whatsapp
-  curl '{sandbox}/sandbox/outbox?to=27821234567'
+  sleep 1; curl '{sandbox}/sandbox/outbox?to=27821234567'
 """
 _REAL = """\
 Point your Meta app's webhook at {api}/api/v1/webhooks/whatsapp, as it is reached from outside, with the verify token

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -37,7 +38,7 @@ _log = get_logger("node")
 
 
 def run(link: NodeLink, order: NodeOrder) -> None:
-    """Start everything and serve until SIGTERM. From the main thread, with which Ray's processes end."""
+    """Start everything, serve until SIGTERM, end this process. From the main thread, with which Ray's processes end."""
     settings = load_settings(os.environ, demo_key=order.demo_key)
     configure_logging(settings.log.level)
     prepared: Future[Spaza] = Future()
@@ -47,6 +48,9 @@ def run(link: NodeLink, order: NodeOrder) -> None:
     _start_ray(order, settings)
     link.part_up("Ray", time.monotonic() - started, f"dashboard http://127.0.0.1:{settings.dashboard.port}")
     asyncio.run(_serve(link, order, settings, prepared))
+    # Nothing of Ray is kept; its processes end with this one, sooner than by being asked one after the other.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _prepare(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> None:

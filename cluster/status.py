@@ -26,7 +26,7 @@ async def ask(data_dir: Path) -> dict[str, Any]:
 
 
 def show(document: dict[str, Any], console: Console | None = None) -> None:
-    """For a person."""
+    """For a person; what is kept for each partition is in the JSON alone."""
     console = Console(highlight=False, soft_wrap=True) if console is None else console
     table = Table(box=None, padding=(0, 2), show_header=False)
     for part in document["parts"]:
@@ -34,7 +34,7 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
     console.print("Ready" if document["ready"] else "Not ready", style="bold")
     console.print(table)
     for name, value in _flat(document["figures"]):
-        console.print(f"  {name:<48}{value}", markup=False)
+        console.print(f"  {name:<48}  {value}", markup=False)
 
 
 def _none(state: str, detail: str) -> dict[str, Any]:
@@ -44,6 +44,8 @@ def _none(state: str, detail: str) -> dict[str, Any]:
 def _flat(figures: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, value in figures.items():
+        if name == "partitions":
+            continue
         if isinstance(value, dict):
             found += _flat(value, f"{above}{name}.")
         else:

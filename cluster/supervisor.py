@@ -22,6 +22,7 @@ _WATCH_S = 0.2
 _HOUSEKEEPING_S = 2.0
 _NODE_STOP_S = 5.5
 _SERVER_STOP_S = 2.0
+_TWICE_S = 1.0
 _SCARCE_BYTES = 100_000_000
 
 
@@ -43,6 +44,7 @@ class Supervisor:
         self._told_to_end = asyncio.Event()
         self._hurried = asyncio.Event()
         self._scarce = False
+        self._told_at: float | None = None
         self._started = time.time()
         adopt_orphans()
         self._undertaker = Undertaker(instance.instance_id)
@@ -88,8 +90,11 @@ class Supervisor:
         return {"ready": ready, "instance_id": self._instance.instance_id, "parts": parts, "figures": figures}
 
     def _tell_to_end(self) -> None:
-        if self._told_to_end.is_set():
+        now = time.monotonic()
+        # A group's signal may arrive twice, by make for example; only a person's second one means haste.
+        if self._told_at is not None and now - self._told_at > _TWICE_S:
             self._hurried.set()
+        self._told_at = self._told_at or now
         self._told_to_end.set()
 
     async def _keep(self, where: Callable[[], Servers], when_ready: Callable[[], None]) -> None:

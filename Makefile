@@ -1,0 +1,34 @@
+# Every target does its own set-up. PYTHON=/path/to/python3 names the Python to begin with.
+.PHONY: help setup run test check bench chaos lock
+
+help:
+	@echo "make run     start Spaza with the demo, until Ctrl-C"
+	@echo "make test    all tests"
+	@echo "make check   ruff, strict types, import contract"
+	@echo "make bench   measure against the fair peer"
+	@echo "make chaos   kill every part in the middle of 2,000 messages"
+	@echo "make lock    write requirements.lock anew from pyproject.toml"
+
+setup:
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+
+run: setup
+	@.venv/bin/spaza up
+
+test: setup
+	@.venv/bin/python -m pytest
+
+check: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: setup
+	@.venv/bin/python -m benchmarks
+
+chaos: setup
+	@CHAOS_MESSAGES=2000 .venv/bin/python -m pytest tests/journeys/test_kills.py
+
+lock: setup
+	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --universal --quiet -o requirements.lock

@@ -21,8 +21,10 @@ class ShardPoolActor:
     order of units is kept neither among calls nor within one. A crash rolls back what had not committed.
     """
 
-    def __init__(self, access: ShardAccess, shards: tuple[int, ...], units: str, topology: Topology | None) -> None:
-        configure_logging()
+    def __init__(
+        self, access: ShardAccess, shards: tuple[int, ...], units: str, topology: Topology | None, log_level: str
+    ) -> None:
+        configure_logging(log_level)
         publisher = None if topology is None else TransactionalPublisher(topology)
         self._pools = ShardPools(access, shards, _imported(units), publisher)
         self._units_total = Counter("spaza_shard_units_total", "Units of work by how they ended", ("outcome",))

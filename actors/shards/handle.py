@@ -34,6 +34,7 @@ def start_shards(
     units: str,
     topology: Topology | None,
     shards_per_actor: int,
+    log_level: str = "INFO",
     timeout_s: float = 60.0,
 ) -> None:
     """Create the ShardPool actors that are not there yet, and wait until all answer.
@@ -45,6 +46,7 @@ def start_shards(
         units: import path of the registry of units, such as ``serve_app:UNITS``.
         topology: by which units publish; None where none does.
         shards_per_actor: how many shards one actor owns.
+        log_level: of the actors.
         timeout_s: for all of them together.
 
     Raises:
@@ -60,7 +62,7 @@ def start_shards(
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
-        ).remote(access, tuple(shards), units, topology)
+        ).remote(access, tuple(shards), units, topology, log_level)
         for group, shards in groups(shards_per_actor).items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)

@@ -74,6 +74,13 @@ class UnitOutcome(NamedTuple):
         return self.value
 
 
+class UnitRunner(Protocol):
+    """What runs units of work: ``ShardsHandle``, or the pools themselves in a test."""
+
+    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+        """An outcome for each call, in their order; errors stand inside."""
+
+
 def registry(*groups: Mapping[str, UnitFunction]) -> Mapping[str, UnitFunction]:
     """Put the units of several stores together.
 

@@ -1,18 +1,10 @@
 """The use cases of the catalogue."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from actors.shards.unit import UnitCall, UnitOutcome
+from actors.shards.unit import UnitCall, UnitRunner
 from services.catalog import store
 from services.catalog.schemas import ProductBatch, ProductSpec
-
-
-class UnitRunner(Protocol):
-    """What runs units of work, such as ``ShardsHandle``."""
-
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        """An outcome for each call, in their order."""
 
 
 class Catalog:

@@ -2,22 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from actors.shards.placement import shard_of
-from actors.shards.unit import UnitCall, UnitOutcome
+from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
 from services.tenants.store import FIND_PHONES, FIND_PLACEMENTS, READ_PROFILE, PhoneRow, PlacementRow, ProfileRow
 from services.tenants.tenant import Tenant
 from telemetry.log import get_logger
 
+__all__ = ["DirectoryRows", "UnitRunner"]
+
 _log = get_logger("directory")
-
-
-class UnitRunner(Protocol):
-    """What runs units of work: ``ShardsHandle``, or the pools themselves."""
-
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        """An outcome for each call, in their order."""
 
 
 class DirectoryRows:

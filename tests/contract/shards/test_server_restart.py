@@ -1,0 +1,61 @@
+"""The server dies under the pools and comes back: units fail as unavailable meanwhile, and go on afterwards."""
+
+import asyncio
+import time
+
+import pytest
+
+from actors.shards.access import ShardAccess
+from actors.shards.errors import ShardUnavailableError
+from actors.shards.pool import ShardPools
+from actors.shards.setup import set_up_shards
+from actors.shards.tenant_schema import TenantSchemas
+from actors.shards.unit import UnitCall, UnitOutcome
+from kernel.identifiers import new_id
+from tests.contract.shards.calls import UNITS, run, value
+from tests.contract.shards.conftest import KEY, SHARD
+from tests.servers import postgres
+
+
+async def test_a_killed_server_loses_nothing_that_was_committed_and_units_go_on_by_themselves(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with postgres(tmp_path_factory.mktemp("kill")) as server:
+        await set_up_shards(server.dsn, KEY)
+        tenant = new_id()
+        await TenantSchemas(server.dsn).create(tenant, SHARD)
+        pools = ShardPools(ShardAccess.derive(server.dsn, KEY), range(32), UNITS)
+        stop, outcomes = asyncio.Event(), dict[str, UnitOutcome]()
+
+        async def write(lane: int) -> None:
+            number = 0
+            while not stop.is_set():
+                calls = [UnitCall("add", SHARD, tenant, f"{lane}-{number}-{part}") for part in range(3)]
+                for call, outcome in zip(calls, await pools.run(calls, 5.0), strict=True):
+                    outcomes[call.arguments] = outcome
+                number += 1
+                await asyncio.sleep(0.01)
+
+        writers = [asyncio.create_task(write(lane)) for lane in range(3)]
+        await asyncio.sleep(0.5)
+        assert server.process is not None
+        server.process.kill()
+        await asyncio.to_thread(server.process.wait)
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(server.start)
+        deadline = time.monotonic() + 10
+        while (await run(pools, "skus", tenant)).error is not None:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.gather(*writers)
+
+        there = set(await value(pools, "skus", tenant))
+        await pools.aclose()
+        committed = {sku for sku, outcome in outcomes.items() if outcome.error is None}
+        failed = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
+        assert committed <= there
+        assert failed
+        assert all(isinstance(error, ShardUnavailableError) for error in failed)
+        surely_not = {sku for sku, o in outcomes.items() if type(o.error) is ShardUnavailableError}
+        assert not surely_not & there

@@ -101,13 +101,17 @@ class ServerStartError(ClusterError):
 
 
 class NodeFailedError(ClusterError):
-    """Ray, the actors or the applications did not come up."""
+    """Ray, the actors or the applications did not come up.
+
+    Attributes:
+        address_taken: because somebody else listens where one of them was to.
+    """
 
     code = "node_failed"
 
-    def __init__(self, reason: str, log_path: Path) -> None:
-        super().__init__(reason, log_path)
-        self.reason, self.log_path = reason, log_path
+    def __init__(self, reason: str, log_path: Path, address_taken: bool = False) -> None:
+        super().__init__(reason, log_path, address_taken)
+        self.reason, self.log_path, self.address_taken = reason, log_path, address_taken
 
     def __str__(self) -> str:
         return f"{self.reason.rstrip('.')}. The node's log: {self.log_path}"

@@ -27,9 +27,15 @@ def main() -> int:
         link.failed(str(error))
         return 1
     except Exception as error:
-        link.failed(f"{type(error).__name__}: {error}")
+        link.failed(_in_a_line(error), address_taken="already in use" in str(error))
         raise
     return 0
+
+
+def _in_a_line(error: Exception) -> str:
+    """Ray's errors quote whole tracebacks, which are in the log; what it was stands at their end."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
 
 
 if __name__ == "__main__":

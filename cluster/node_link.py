@@ -76,10 +76,10 @@ class NodeLink:
         """Say that all parts run."""
         self._connection.sendall(_line(ready=True))
 
-    def failed(self, reason: str) -> None:
-        """Say why the node ends."""
+    def failed(self, reason: str, *, address_taken: bool = False) -> None:
+        """Say why the node ends, and whether somebody else has taken a port of ours."""
         with suppress(OSError):
-            self._connection.sendall(_line(failed=reason))
+            self._connection.sendall(_line(failed=reason, address_taken=address_taken))
 
     def _receive(self) -> dict[str, Any]:
         received = self._lines.readline()

@@ -123,5 +123,5 @@ class NodePart:
             raise ServerStartError(self.name, said, self._log_path)
         message: dict[str, Any] = json.loads(received)
         if "failed" in message:
-            raise NodeFailedError(message["failed"], self._log_path)
+            raise NodeFailedError(message["failed"], self._log_path, message["address_taken"])
         return message

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.descendants import kill_earlier, marked_environment
+from cluster.errors import NodeFailedError
 from cluster.instance import Instance
 from cluster.next_thing import next_thing
 from cluster.node_environment import pick_ports
@@ -46,7 +47,13 @@ def up(environment: Mapping[str, str], *, demo: bool) -> None:
         key = instance.secret("secrets.key", _new_key) if demo else None
         settings = load_settings(environment, demo_key=key)
         _refuse_taken_ports(settings, demo=demo)
-        asyncio.run(_Assembly(instance, settings, key, environment).run())
+        try:
+            asyncio.run(_Assembly(instance, settings, key, environment).run())
+        except NodeFailedError as error:
+            if error.address_taken:
+                # Ours is gone by now, so who is found has come in between.
+                _refuse_taken_ports(settings, demo=demo)
+            raise
     finally:
         instance.release()
 

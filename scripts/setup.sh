@@ -69,7 +69,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1 && ! .venv/bin/python -m 
         exit 1
     fi
 fi
-if .venv/bin/python -m pip --disable-pip-version-check install --quiet --upgrade --target .venv/.uv "uv==$uv_version" &&
+if .venv/bin/python -m pip --disable-pip-version-check install --quiet --upgrade --target .venv/.uv "uv==$uv_version" 2>/dev/null &&
     with_uv .venv/.uv/bin/uv; then
     :
 elif ! with_pip; then

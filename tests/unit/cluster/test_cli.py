@@ -1,0 +1,73 @@
+"""The command line: its exit statuses and messages."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.cli import FAILED, MISUSED, NOT_READY, main
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPAZA_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def test_the_status_of_nothing_is_json_that_says_so(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    assert main(["status", "--json"]) == NOT_READY
+
+    document = json.loads(capsys.readouterr().out)
+    assert document["ready"] is False
+    assert [part["state"] for part in document["parts"]] == ["stopped"]
+    assert str(data_dir) in document["parts"][0]["detail"]
+
+
+def test_the_status_of_nothing_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == NOT_READY
+
+    assert "spaza up" in capsys.readouterr().out
+
+
+def test_asking_for_the_status_makes_no_folder(data_dir: Path) -> None:
+    main(["status", "--json"])
+
+    assert not data_dir.exists()
+
+
+def test_without_the_demo_missing_secrets_are_refused_by_name(
+    capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    assert main(["up", "--no-demo"]) == MISUSED
+
+    said = capsys.readouterr().err
+    for name in ("SPAZA_WHATSAPP__APP_SECRET", "SPAZA_ADMIN__TOKEN", "SPAZA_SECRETS__KEY"):
+        assert name in said
+    assert not data_dir.exists()
+
+
+def test_an_unknown_setting_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPAZA_HTTP__PROT", "8000")
+
+    assert main(["up"]) == MISUSED
+
+    assert "did you mean SPAZA_HTTP__PORT?" in capsys.readouterr().err
+
+
+def test_a_number_of_replicas_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["up", "--replicas", "none"])
+
+    assert raised.value.code == MISUSED
+    assert "1 to 64" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SPAZA_DATA_DIR", str(tmp_path / "file" / "data"))
+
+    assert main(["up"]) == FAILED
+
+    assert "SPAZA_DATA_DIR" in capsys.readouterr().err

@@ -21,9 +21,9 @@ SETTLED_WITHIN_S = 90.0
 VICTIMS = {
     "mailboxes": ("ray::MailboxActor",),
     "shard_pools": ("ray::ShardPoolActor",),
-    "webhook": ("ray::ServeReplica", "WhatsAppWebhook"),
-    "processor": ("ray::ServeReplica", "WhatsAppProcessor"),
-    "notifier": ("ray::ServeReplica", "Notifier"),
+    "webhook": ("WhatsAppWebhook",),
+    "processor": ("WhatsAppProcessor",),
+    "notifier": ("Notifier",),
     "postgres": ("postgres", "-D"),
     "redis": ("redis-server",),
 }

@@ -1,9 +1,8 @@
 """The demo merchant's shelf."""
 
+from cluster.demo import MERCHANT, PHONE_NUMBER_ID, demo_products, provision_demo
 from services.catalog.schemas import ProductSpec
 from services.tenants.schemas import ProvisionedTenant, TenantSpec
-
-from cluster.demo import MERCHANT, PHONE_NUMBER_ID, demo_products, provision_demo
 
 
 def test_the_shelf_holds_thirty_products_with_the_fixed_skus_first() -> None:

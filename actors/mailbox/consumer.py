@@ -69,7 +69,7 @@ class RayConsumer:
                 outcomes: list[Outcome] = await self._target.consume.remote(batch)
         except RayTaskError as error:
             raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
-        except Exception as error:  # noqa: BLE001 - whatever Ray or Serve raise, there is no answer
+        except Exception as error:  # whatever Ray or Serve raise, there is no answer
             self._target = None
             raise ConsumerLostError(type(error).__name__, raised=False) from error
         if len(outcomes) != len(batch):

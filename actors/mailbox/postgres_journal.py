@@ -10,7 +10,7 @@ import orjson
 
 from actors.mailbox.connections import Connections
 from actors.mailbox.errors import FencedError, JournalUnavailableError
-from actors.mailbox.journal import Append, Batch, Figures, Lease, Progress, Row, Tick, Written
+from actors.mailbox.journal import Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
 from actors.mailbox.message import Message
 from actors.mailbox.rows import checksum, columns, message_of
 from kernel.sql import load_queries
@@ -69,13 +69,17 @@ class PostgresJournal:
             await connection.execute(_QUERIES["release_ownership"], self._queue, self._partition, epoch, *progress)
 
     async def write(self, epoch: int, batch: Batch) -> Written:
-        arguments = _arguments(self._queue, self._dead_letter_queue, batch)
+        # The statement that can do all costs half as much again.
+        if batch.dead_letters or batch.retries:
+            query, arguments = "flush_whole", _whole_arguments(self._queue, self._dead_letter_queue, batch)
+        else:
+            query, arguments = "flush", _arguments(batch)
         async with self._session(self._patience.write_s) as connection:
-            row = await connection.fetchrow(_QUERIES["flush"], self._queue, self._partition, epoch, *arguments)
+            row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
         assert row is not None
         if row[0] == 0:
             raise FencedError(self._queue, self._partition, epoch)
-        return Written(list(zip(row[1], row[2], strict=True)), row[3])
+        return Written(list(zip(row[1], row[2], strict=True)), len(batch.dead_letters) and row[3])
 
     async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
         async with self._session(self._patience.tick_s) as connection:
@@ -134,28 +138,33 @@ class PostgresJournal:
             raise JournalUnavailableError(self._queue, detail) from error
 
 
-def _arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[Any, ...]:
-    appends, dead = batch.appends, batch.dead_letters
-    days, *others = columns([append.message for append in appends] + list(dead) if dead else _messages(appends))
+def _arguments(batch: Batch) -> tuple[Any, ...]:
+    appends = batch.appends
     return (
-        [queue] * len(appends) + [dead_letter_queue] * len(dead),
-        [append.seq for append in appends] + [None] * len(dead),
-        [append.clock_s for append in appends] + [None] * len(dead),
-        days,
-        *others,
-        *_arrays([(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in batch.settlements], 5),
-        *_arrays(
-            [
-                (one.seq, one.retries, one.lost, one.not_before, one.deferred_s, _clean(one.reason))
-                for one in batch.retries
-            ],
-            6,
-        ),
+        appends[0].clock_s if appends else None,
+        [append.seq for append in appends],
+        *columns([append.message for append in appends]),
+        *_settlements(batch),
     )
 
 
-def _messages(appends: Sequence[Append]) -> list[Message]:
-    return [append.message for append in appends]
+def _whole_arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[Any, ...]:
+    appends, dead = batch.appends, batch.dead_letters
+    return (
+        appends[0].clock_s if appends else None,
+        [append.seq for append in appends] + [None] * len(dead),
+        [queue] * len(appends) + [dead_letter_queue] * len(dead),
+        *columns([append.message for append in appends] + list(dead)),
+        *_settlements(batch),
+        *_arrays([one._replace(reason=_clean(one.reason)) for one in batch.retries], len(Retry._fields)),
+    )
+
+
+def _settlements(batch: Batch) -> list[list[Any]]:
+    return _arrays(
+        [(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in batch.settlements],
+        len(Settlement._fields),
+    )
 
 
 def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -163,6 +172,8 @@ def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _clean(reason: str) -> str:
+    if not reason:
+        return reason
     # PostgreSQL's text takes neither NUL nor half a surrogate pair.
     return reason[:500].replace("\0", "").encode(errors="replace").decode()
 

@@ -14,19 +14,45 @@ ON CONFLICT DO NOTHING
 RETURNING message_id, seq
 
 -- name: flush
--- A batch of appends, settlements and retries in one commit, and nothing at all unless the epoch is the owner's.
--- The lock lets flushes run beside each other and makes a takeover wait for them.
+-- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets
+-- flushes run beside each other and makes a takeover wait for them.
+WITH owner AS MATERIALIZED (
+    SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
+), appended AS (
+    INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
+                               clock_s, ttl_ms, headers, body, checksum, transactional)
+    SELECT DATE '1970-01-01' + given.day, $1, $2, coalesce(given.seq, nextval('spaza.journal_seq')), given.id,
+           given.tenant, given.key, given.priority, to_timestamp(given.published_at), $4, given.ttl_ms, given.headers,
+           given.body, given.checksum, false
+    FROM owner, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::smallint[], $11::float8[],
+                       $12::int[], $13::bytea[], $14::bytea[], $15::int[])
+         AS given (seq, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+    ON CONFLICT DO NOTHING
+    RETURNING message_id, seq
+), settled AS (
+    INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
+    SELECT DATE '1970-01-01' + given.day, $1, $2, given.seq, given.outcome, given.reason, given.deliveries
+    FROM owner, unnest($16::int[], $17::bigint[], $18::text[], $19::text[], $20::int[])
+         AS given (day, seq, outcome, reason, deliveries)
+    ON CONFLICT DO NOTHING
+)
+SELECT (SELECT count(*) FROM owner) AS held,
+       ARRAY(SELECT message_id FROM appended) AS ids,
+       ARRAY(SELECT seq FROM appended) AS seqs
+
+-- name: flush_whole
+-- The same with dead letters, whose queue is given, and retries.
 WITH owner AS MATERIALIZED (
     SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
                                clock_s, ttl_ms, headers, body, checksum, transactional)
     SELECT DATE '1970-01-01' + given.day, given.queue, $2, coalesce(given.seq, nextval('spaza.journal_seq')), given.id,
-           given.tenant, given.key, given.priority, to_timestamp(given.published_at), given.clock_s, given.ttl_ms,
+           given.tenant, given.key, given.priority, to_timestamp(given.published_at), $4, given.ttl_ms,
            given.headers, given.body, given.checksum, false
-    FROM owner, unnest($4::text[], $5::bigint[], $6::float8[], $7::int[], $8::text[], $9::text[], $10::text[],
+    FROM owner, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[],
                        $11::smallint[], $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
-         AS given (queue, seq, clock_s, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+         AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
     ON CONFLICT DO NOTHING
     RETURNING queue, message_id, seq
 ), settled AS (

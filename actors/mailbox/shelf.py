@@ -50,7 +50,9 @@ class Shelf:
         return now + max(0.0, self._expiries[0][0] - self.clock.reading(now))
 
     def expired(self, now: float) -> Iterator[Entry]:
-        """Take out what has expired and is not in flight."""
+        """Take out what has expired and is not in flight. Nothing while the clock stands."""
+        if not self.clock.running:
+            return
         reading = self.clock.reading(now)
         while self._expiries and self._expiries[0][0] <= reading:
             entry = heappop(self._expiries)[2]

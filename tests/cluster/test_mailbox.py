@@ -164,7 +164,7 @@ async def publish_all(box: Mailbox, total: int, at_once: int = 16) -> list[str]:
 
 async def settled(box: Mailbox) -> bool:
     figures = await box.figures()
-    return figures.get("waiting") == 0 and figures["partitions"][0]["state"] == "owning"
+    return bool(figures.get("waiting") == 0 and figures["partitions"][0]["state"] == "owning")
 
 
 async def test_what_is_published_is_handled_once_and_in_order_of_its_key(mailbox: MakeMailbox) -> None:
@@ -267,14 +267,10 @@ async def test_a_stopped_database_neither_kills_nor_loses(mailbox: MakeMailbox, 
 
 
 def restart_on(server: PostgresServer, port: int) -> None:
-    import cluster.postgres as module
-
-    original = module.free_port
-    module.free_port = lambda: port  # type: ignore[attr-defined]
-    try:
+    """As a server does that has a fixed address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cluster.postgres.free_port", lambda: port)
         server.start()
-    finally:
-        module.free_port = original  # type: ignore[attr-defined]
 
 
 async def test_what_a_unit_publishes_is_found_whether_told_or_not(mailbox: MakeMailbox, server: PostgresServer) -> None:

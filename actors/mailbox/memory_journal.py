@@ -1,0 +1,126 @@
+"""The journal's double for tests: a database in memory that may be away, and that may lose an answer."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from actors.mailbox.errors import FencedError, JournalUnavailableError
+from actors.mailbox.journal import Append, Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
+from actors.mailbox.message import Message
+from actors.mailbox.rows import published_day
+
+
+class _Stored(NamedTuple):
+    message: Message
+    clock_s: float
+
+
+class MemoryDatabase:
+    """One partition's rows; what survives its owners.
+
+    Attributes:
+        away: every call fails.
+        lost_answers: so many writes are committed, but fail for who asked.
+        lapsed: whether the lease counts as over.
+    """
+
+    def __init__(self) -> None:
+        self.away = False
+        self.lost_answers = 0
+        self.lapsed = False
+        self.epoch, self.owner = 0, ""
+        self.progress = Progress(0, "0", 0.0)
+        self.rows: dict[int, _Stored] = {}
+        self.settled: dict[int, Settlement] = {}
+        self.retries: dict[int, Retry] = {}
+        self.dead_letters: dict[tuple[str, int], Message] = {}
+
+    def waiting(self) -> list[Row]:
+        """What has no settlement, in order."""
+        rows = []
+        for seq in sorted(self.rows.keys() - self.settled.keys()):
+            message, clock_s = self.rows[seq]
+            retry = self.retries.get(seq, Retry(seq, 0, 0, 0.0, 0.0, ""))
+            rows.append(Row(seq, message, True, clock_s, retry.retries, retry.lost, retry.not_before, retry.deferred_s))
+        return rows
+
+
+class InMemoryJournal:
+    """Implements ``Journal``. Any number of them may work on one database, as owners do that dispute a partition."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self._database = MemoryDatabase() if database is None else database
+
+    async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:
+        database = self._reach()
+        if not (database.lapsed or database.owner in {"", owner} or database.epoch == epoch):
+            return None
+        continued = database.epoch == epoch
+        database.epoch, database.owner, database.lapsed = database.epoch + 1, owner, lease_s <= 0
+        return Lease(database.epoch, continued, *database.progress)
+
+    async def release(self, epoch: int, progress: Progress) -> None:
+        database = self._reach()
+        if epoch == database.epoch:
+            database.progress, database.lapsed = progress, True
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        database = self._reach()
+        if epoch != database.epoch:
+            raise FencedError("memory", 0, epoch)
+        known = {(row.message.id, published_day(row.message)) for row in database.rows.values()}
+        written = []
+        for append in batch.appends:
+            name = (append.message.id, published_day(append.message))
+            if name not in known:
+                known.add(name)
+                written.append((append.message.id, self._insert(append)))
+        dead = {(one.id, published_day(one)): one for one in batch.dead_letters}
+        added = len(dead.keys() - database.dead_letters.keys())
+        database.dead_letters = {**dead, **database.dead_letters}
+        for settlement in batch.settlements:
+            database.settled.setdefault(settlement.seq, settlement)
+        database.retries.update((retry.seq, retry) for retry in batch.retries)
+        if database.lost_answers:
+            database.lost_answers -= 1
+            raise JournalUnavailableError("memory", "the answer was lost")
+        return Written(written, added)
+
+    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
+        del sweep_below  # no units of work write here
+        database = self._reach()
+        if lease_s is not None and epoch == database.epoch:
+            database.progress, database.lapsed = progress, lease_s <= 0
+        return Tick(epoch == database.epoch, "0", [])
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        return [row for row in self._reach().waiting() if row.seq >= from_seq][:limit]
+
+    async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
+        return [row for row in self._reach().waiting() if row.seq in seqs]
+
+    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
+        return [row for row in self._reach().waiting() if row.message.id in ids]
+
+    async def figures(self, low_water: int) -> Figures:
+        database = self._reach()
+        waiting = sum(row.seq >= low_water for row in database.waiting())
+        return Figures(max(database.rows, default=0), waiting, len(database.dead_letters))
+
+    async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
+        del days_ahead, days_kept  # it has no days
+        self._reach()
+        return 0, 0
+
+    async def aclose(self) -> None:
+        return None
+
+    def _reach(self) -> MemoryDatabase:
+        if self._database.away:
+            raise JournalUnavailableError("memory", "away")
+        return self._database
+
+    def _insert(self, append: Append) -> int:
+        rows = self._database.rows
+        seq = append.seq if append.seq is not None else max(rows, default=0) + 1
+        rows[seq] = _Stored(append.message, append.clock_s)
+        return seq

@@ -1,0 +1,112 @@
+"""Coalescing, and repeating until the deadline."""
+
+import asyncio
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from actors.mailbox.errors import (
+    FencedError,
+    InvalidMessageError,
+    JournalUnavailableError,
+    MailboxError,
+    OverloadedError,
+)
+from actors.mailbox.limits import check
+from actors.mailbox.message import Message
+from actors.mailbox.publisher import Publisher, PublisherLimits, packed
+
+LIMITS = PublisherLimits(calls=2, call_messages=4, call_bytes=100, waiting_messages=20, retry_first_s=0.001)
+
+
+class FakeActor:
+    """Notes each call and answers when it is let."""
+
+    def __init__(self, *answers: Mapping[int, MailboxError]) -> None:
+        self.calls: list[dict[int, list[str]]] = []
+        self.open = asyncio.Event()
+        self._answers = list(answers)
+
+    async def append(self, batch: bytes) -> dict[int, MailboxError]:
+        self.calls.append({number: [one[0] for one in messages] for number, messages in pickle.loads(batch)})
+        await self.open.wait()
+        return dict(self._answers.pop(0)) if self._answers else {}
+
+
+def item(message_id: str, partition: int = 0, body: bytes = b"") -> tuple[int, tuple[Any, ...]]:
+    return partition, packed(Message(message_id, "k", "t", body, {}, 0.0))
+
+
+def soon(seconds: float = 5.0) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_what_comes_while_two_calls_are_under_way_rides_together() -> None:
+    actor = FakeActor()
+    publisher = Publisher("q", actor.append, LIMITS)
+    tasks = []
+    for number in range(8):
+        tasks.append(asyncio.ensure_future(publisher.publish([item(str(number))], soon())))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    actor.open.set()
+    await asyncio.gather(*tasks)
+
+    assert actor.calls == [{0: ["0"]}, {0: ["1"]}, {0: ["2", "3", "4", "5"]}, {0: ["6", "7"]}]
+
+
+async def test_a_call_is_not_larger_than_allowed() -> None:
+    actor = FakeActor()
+    actor.open.set()
+    publisher = Publisher("q", actor.append, LIMITS)
+
+    await publisher.publish([item(str(number)) for number in range(9)], soon())
+    await asyncio.gather(*(publisher.publish([item(f"b{n}", body=b"x" * 60)], soon()) for n in range(4)))
+
+    sizes = [sum(len(ids) for ids in call.values()) for call in actor.calls]
+    assert sizes[:3] == [4, 4, 1]
+    assert sizes[3:] == [1, 1, 1, 1]
+
+
+async def test_only_what_failed_is_published_again() -> None:
+    actor = FakeActor({1: FencedError("q", 1, 7)}, {1: JournalUnavailableError("q", "away")})
+    actor.open.set()
+    publisher = Publisher("q", actor.append, LIMITS)
+
+    await publisher.publish([item("a", 0), item("b", 1)], soon())
+
+    assert actor.calls == [{0: ["a"], 1: ["b"]}, {1: ["b"]}, {1: ["b"]}]
+
+
+async def test_what_is_not_committed_by_the_deadline_is_unavailable() -> None:
+    actor = FakeActor()
+    publisher = Publisher("q", actor.append, LIMITS)
+    with pytest.raises(JournalUnavailableError):
+        await publisher.publish([item("a")], soon(0.01))
+
+    fenced = FakeActor(*({0: FencedError("q", 0, 1)} for _ in range(1000)))
+    fenced.open.set()
+    with pytest.raises(JournalUnavailableError):
+        await Publisher("q", fenced.append, LIMITS).publish([item("a")], soon(0.01))
+
+
+async def test_overload_goes_straight_back_to_the_publisher() -> None:
+    actor = FakeActor({0: OverloadedError("q", 0.2)})
+    publisher = Publisher("q", actor.append, LIMITS._replace(waiting_messages=1))
+    first = asyncio.ensure_future(publisher.publish([item("a")], soon()))
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError):
+        await publisher.publish([item("b"), item("c")], soon())
+    actor.open.set()
+    with pytest.raises(OverloadedError):
+        await first
+
+
+@pytest.mark.parametrize(
+    "fields", [{"id": ""}, {"id": "x" * 501}, {"key": "a\0"}, {"tenant": "\ud800"}, {"priority": 10}, {"ttl_ms": 0}]
+)
+def test_what_no_row_can_hold_is_refused_before_it_spoils_a_batch(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessageError):
+        check([Message("id", "k", "t", b"", {}, 0.0)._replace(**fields)])

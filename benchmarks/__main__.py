@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.contest import Contest
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
+from benchmarks.spaza.system import SpazaSystem
 from benchmarks.system import System
 from benchmarks.turn import PARTS, Scale
 
@@ -45,6 +46,8 @@ def _systems(options: argparse.Namespace, directory: Path, run_dir: Path) -> lis
     systems: list[System] = []
     if "peer" in options.systems:
         systems.append(PeerSystem(directory / "peer", run_dir / "p", tuning))
+    if "spaza" in options.systems:
+        systems.append(SpazaSystem(directory / "spaza"))
     return systems
 
 

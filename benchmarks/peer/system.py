@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +13,14 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from benchmarks.handshake import wait_for_handshake
 from benchmarks.merchants import APP_SECRET, VERIFY_TOKEN, merchants
 from benchmarks.peer.environment import WEBHOOK_PATH, PeerEnvironment
 from benchmarks.peer.rabbitmq import RabbitMq, find_rabbitmq
 from benchmarks.system import UnavailableError
 from cluster.ports import free_port
 from cluster.postgres import PostgresServer, start_postgres
-from cluster.process import last_lines, spawn, stop, wait_until
+from cluster.process import spawn, stop
 from cluster.redis_server import RedisServer, start_redis
 from kernel.identifiers import new_id
 from kernel.sql import load_queries
@@ -109,7 +108,8 @@ class PeerSystem:
             ],
         )
         self.resume()
-        self._wait_for_handshake()
+        log_path = self._directory / "logs" / "uvicorn.log"
+        wait_for_handshake(self.webhook_url, self._programs["uvicorn"], log_path, limit_s=_START_LIMIT_S)
 
     def stop(self) -> None:
         for program in list(self._programs):
@@ -155,19 +155,6 @@ class PeerSystem:
         running = self._programs.pop(program, None)
         if running is not None:
             stop(running, signal.SIGTERM, timeout_s=_STOP_LIMIT_S)
-
-    def _wait_for_handshake(self) -> None:
-        query = f"?hub.mode=subscribe&hub.challenge=1&hub.verify_token={VERIFY_TOKEN}"
-        deadline = time.monotonic() + _START_LIMIT_S
-        while True:
-            try:
-                urllib.request.urlopen(self.webhook_url + query, timeout=5).close()
-            except OSError:
-                if not wait_until(deadline, 0.05):
-                    words = last_lines(self._directory / "logs" / "uvicorn.log")
-                    raise RuntimeError(f"the peer's webhook did not start: {words}") from None
-            else:
-                return
 
 
 def require_rabbitmq() -> str:

@@ -1,0 +1,1 @@
+"""Spaza as a contestant: started by its own command, reached from outside."""

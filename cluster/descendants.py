@@ -39,10 +39,7 @@ def kill_descendants(*, spare: Collection[int] = (), limit_s: float = 3.0) -> li
     """
     deadline = time.monotonic() + limit_s
     names: list[str] = []
-    while time.monotonic() < deadline:
-        left = [one for child in psutil.Process().children() if child.pid not in spare for one in _family(child)]
-        if not left:
-            break
+    while (left := _below(frozenset(spare))) and time.monotonic() < deadline:
         for one in left:
             with contextlib.suppress(psutil.Error):
                 if one.status() != psutil.STATUS_ZOMBIE:
@@ -55,11 +52,18 @@ def kill_descendants(*, spare: Collection[int] = (), limit_s: float = 3.0) -> li
     return names
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return [process]
+def _below(spare: frozenset[int]) -> list[psutil.Process]:
+    # One look at the system's processes; asking each child for its own would be one look for each.
+    found = psutil.Process().children(recursive=True)
+    spared = set(spare)
+    left: list[psutil.Process] = []
+    for one in found:  # parents come before their children
+        with contextlib.suppress(psutil.Error):
+            if one.pid in spared or one.ppid() in spared:
+                spared.add(one.pid)
+            else:
+                left.append(one)
+    return left
 
 
 def marked_environment(instance_id: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +72,8 @@ def marked_environment(instance_id: str, environment: Mapping[str, str]) -> dict
     Without PYTHONDONTWRITEBYTECODE, which would have each of some thirty Python processes compile all anew.
     """
     kept = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, MARK: instance_id}
+    # Ray writes its processes' titles over their environment otherwise, and with it over the mark.
+    return {**kept, MARK: instance_id, "SPT_NOENV": "1"}
 
 
 def kill_earlier(instance_id: str) -> int:

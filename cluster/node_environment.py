@@ -55,6 +55,9 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports["replica_grpc"]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports["replica_grpc"] + _REPLICA_PORTS - 1),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # A killed HAProxy is noticed after three of these; a slow machine is given time.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "20",
         # Workers run as everybody else does, not at 15.
         "RAY_worker_niceness": "0",
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -22,7 +22,7 @@ from ray.serve.config import HTTPOptions
 
 from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
-from cluster.node_status import NodeStatus
+from cluster.node_status import NodeStatus, webhook_answers
 from cluster.status_socket import serve_status
 from config.settings import Settings, load_settings
 from serve_app import Spaza, deploy
@@ -146,22 +146,11 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
 
 
 async def _first_answer(settings: Settings) -> None:
-    """Wait until a request comes through HAProxy to the webhook's replica, which Serve's own word does not promise."""
     deadline = time.monotonic() + _FIRST_ANSWER_LIMIT_S
-    request = b"GET /api/v1/webhooks/whatsapp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    while time.monotonic() < deadline:
-        try:
-            async with asyncio.timeout(5.0):
-                reader, writer = await asyncio.open_connection("127.0.0.1", settings.http.port)
-                writer.write(request)
-                status = await reader.readline()
-                writer.close()
-            if b" 403 " in status:
-                return
-        except (OSError, TimeoutError):
-            pass  # not yet
+    while not await webhook_answers(settings.http.port):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the webhook did not answer within {_FIRST_ANSWER_LIMIT_S:g} s")
         await asyncio.sleep(0.05)
-    raise TimeoutError(f"the webhook did not answer within {_FIRST_ANSWER_LIMIT_S:g} s")
 
 
 async def _drain() -> None:

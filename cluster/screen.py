@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 
 class Place(NamedTuple):
@@ -38,10 +37,8 @@ class Screen:
         """All runs."""
         self._stop_waiting()
         self._console.print(f"\nReady after {time.monotonic() - self._started:.1f} s\n", style="bold")
-        table = Table(show_header=False, box=None, padding=(0, 2))
         for place in places:
-            table.add_row(place.name, place.where)
-        self._console.print(table)
+            self._console.print(f"  {place.name:<16}{place.where}", markup=False)
         self._console.print(f"\n{next_thing}\nCtrl-C ends it.", markup=False)
 
     def warn(self, message: str) -> None:

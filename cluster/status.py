@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from cluster.instance import is_claimed, read_record
 from cluster.status_socket import fetch_status
@@ -28,11 +27,9 @@ async def ask(data_dir: Path) -> dict[str, Any]:
 def show(document: dict[str, Any], console: Console | None = None) -> None:
     """For a person; what is kept for each partition is in the JSON alone."""
     console = Console(highlight=False, soft_wrap=True) if console is None else console
-    table = Table(box=None, padding=(0, 2), show_header=False)
-    for part in document["parts"]:
-        table.add_row(part["name"], part["state"], part["detail"])
     console.print("Ready" if document["ready"] else "Not ready", style="bold")
-    console.print(table)
+    for part in document["parts"]:
+        console.print(f"  {part['name']:<20}{part['state']:<12}{part['detail']}", markup=False)
     for name, value in _flat(document["figures"]):
         console.print(f"  {name:<48}  {value}", markup=False)
 

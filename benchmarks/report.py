@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contest import Outcome
+from benchmarks.goals import GOALS, judge
 
+_NOISE = "CPU of others"
 _Parts = Mapping[str, Mapping[str, float]]
 
 
@@ -26,6 +28,8 @@ def as_table(outcome: Outcome) -> str:
     console = Console(file=StringIO(), width=120)
     for processes in sorted({turn.http_processes for turn in outcome.turns}):
         console.print(_figures(outcome, processes))
+    if any(turn.system == "spaza" for turn in outcome.turns):
+        console.print(_goals(outcome))
     for turn in outcome.turns:
         if turn.cpu_ms:
             console.print(_by_role(f"{turn.system}, CPU a message, ms", turn.cpu_ms, turn.tools_ms))
@@ -54,8 +58,25 @@ def _figures(outcome: Outcome, processes: int) -> Table:
         cells = [_shown(column.get(name)) for column in columns.values()]
         if compared:
             ours, theirs = columns["spaza"].get(name), columns["peer"].get(name)
-            cells.append(f"{ours / theirs:.2f}" if ours is not None and theirs else "")
+            if ours is None or not theirs or name.startswith(_NOISE):
+                cells.append("")
+            else:
+                cells.append(f"{ours / theirs:.2f}")
         table.add_row(name, *cells)
+    return table
+
+
+def _goals(outcome: Outcome) -> Table:
+    spaza, peer = outcome.middle("spaza", 1), outcome.middle("peer", 1)
+    table = Table(title="To reach on two cores")
+    for heading in ("figure", "bound", "reached", ""):
+        table.add_column(heading)
+    for goal in GOALS:
+        judged = judge(goal, spaza, peer)
+        measure = " x the peer's" if goal.of_peer else ""
+        bound = f"{'at most' if goal.at_most else 'at least'} {_shown(goal.bound)}{measure}"
+        reached, said = ("", "not measured") if judged is None else (_shown(judged[0]), "yes" if judged[1] else "NO")
+        table.add_row(goal.figure, bound, reached, said)
     return table
 
 

@@ -16,6 +16,8 @@ from cluster.errors import DataFolderError, DiskFullError, InstanceRunningError
 from kernel.identifiers import new_id
 
 WANTED_BYTES = 300_000_000
+# The first start makes 32 databases and the first segments of PostgreSQL's log.
+WANTED_FIRST_BYTES = 700_000_000
 _RUN_PREFIX = "spaza-"
 # The longest socket below it is Ray's, which adds some 80 bytes of the 107 that there are.
 _LONGEST_TEMPORARY_PATH = 20
@@ -74,7 +76,7 @@ class Instance:
             running = read_record(data_dir)
             raise InstanceRunningError(data_dir, None if running is None else running.pid) from None
         try:
-            refuse_full(data_dir)
+            refuse_full(data_dir, WANTED_BYTES if (data_dir / "instance.id").exists() else WANTED_FIRST_BYTES)
             instance_id = _kept(data_dir / "instance.id", new_id)
             (data_dir / "logs").mkdir(exist_ok=True)
             _remove_earlier_run(data_dir)
@@ -128,7 +130,7 @@ def is_claimed(data_dir: Path) -> bool:
     return False
 
 
-def refuse_full(path: Path, wanted_bytes: int = WANTED_BYTES) -> None:
+def refuse_full(path: Path, wanted_bytes: int) -> None:
     """Make sure that there is room.
 
     Raises:

@@ -154,8 +154,8 @@ class Supervisor:
             scarce = shutil.disk_usage(self._instance.data_dir).free < _SCARCE_BYTES
             if scarce and not self._scarce:
                 self._screen.warn(
-                    f"The disk of {self._instance.data_dir} is nearly full. Messages are refused (503), and Meta sends "
-                    "them again, until there is room."
+                    f"The disk of {self._instance.data_dir} is nearly full; make room. Once it is full, messages are "
+                    "refused (503), and Meta sends them again."
                 )
             self._scarce = scarce
 

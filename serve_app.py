@@ -107,10 +107,14 @@ class Spaza:
             return TenantDirectory(handle, RedisTenantCache(redis))
 
         notifier = notifications.notifier_application(
-            settings.whatsapp, settings.secrets, redis_url, shards=shards, tenants=tenants
+            settings.whatsapp, settings.secrets, redis_url, shards=shards, tenants=tenants, log_level=settings.log.level
         )
-        processor = whatsapp.processor_application(redis_url, shards=shards, tenants=tenants, mailbox=mailbox)
-        webhook = whatsapp.webhook_application(settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas)
+        processor = whatsapp.processor_application(
+            redis_url, shards=shards, tenants=tenants, mailbox=mailbox, log_level=settings.log.level
+        )
+        webhook = whatsapp.webhook_application(
+            settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas, log_level=settings.log.level
+        )
         # The webhook last: what it takes can be handled then.
         return [
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),

@@ -19,6 +19,7 @@ from services.notifications.ports import Shards, Tenants
 from services.notifications.records import Records
 from services.notifications.service import NotificationService
 from services.tenants.sealing import Sealer
+from telemetry.log import configure_logging
 
 NOTIFIER_APP = "notifications"
 NOTIFIER_DEPLOYMENT = Notifier.__name__
@@ -32,6 +33,7 @@ def notifier_application(
     shards: Callable[[], Shards],
     tenants: Callable[[Shards, Redis], Tenants],
     replicas: int = 1,
+    log_level: str = "INFO",
 ) -> Application:
     """The notifier, to be run under ``NOTIFIER_APP`` without a route.
 
@@ -42,9 +44,11 @@ def notifier_application(
         shards: makes a handle, in the replica.
         tenants: makes a directory over that handle and that Redis.
         replicas: that share the batches.
+        log_level: of the replicas.
     """
 
     def build() -> BuiltNotifier:
+        configure_logging(log_level)
         redis = RedisConnection(redis_url)
         handle = shards()
         graph = GraphClient(settings.graph_url, settings.graph_version)

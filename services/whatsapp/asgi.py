@@ -12,6 +12,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+# How many times the limit is read before a sender is cut off.
+_PATIENCE = 6
+
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 
 
@@ -55,10 +58,14 @@ def refusal(error: RefusedError, request_id: str) -> Answer:
     return Answer(error.status, body, headers=error.headers)
 
 
-async def read_body(receive: Receive, limit_bytes: int) -> bytes | None:
-    """The body; None once it is larger than the limit.
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """The body.
+
+    One that is too large is read to its end and thrown away, up to a few times the limit, for who is still sending
+    does not see an answer.
 
     Raises:
+        RefusedError: 413, it is larger than the limit.
         DisconnectedError: it ended before its end.
     """
     pieces: list[bytes] = []
@@ -70,10 +77,21 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes | None:
         piece = event.get("body", b"")
         size += len(piece)
         if size > limit_bytes:
-            return None
-        pieces.append(piece)
+            pieces.clear()
+        else:
+            pieces.append(piece)
+        if size > limit_bytes * _PATIENCE:
+            raise too_large(limit_bytes, (b"connection", b"close"))
         if not event.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            break
+    if size > limit_bytes:
+        raise too_large(limit_bytes)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def too_large(limit_bytes: int, *headers: Header) -> RefusedError:
+    """What a body that is too large is answered with."""
+    return RefusedError(413, f"Request body is larger than {limit_bytes} bytes", *headers)
 
 
 async def send_answer(send: Send, answer: Answer, *headers: Header, head: bool = False) -> None:

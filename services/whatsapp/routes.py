@@ -27,6 +27,7 @@ from services.whatsapp.asgi import (
     refusal,
     send_answer,
     serve_lifespan,
+    too_large,
 )
 from services.whatsapp.correlation import HEADER as CORRELATION_HEADER
 from services.whatsapp.correlation import correlation_id_of
@@ -152,14 +153,12 @@ class WebhookApp:
         limit = self._policy.body_bytes
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
-            raise RefusedError(413, f"Request body is larger than {limit} bytes")
+            raise too_large(limit)
         try:
             async with asyncio.timeout(self._policy.read_s):
                 body = await read_body(receive, limit)
         except TimeoutError as error:
             raise RefusedError(408, "The request body did not arrive in time", _CLOSE) from error
-        if body is None:
-            raise RefusedError(413, f"Request body is larger than {limit} bytes", _CLOSE)
         if not verify(self._secrets.app_secret, body, headers.get(_SIGNATURE)):
             raise RefusedError(401, "Signature is missing or does not match")
         return body

@@ -15,6 +15,7 @@ from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
 from services.whatsapp.ports import Publisher, Shards, Teller, Tenants
 from services.whatsapp.processor import InboundProcessor
 from services.whatsapp.routes import WebhookApp, WebhookSecrets
+from telemetry.log import configure_logging
 
 WEBHOOK_APP, WEBHOOK_PREFIX = "whatsapp-webhook", "/api/v1/webhooks/whatsapp"
 PROCESSOR_APP = "whatsapp-processor"
@@ -22,7 +23,7 @@ PROCESSOR_DEPLOYMENT = WhatsAppProcessor.__name__
 
 
 def webhook_application(
-    settings: WhatsAppSettings, mailbox: Callable[[], Publisher], *, replicas: int = 1
+    settings: WhatsAppSettings, mailbox: Callable[[], Publisher], *, replicas: int = 1, log_level: str = "INFO"
 ) -> Application:
     """The webhook, to be run under ``WEBHOOK_APP`` and ``WEBHOOK_PREFIX``.
 
@@ -30,9 +31,11 @@ def webhook_application(
         settings: with the app secret and the verify token.
         mailbox: makes a handle, in the replica.
         replicas: that share the port.
+        log_level: of the replicas.
     """
 
     def build() -> WebhookApp:
+        configure_logging(log_level)
         secrets = WebhookSecrets(
             settings.app_secret.get_secret_value().encode(), settings.verify_token.get_secret_value().encode()
         )
@@ -59,6 +62,7 @@ def processor_application(
     tenants: Callable[[Shards, Redis], Tenants],
     mailbox: Callable[[], Teller],
     replicas: int = 1,
+    log_level: str = "INFO",
 ) -> Application:
     """The processor, to be run under ``PROCESSOR_APP`` without a route.
 
@@ -68,9 +72,11 @@ def processor_application(
         tenants: makes a directory over that handle and that Redis.
         mailbox: makes a handle, in the replica.
         replicas: that share the batches.
+        log_level: of the replicas.
     """
 
     def build() -> BuiltProcessor:
+        configure_logging(log_level)
         redis = RedisConnection(redis_url)
         handle = shards()
         processor = InboundProcessor(

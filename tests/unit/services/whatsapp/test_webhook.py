@@ -184,6 +184,20 @@ async def test_a_body_at_the_limit_is_taken_and_one_beyond_it_is_refused() -> No
     assert (await post(FakeMailbox(), body + b" ")).status == 413
 
 
+async def test_a_body_without_a_declared_length_is_refused_after_its_end_and_cut_off_if_it_has_none() -> None:
+    piece = b" " * 1024 * 1024
+    policy = WebhookPolicy()
+
+    ended = await call(FakeMailbox(), body=[piece] * 5, policy=policy)
+    endless = await call(FakeMailbox(), body=[piece] * 100, policy=policy)
+
+    assert ended is not None
+    assert endless is not None
+    assert (ended.status, endless.status) == (413, 413)
+    assert b"connection" not in ended.headers
+    assert endless.headers[b"connection"] == b"close"
+
+
 async def test_a_body_that_is_declared_too_large_is_refused_before_it_is_read() -> None:
     response = await call(FakeMailbox(), headers={"content-length": str(3 * 1024 * 1024 + 1)}, disconnect=True)
 

@@ -1,0 +1,108 @@
+"""``spaza up`` from outside: it starts, refuses what cannot be, mends what dies, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.journeys.platform import Platform
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    running = Platform(tmp_path_factory.mktemp("up") / "data")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def _eventually(holds: Callable[[], bool], *, limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def test_every_part_runs_and_says_so(platform: Platform) -> None:
+    status = platform.status()
+
+    parts = {part["name"]: part["state"] for part in status["parts"]}
+    assert set(parts.values()) == {"running"}
+    assert {"PostgreSQL", "Redis", "Sandbox", "Node", "Shard pools", "Mailboxes", "API"} <= set(parts)
+    assert "whatsapp.inbound" in status["figures"]["mailboxes"]
+
+
+def test_what_to_try_next_is_printed_with_where_things_run(platform: Platform) -> None:
+    printed = platform.printed()
+
+    for expected in (platform.api, platform.sandbox, f":{platform.dashboard_port}", "openssl dgst -sha256 -hmac"):
+        assert expected in printed
+
+
+def test_a_second_start_in_the_same_folder_names_the_first(platform: Platform) -> None:
+    assert platform.process is not None
+
+    second = platform.command("up")
+
+    assert second.returncode == 1
+    assert str(platform.process.pid) in second.stderr
+    assert "SPAZA_DATA_DIR" in second.stderr
+    assert platform.status()["ready"]
+
+
+def test_a_taken_port_names_who_has_it_and_the_setting(platform: Platform, tmp_path: Path) -> None:
+    beside = Platform(tmp_path / "data", environment={"SPAZA_SANDBOX__PORT": str(platform.sandbox_port)})
+
+    refused = beside.command("up")
+
+    assert refused.returncode == 1
+    assert "SPAZA_SANDBOX__PORT" in refused.stderr
+    assert "pid" in refused.stderr
+
+
+@pytest.mark.parametrize("part", ["redis-server", "cluster.sandbox", "postgres"])
+def test_a_server_that_is_killed_is_started_again(platform: Platform, part: str) -> None:
+    def postmaster_or_server() -> psutil.Process:
+        return min(platform.find(part), key=lambda process: process.pid)
+
+    killed = postmaster_or_server()
+    os.kill(killed.pid, signal.SIGKILL)
+
+    assert _eventually(lambda: not killed.is_running() and bool(platform.find(part)), limit_s=30)
+    assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=60)
+
+
+def test_killing_the_supervisor_leaves_no_process_and_the_next_start_is_clean(platform: Platform) -> None:
+    assert platform.process is not None
+    family = platform.descendants()
+    platform.process.kill()
+    platform.process.wait(10)
+
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert [process.name() for process in left] == []
+    stopped = platform.status()
+    assert [part["state"] for part in stopped["parts"]] == ["stopped"]
+
+    platform.start()
+
+    assert platform.status()["ready"]
+
+
+def test_an_interrupt_ends_all_of_it_in_time(platform: Platform) -> None:
+    # Fails by itself if a process is left.
+    took_s = platform.stop()
+
+    assert took_s < 10
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", platform.http_port))

@@ -1,0 +1,169 @@
+"""What ``spaza up`` stands on, with real processes: servers, ports, what ends what, the printed command."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+import redis.asyncio
+
+from cluster.descendants import Undertaker, marked_environment
+from cluster.errors import PortTakenError, ServerUnreachableError
+from cluster.given_servers import GivenPostgres, GivenRedis
+from cluster.next_thing import next_thing
+from cluster.ports import free_block, free_port, refuse_taken
+from cluster.postgres import start_postgres
+from cluster.redis_server import start_redis
+from config.settings import load_settings
+
+
+@pytest.fixture
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("r")
+
+
+async def test_postgres_keeps_its_data_over_a_crash_and_has_a_database_for_each_shard(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    server = start_postgres(tmp_path, run_dir)
+    connection = await asyncpg.connect(server.database_dsn("shard_31"))
+    await connection.execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (42)")
+    await connection.close()
+    os.kill(server.pid, signal.SIGKILL)
+
+    again = start_postgres(tmp_path, run_dir)
+    try:
+        connection = await asyncpg.connect(again.database_dsn("shard_31"))
+        assert await connection.fetchval("SELECT id FROM kept") == 42
+        shards = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname ~ '^shard_[0-3][0-9]$'")
+        assert shards == 32
+        await connection.close()
+    finally:
+        again.stop()
+        server.stop()
+
+
+async def test_postgres_wants_the_password(tmp_path: Path, run_dir: Path) -> None:
+    server = start_postgres(tmp_path, run_dir)
+    try:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(
+                host="127.0.0.1", port=server.port, user="spaza", password="wrong", database="postgres"
+            )
+    finally:
+        server.stop()
+
+
+async def test_redis_keeps_its_data_over_a_restart(tmp_path: Path, run_dir: Path) -> None:
+    server = start_redis(tmp_path, run_dir)
+    async with redis.asyncio.from_url(server.url) as client:
+        await client.set("kept", "42")
+    server.stop()
+
+    server.start()
+    try:
+        async with redis.asyncio.from_url(server.url) as client:
+            assert await client.get("kept") == b"42"
+    finally:
+        server.stop()
+
+
+def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path, run_dir: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from cluster.redis_server import start_redis;"
+        f"print(start_redis(Path({str(tmp_path)!r}), Path({str(run_dir)!r})).pid, flush=True); time.sleep(60)"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    server = psutil.Process(int(starter.stdout.readline()))
+
+    starter.kill()
+    starter.communicate()
+
+    assert psutil.wait_procs([server], timeout=5)[1] == []
+
+
+def test_a_taken_port_names_its_holder() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+
+        with pytest.raises(PortTakenError, match=str(os.getpid())) as raised:
+            refuse_taken(port, purpose="the API", setting="SPAZA_HTTP__PORT")
+
+    assert "SPAZA_HTTP__PORT" in str(raised.value)
+
+
+def test_a_block_of_ports_is_free() -> None:
+    first = free_block(64)
+
+    for port in range(first, first + 64):
+        refuse_taken(port, purpose="a replica", setting="none")
+
+
+@pytest.mark.parametrize("last_word", [True, False])
+def test_the_undertaker_ends_what_is_left_unless_told_that_all_is_in_order(last_word: bool) -> None:
+    undertaker = Undertaker("a-test-instance")
+    # A grandchild that nobody knows of, as HAProxy is.
+    sleeper = subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 60 & wait"], env=marked_environment("a-test-instance", os.environ),
+        start_new_session=True,
+    )  # fmt: skip
+    _wait_for_children(sleeper.pid)
+    family = [psutil.Process(sleeper.pid), *psutil.Process(sleeper.pid).children()]
+
+    if last_word:
+        undertaker.dismiss()
+        time.sleep(0.2)
+        assert sleeper.poll() is None
+        os.killpg(sleeper.pid, signal.SIGKILL)
+    else:
+        watching = undertaker._process
+        assert watching.stdin is not None
+        watching.stdin.close()
+        watching.wait(10)
+    sleeper.wait(10)
+
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+
+
+def _wait_for_children(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while not psutil.Process(pid).children() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+async def test_given_servers_that_do_not_answer_are_named_by_their_setting() -> None:
+    port = free_port()
+
+    with pytest.raises(ServerUnreachableError, match="SPAZA_POSTGRES__DSN"):
+        await GivenPostgres(f"postgresql://me:secret@127.0.0.1:{port}/").start()
+    with pytest.raises(ServerUnreachableError, match="SPAZA_REDIS__URL") as raised:
+        await GivenRedis(f"redis://:secret@127.0.0.1:{port}/0").start()
+
+    assert "secret" not in str(raised.value)
+
+
+def test_the_printed_command_signs_exactly_what_it_sends(tmp_path: Path) -> None:
+    printed = next_thing(load_settings({}, demo_key="k" * 43 + "="), demo=True)
+    # The shell does all but the sending.
+    script = printed.partition("BODY=")[2].partition("  curl")[0]
+    script = f'BODY={script}\nprintf \'%s\\n%s\' "$SIGNATURE" "$BODY"'
+
+    said = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=10, cwd=tmp_path).stdout
+
+    signature, _, body = said.partition(b"\n")
+    assert signature.decode() == hmac.new(b"sandbox-app-secret", body, hashlib.sha256).hexdigest()
+    message = json.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]
+    assert message["text"] == {"body": "Hello"}
+    assert message["id"].startswith("wamid.")

@@ -14,12 +14,13 @@ from actors.mailbox.dispatcher import Dispatcher
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures
+from actors.mailbox.flight import WriterLimits
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.message import Message, PublishedRow
-from actors.mailbox.partition import Partition, PartitionPolicy
+from actors.mailbox.ownership import PartitionPolicy
+from actors.mailbox.partition import Partition
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.window import Verdict, Window
-from actors.mailbox.writer import WriterLimits
 from actors.shards.dsn import shard_dsn
 from actors.shards.roles import SYSTEM_ROLE
 from config.topology import Queue
@@ -183,7 +184,10 @@ class MailboxActor:
     def _snapshot(self) -> dict[str, Any]:
         counters = self._dispatcher.counters + sum((one.counters for one in self._partitions.values()), Counter())
         oldest = self._window.oldest_published_at()
+        states = {partition.state.value for partition in self._partitions.values()}
         return {
+            "state": "owning" if states == {"owning"} else min(states - {"owning"}),
+            "epoch": max(partition.epoch for partition in self._partitions.values()),
             "waiting": sum(partition.waiting for partition in self._partitions.values()),
             "in_flight": self._window.in_flight,
             "oldest_age_s": None if oldest is None else max(0.0, time.time() - oldest),

@@ -157,7 +157,7 @@ class MailboxHandle:
                 raise JournalUnavailableError(queue, f"its owner cannot be reached: {type(error).__name__}") from error
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
-        """By queue: waiting, in_flight, oldest_age_s, dead_letters, counters, partitions with state and epoch.
+        """By queue: state, epoch, waiting, in_flight, oldest_age_s, dead_letters, counters, and its partitions.
 
         A queue whose owner does not answer has ``{"state": "unreachable"}`` instead.
         """
@@ -256,6 +256,8 @@ def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         }
         ages = [age for age in (whole["oldest_age_s"], answer["oldest_age_s"]) if age is not None]
         whole["oldest_age_s"] = max(ages, default=None)
+        whole["state"] = next((one["state"] for one in answers if one["state"] != "owning"), "owning")
+        whole["epoch"] = max(whole["epoch"], answer["epoch"])
         whole["partitions"] = {**whole["partitions"], **answer["partitions"]}
     return whole
 

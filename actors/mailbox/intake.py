@@ -40,7 +40,8 @@ class Intake:
         clock: Callable[[], float],
     ) -> None:
         self._queue, self._number, self._journal = queue, number, journal
-        self._writer, self._has_dead_letters, self._clock = writer, has_dead_letters, clock
+        self._window, self._writer = window, writer
+        self._has_dead_letters, self._clock = has_dead_letters, clock
         self._taken_over_at = 0
         self.arrivals = Arrivals(window, number, queue.window)
         self.waiting = 0
@@ -60,6 +61,16 @@ class Intake:
         """A message is settled."""
         self.waiting -= 1
         self.arrivals.settled(seq, now)
+
+    def low_water(self) -> int:
+        """Below it everything that was seen is settled in the journal."""
+        marks = [
+            self.arrivals.max_seen + 1,
+            self._window.shelf(self._number).lowest_seq,
+            self._writer.lowest_pending_seq,
+            self.arrivals.read_through + 1 if self.arrivals.paging else None,
+        ]
+        return min(mark for mark in marks if mark is not None)
 
     def take_rows(self, rows: Sequence[Row]) -> None:
         """Take in what was read."""

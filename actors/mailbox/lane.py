@@ -30,14 +30,15 @@ class Entry:
     """One message in the window."""
 
     __slots__ = (
-        "attempts", "expires", "frozen_before_s", "gone", "history", "lane", "lost", "message", "not_before",
-        "partition", "retries", "seq", "suspect", "tag",
+        "attempts", "deferred_s", "expires", "frozen_before_s", "gone", "history", "lane", "lost", "message",
+        "not_before", "partition", "retries", "seq", "suspect", "tag",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
         self.partition, self.seq, self.message, self.history, self.lane = partition, seq, message, history, lane
         self.retries, self.lost, self.not_before = history.retries, history.lost, history.not_before
         self.attempts = 0
+        self.deferred_s = history.deferred_s
         self.expires: float | None = None  # by the partition's age clock, before what it spends frozen
         self.frozen_before_s = 0.0  # of its lane, before it joined
         self.suspect = history.lost > 0

@@ -1,7 +1,16 @@
-"""Where an owner of a partition stands. The journal's epoch decides; this is what the owner knows of it."""
+"""Where an owner of a partition stands, and how it goes on. The journal's epoch decides; it may have been overtaken."""
 
+import asyncio
+import random
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
+from actors.mailbox.flight import WriterLimits
+from actors.mailbox.retry import growing_s
+from telemetry.log import get_logger
+
+_log = get_logger("mailbox")
 
 
 class State(StrEnum):
@@ -32,3 +41,52 @@ class OwnershipPolicy(NamedTuple):
     passive_s: float = 1.0
     retry_first_s: float = 0.05
     retry_longest_s: float = 1.0
+
+
+class PartitionPolicy(NamedTuple):
+    """How a partition is owned and written."""
+
+    ownership: OwnershipPolicy = OwnershipPolicy()
+    writer: WriterLimits = WriterLimits()
+
+
+class OwnerLife(Protocol):
+    """What a would-be owner does in its states."""
+
+    async def acquire(self) -> bool:
+        """Become the owner or say that somebody else is."""
+
+    async def hold(self) -> None:
+        """Own; ends only by raising what came between."""
+
+    def suspend(self, error: MailboxError) -> None:
+        """The journal is away or a write in doubt: hold everything, keep what is known."""
+
+    def give_up(self, error: MailboxError) -> None:
+        """Somebody else owns it: forget everything."""
+
+
+async def keep_owning(life: OwnerLife, policy: OwnershipPolicy, queue: str, partition: int) -> None:
+    """Own a partition as far as others let it, until cancelled. Nothing that goes wrong ends it."""
+    failures = 0
+    while True:
+        try:
+            if await life.acquire():
+                failures = 0
+                await life.hold()
+            else:
+                await asyncio.sleep(policy.passive_s)
+            continue
+        except FencedError as error:
+            _log.warning("mailbox_fenced", queue=queue, partition=partition, epoch=error.epoch)
+            life.give_up(error)
+        except MailboxError as error:
+            life.suspend(error)
+            if failures == 0:
+                _log.warning("journal_lost", queue=queue, partition=partition, error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the partition is to go on
+            _log.exception("mailbox_partition_raised", queue=queue, partition=partition)
+            life.suspend(JournalUnavailableError(queue, type(error).__name__))
+        failures += 1
+        delay_s = growing_s(failures, policy.retry_first_s, policy.retry_longest_s)
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts, guards nothing

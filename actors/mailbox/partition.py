@@ -5,19 +5,18 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
 from actors.mailbox.intake import PAGE, Intake
-from actors.mailbox.journal import Append, Journal, Progress, Retry, Settlement, Written
+from actors.mailbox.journal import Append, Journal, Lease, Progress, Written
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
-from actors.mailbox.ownership import OwnershipPolicy, State
-from actors.mailbox.retry import growing_s
-from actors.mailbox.rows import published_day
+from actors.mailbox.ownership import PartitionPolicy, State, keep_owning
+from actors.mailbox.records import new_arrivals, retry_of, settlement_of
 from actors.mailbox.window import Verdict, Window
-from actors.mailbox.writer import Writer, WriterLimits
+from actors.mailbox.writer import Writer
 from config.topology import Queue
 from telemetry.log import get_logger
 
@@ -25,15 +24,8 @@ _EVERY_SEQ = (1 << 63) - 1
 _log = get_logger("mailbox")
 
 
-class PartitionPolicy(NamedTuple):
-    """How a partition is owned and written."""
-
-    ownership: OwnershipPolicy = OwnershipPolicy()
-    writer: WriterLimits = WriterLimits()
-
-
 class Partition:
-    """Implements ``WriterOwner``.
+    """Implements ``WriterOwner`` and ``OwnerLife``.
 
     What survives a crash is in the journal; the rest of the state is built anew from there. Messages are handed out
     only while the partition is owned beyond doubt.
@@ -103,28 +95,7 @@ class Partition:
 
     async def run(self) -> None:
         """Own the partition as far as others let it, until cancelled."""
-        failures = 0
-        while True:
-            try:
-                if await self._acquire():
-                    failures = 0
-                    await self._hold()
-                else:
-                    await asyncio.sleep(self._policy.passive_s)
-                continue
-            except FencedError as error:
-                _log.warning("mailbox_fenced", queue=self._queue.name, partition=self._number, epoch=error.epoch)
-                self._give_up(error)
-            except MailboxError as error:
-                self._suspend(error)
-                if failures == 0:
-                    _log.warning("journal_lost", queue=self._queue.name, partition=self._number, error=str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it was, the partition is to go on
-                _log.exception("mailbox_partition_raised", queue=self._queue.name, partition=self._number)
-                self._suspend(JournalUnavailableError(self._queue.name, type(error).__name__))
-            failures += 1
-            delay_s = growing_s(failures, self._policy.retry_first_s, self._policy.retry_longest_s)
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts, guards nothing
+        await keep_owning(self, self._policy, self._queue.name, self._number)
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Return when the messages are committed.
@@ -150,23 +121,19 @@ class Partition:
 
     def record(self, verdict: Verdict) -> None:
         """Write what became of a message."""
-        entry, now = verdict.entry, self._clock()
+        now = self._clock()
         if verdict.cause is None:
-            not_before = time.time() + verdict.not_before - now
-            deferred_s = entry.history.deferred_s + max(0.0, verdict.not_before - now)
             self.counters["retried"] += 1
-            self._writer.retry(Retry(entry.seq, entry.retries, entry.lost, not_before, deferred_s, verdict.reason))
+            self._writer.retry(retry_of(verdict, now=now, wall=time.time()))
             return
         self.counters[verdict.cause] += 1
         letter = None
         if verdict.cause != "acknowledged" and self._has_dead_letters:
-            letter = dead_letter(entry.message, self._queue.name, verdict.cause, verdict.reason)
-        self._intake.over(entry.seq, now)
+            letter = dead_letter(verdict.entry.message, self._queue.name, verdict.cause, verdict.reason)
+        self._intake.over(verdict.entry.seq, now)
         if self._intake.arrivals.page_wanted:
             self._nudge.set()
-        self._writer.settle(
-            Settlement(entry.seq, published_day(entry.message), verdict.cause, verdict.reason, entry.deliveries), letter
-        )
+        self._writer.settle(settlement_of(verdict), letter)
 
     async def stop(self, timeout_s: float) -> None:
         """Write what is settled and hand the partition over. ``run`` must have been cancelled."""
@@ -177,8 +144,13 @@ class Partition:
                 await self._journal.release(self.epoch, self._progress())
             except MailboxError as error:
                 _log.warning("handover_failed", queue=self._queue.name, partition=self._number, error=str(error))
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Stop where it is, as a crash would. ``run`` must have been cancelled."""
         self._writer.suspend(JournalUnavailableError(self._queue.name, "its owner has stopped"))
         self.state = State.STOPPED
+        await self._writer.aclose()
 
     # WriterOwner
 
@@ -196,60 +168,35 @@ class Partition:
         self.dead_letters += written.dead_letters
         if not self._is_open or not appends:
             return
-        fresh: dict[str, list[int]] = {}
-        for message_id, seq in written.rows:
-            fresh.setdefault(message_id, []).append(seq)
         now = self._clock()
-        for append in appends:
-            seqs = fresh.get(append.message.id)
-            if not seqs or (append.seq is not None and append.seq not in seqs):
-                self.counters["duplicate"] += 1
-                continue
-            seq = append.seq if append.seq is not None else seqs.pop(0)
-            self.counters["published"] += 1
-            self._intake.waiting += 1
+        arrivals = new_arrivals(appends, written)
+        for seq, append in arrivals:
             self._intake.arrive(seq, append.message, History(append.clock_s), now)
+        self._intake.waiting += len(arrivals)
+        self.counters["published"] += len(arrivals)
+        self.counters["duplicate"] += len(appends) - len(arrivals)
         self._wake()
 
     def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
         self._doubtful.update(doubtful_ids)
         if isinstance(error, FencedError) and epoch != self.epoch:
             return  # begun before we took over again ourselves; nothing of it was written
-        if self._trouble is None:
+        if self._trouble is None or isinstance(error, FencedError):
             self._trouble = error
-        if isinstance(error, FencedError):
-            self._trouble = error
-        self._suspend(self._trouble)
+        self.suspend(self._trouble)
         self._nudge.set()
 
-    # The life of an owner
+    # OwnerLife
 
-    async def _acquire(self) -> bool:
+    async def acquire(self) -> bool:
         self._trouble = None
         lease = await self._journal.take_over(self._owner, self._policy.lease_s, self.epoch if self._is_open else -1)
         if lease is None:
-            self._give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
+            self.give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
             return False
-        self._renewed_at = self._clock()
+        self.epoch, self._renewed_at = lease.epoch, self._clock()
         if not (lease.continued and self._is_open):
-            self._close()
-            figures = await self._journal.figures(lease.low_water)
-            # Between the low water mark and this all is settled or will be paged; late rows below it are swept.
-            tick = await self._journal.tick(
-                lease.epoch,
-                Progress(lease.low_water, lease.swept_to, lease.clock_s),
-                lease_s=None,
-                sweep_below=lease.low_water,
-            )
-            late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
-            self._open(lease.low_water, figures.max_seq, lease.clock_s)
-            self._swept_to, self._intake.waiting, self.dead_letters = (
-                tick.swept_to,
-                figures.waiting,
-                figures.dead_letters,
-            )
-            self._intake.take_rows(late)
-        self.epoch = lease.epoch
+            await self._begin(lease)
         if self._doubtful:
             ids, self._doubtful = list(self._doubtful), set()
             try:
@@ -263,10 +210,10 @@ class Partition:
         self._window.set_blocked(self._number, blocked=False, now=self._clock())
         self._writer.resume(self.epoch)
         self._wake()
-        _log.info("mailbox_owned", queue=self._queue.name, partition=self._number, epoch=self.epoch)
+        _log.debug("mailbox_owned", queue=self._queue.name, partition=self._number, epoch=self.epoch)
         return True
 
-    async def _hold(self) -> None:
+    async def hold(self) -> None:
         loop = asyncio.get_running_loop()
         next_tick = loop.time() + self._policy.tick_s * random.random()  # noqa: S311 - spreads ticks, guards nothing
         while True:
@@ -286,6 +233,21 @@ class Partition:
                     await self._nudge.wait()
             except TimeoutError:
                 pass
+
+    async def _begin(self, lease: Lease) -> None:
+        self._close()
+        figures = await self._journal.figures(lease.low_water)
+        # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
+        left = Progress(lease.low_water, lease.swept_to, lease.clock_s)
+        tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
+        late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
+        self._window.open(self._number, lease.clock_s, self._clock())
+        self._is_open = True
+        self._next_seq = max(figures.max_seq + 1, lease.low_water, 1)
+        self._intake.begin(lease.low_water, self._next_seq - 1)
+        self._swept_to, self._intake.waiting = tick.swept_to, figures.waiting
+        self.dead_letters = figures.dead_letters
+        self._intake.take_rows(late)
 
     async def _tick(self) -> None:
         renew = self._clock() - self._renewed_at >= self._policy.renew_s
@@ -309,18 +271,8 @@ class Partition:
             self._swept_to = tick.swept_to
 
     def _progress(self) -> Progress:
-        shelf = self._window.shelf(self._number)
-        marks = [self._intake.arrivals.max_seen + 1, shelf.lowest_seq, self._writer.lowest_pending_seq]
-        if self._intake.arrivals.paging:
-            marks.append(self._intake.arrivals.read_through + 1)
-        low_water = min(mark for mark in marks if mark is not None)
-        return Progress(low_water, self._swept_to, shelf.clock.reading(self._clock()))
-
-    def _open(self, low_water: int, max_seq: int, clock_s: float) -> None:
-        self._window.open(self._number, clock_s, self._clock())
-        self._next_seq = max(max_seq + 1, low_water, 1)
-        self._intake.begin(low_water, self._next_seq - 1)
-        self._is_open = True
+        clock = self._window.shelf(self._number).clock
+        return Progress(self._intake.low_water(), self._swept_to, clock.reading(self._clock()))
 
     def _close(self) -> None:
         self._window.close(self._number, self._clock())
@@ -328,14 +280,14 @@ class Partition:
         self._doubtful.clear()
         self._is_open = False
 
-    def _suspend(self, error: MailboxError) -> None:
+    def suspend(self, error: MailboxError) -> None:
         if self.state is State.OWNING:
             self.state = State.RECOVERING
         if self._is_open:
             self._window.set_blocked(self._number, blocked=True, now=self._clock())
         self._writer.suspend(error)
 
-    def _give_up(self, error: MailboxError) -> None:
+    def give_up(self, error: MailboxError) -> None:
         self._writer.suspend(error)
         self._close()
         self.state = State.PASSIVE

@@ -224,6 +224,7 @@ class Window:
             entry.gone = True
             self._shelves[entry.partition].entries.pop(entry.seq, None)
         else:
+            entry.deferred_s += delay_s
             self._shelves[entry.partition].watch(entry, now)
         self._line_up(lane, now)
         return Verdict(entry, cause, entry.not_before, reason)

@@ -8,9 +8,10 @@ owns the journal again. Settlements are kept until they are written.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OverloadedError
+from actors.mailbox.flight import Flight, Waiting, WriterLimits
 from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
@@ -18,26 +19,6 @@ from telemetry.log import get_logger
 
 _log = get_logger("mailbox")
 _RETRY_AFTER_S = 0.2
-
-
-class WriterLimits(NamedTuple):
-    """What a partition's writer may hold.
-
-    Attributes:
-        flushes: commits under way at once.
-        linger_s: how long a settlement waits for company.
-        batch_messages: messages of one commit.
-        batch_bytes: their bodies, of one commit.
-        waiting_messages: appends that may wait; more are refused.
-        waiting_bytes: their bodies.
-    """
-
-    flushes: int = 2
-    linger_s: float = 0.03
-    batch_messages: int = 2_000
-    batch_bytes: int = 8_000_000
-    waiting_messages: int = 20_000
-    waiting_bytes: int = 64_000_000
 
 
 class WriterOwner(Protocol):
@@ -56,30 +37,6 @@ class WriterOwner(Protocol):
         """A flush failed."""
 
 
-class _Waiting(NamedTuple):
-    messages: Sequence[Message]
-    dead: bool
-    size_bytes: int
-    answer: "asyncio.Future[None]"
-
-
-class _Flight:
-    """One commit under way; ``letters`` are the dead letters of its settlements, one or None for each."""
-
-    __slots__ = ("answers", "batch", "epoch", "floor", "letters", "outcome")
-
-    def __init__(
-        self,
-        epoch: int,
-        floor: int,
-        batch: Batch,
-        letters: Sequence[Message | None],
-        answers: "Sequence[asyncio.Future[None]]",
-    ) -> None:
-        self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
-        self.outcome: Written | None = None
-
-
 class Writer:
     """Writes one partition. Everything happens in one event loop; state never straddles an await."""
 
@@ -88,13 +45,13 @@ class Writer:
     ) -> None:
         self._queue, self._journal, self._owner, self._limits, self._clock = queue, journal, owner, limits, clock
         self._epoch: int | None = None
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._waiting_messages = self._waiting_bytes = 0
         self._settlements: list[tuple[Settlement, Message | None]] = []
         self._retries: dict[int, Retry] = {}
         self._oldest_settlement = 0.0
         self._unwritten: set[int] = set()
-        self._flights: deque[_Flight] = deque()
+        self._flights: deque[Flight] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -157,7 +114,7 @@ class Writer:
         ):
             raise OverloadedError(self._queue, _RETRY_AFTER_S)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(messages, dead, size_bytes, answer))
+        self._waiting.append(Waiting(messages, dead, size_bytes, answer))
         self._waiting_messages += len(messages)
         self._waiting_bytes += size_bytes
         self._pump()
@@ -185,6 +142,17 @@ class Writer:
             await asyncio.wait(set(self._tasks), timeout=max(0.0, deadline - loop.time()))
             self._oldest_settlement = float("-inf")
             self._pump()
+
+    async def aclose(self) -> None:
+        """Break off what is under way; whether it is committed is then for the next owner to see."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for answer in [answer for flight in self._flights for answer in flight.answers]:
+            _fail(answer, JournalUnavailableError(self._queue, "its owner has stopped"))
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _linger(self) -> None:
         if len(self._settlements) + len(self._retries) == 1:
@@ -219,7 +187,7 @@ class Writer:
         task = asyncio.get_running_loop().create_task(self._fly(flight))
         self._tasks.add(task)
 
-    def _next_flight(self, epoch: int) -> _Flight:
+    def _next_flight(self, epoch: int) -> Flight:
         floor = self._owner.floor()
         messages: list[Message] = []
         dead: list[Message] = []
@@ -241,9 +209,9 @@ class Writer:
         retries, self._retries = self._retries, {}
         dead += [letter for _, letter in settlements if letter is not None]
         batch = Batch(self._owner.stamp(messages), dead, [one for one, _ in settlements], list(retries.values()))
-        return _Flight(epoch, floor, batch, [letter for _, letter in settlements], answers)
+        return Flight(epoch, floor, batch, [letter for _, letter in settlements], answers)
 
-    async def _fly(self, flight: _Flight) -> None:
+    async def _fly(self, flight: Flight) -> None:
         error: MailboxError | None = None
         try:
             flight.outcome = await self._journal.write(flight.epoch, flight.batch)
@@ -262,7 +230,7 @@ class Writer:
             self._crashed(flight, error)
         self._pump()
 
-    def _landed(self, flight: _Flight) -> None:
+    def _landed(self, flight: Flight) -> None:
         for answer in flight.answers:
             if not answer.done():
                 answer.set_result(None)
@@ -276,7 +244,7 @@ class Writer:
             assert first.outcome is not None
             self._owner.written(first.batch.appends, first.outcome)
 
-    def _crashed(self, flight: _Flight, error: MailboxError) -> None:
+    def _crashed(self, flight: Flight, error: MailboxError) -> None:
         self._flights.remove(flight)
         for answer in flight.answers:
             _fail(answer, error)

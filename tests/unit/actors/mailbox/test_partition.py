@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from actors.mailbox.errors import JournalUnavailableError, OverloadedError
+from actors.mailbox.flight import WriterLimits
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject
-from actors.mailbox.ownership import OwnershipPolicy, State
-from actors.mailbox.partition import Partition, PartitionPolicy
+from actors.mailbox.ownership import OwnershipPolicy, PartitionPolicy, State
+from actors.mailbox.partition import Partition
 from actors.mailbox.window import Window
-from actors.mailbox.writer import WriterLimits
 from config.topology import Queue
 
 # Real time, but nothing waits for it: each step is waited for by what it does.
@@ -59,7 +59,9 @@ class Owner:
 
 
 @asynccontextmanager
-async def running(database: MemoryDatabase, name: str = "a", **queue: Any) -> AsyncIterator[Owner]:
+async def running(
+    database: MemoryDatabase, name: str = "a", *, stops: bool = False, **queue: Any
+) -> AsyncIterator[Owner]:
     owner = Owner(database, name, **queue)
     task = asyncio.ensure_future(owner.partition.run())
     try:
@@ -67,6 +69,8 @@ async def running(database: MemoryDatabase, name: str = "a", **queue: Any) -> As
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        if not stops:
+            await owner.partition.abandon()
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -221,7 +225,7 @@ async def test_the_low_water_mark_never_passes_what_is_not_settled() -> None:
 
 async def test_an_owner_that_stops_hands_over_at_once() -> None:
     database = MemoryDatabase()
-    async with running(database, "a") as first:
+    async with running(database, "a", stops=True) as first:
         await until(owning(first))
         await first.partition.append([message("m1"), message("m2")])
         first.settle(first.take()[:1], ack())

@@ -1,0 +1,54 @@
+"""What a partition's writer holds: appends that wait for a commit, and commits under way."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from actors.mailbox.journal import Batch, Written
+from actors.mailbox.message import Message
+
+
+class WriterLimits(NamedTuple):
+    """What a partition's writer may hold.
+
+    Attributes:
+        flushes: commits under way at once.
+        linger_s: how long a settlement waits for company.
+        batch_messages: messages of one commit.
+        batch_bytes: their bodies, of one commit.
+        waiting_messages: appends that may wait; more are refused.
+        waiting_bytes: their bodies.
+    """
+
+    flushes: int = 2
+    linger_s: float = 0.03
+    batch_messages: int = 2_000
+    batch_bytes: int = 8_000_000
+    waiting_messages: int = 20_000
+    waiting_bytes: int = 64_000_000
+
+
+class Waiting(NamedTuple):
+    """One publisher's messages for the next commit; ``dead`` are for the dead-letter queue."""
+
+    messages: Sequence[Message]
+    dead: bool
+    size_bytes: int
+    answer: "asyncio.Future[None]"
+
+
+class Flight:
+    """One commit under way; ``letters`` are the dead letters of its settlements, one or None for each."""
+
+    __slots__ = ("answers", "batch", "epoch", "floor", "letters", "outcome")
+
+    def __init__(
+        self,
+        epoch: int,
+        floor: int,
+        batch: Batch,
+        letters: Sequence[Message | None],
+        answers: "Sequence[asyncio.Future[None]]",
+    ) -> None:
+        self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
+        self.outcome: Written | None = None

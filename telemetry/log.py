@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -22,8 +22,14 @@ _PRIVATE = frozenset(
 )  # fmt: skip
 
 
-def configure_logging(level: str = "INFO") -> None:
-    """Write the logs of this process to standard error. Called once where a process starts; again is harmless."""
+def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Write the logs of this process. Called once where a process starts; again is harmless.
+
+    Args:
+        level: the least that is written.
+        stream: where to; None for standard error. Ray Serve puts a buffered logger in the place of a replica's
+            ``sys.stderr``, and what is in it when the replica is killed is gone, so replicas give ``sys.__stderr__``.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -34,7 +40,8 @@ def configure_logging(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(serializer=_serialise),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Written, not printed: Ray Serve replaces print, and spoils the line.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr if stream is None else stream),
         cache_logger_on_first_use=False,
     )
 

@@ -1,6 +1,7 @@
 """The Serve application of the notifier, for the composition root. The only place here that knows Ray."""
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,7 @@ def notifier_application(
     """
 
     def build() -> BuiltNotifier:
-        configure_logging(log_level)
+        configure_logging(log_level, sys.__stderr__)
         redis = RedisConnection(redis_url)
         handle = shards()
         graph = GraphClient(settings.graph_url, settings.graph_version)

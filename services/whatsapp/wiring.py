@@ -1,5 +1,6 @@
 """Serve applications of the WhatsApp services, for the composition root. The only place here that knows Ray."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def webhook_application(
     """
 
     def build() -> WebhookApp:
-        configure_logging(log_level)
+        configure_logging(log_level, sys.__stderr__)
         secrets = WebhookSecrets(
             settings.app_secret.get_secret_value().encode(), settings.verify_token.get_secret_value().encode()
         )
@@ -76,7 +77,7 @@ def processor_application(
     """
 
     def build() -> BuiltProcessor:
-        configure_logging(log_level)
+        configure_logging(log_level, sys.__stderr__)
         redis = RedisConnection(redis_url)
         handle = shards()
         processor = InboundProcessor(

@@ -168,7 +168,7 @@ def require_rabbitmq() -> str:
         raise UnavailableError("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)")
     for module in ("aio_pika", "fastapi"):
         if find_spec(module) is None:
-            raise UnavailableError(f"the Python package {module} is not installed (it is in the extra 'bench')")
+            raise UnavailableError(f"the Python package {module} is not installed (it is in the extra 'dev')")
     return program
 
 

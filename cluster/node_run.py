@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import serve
@@ -23,6 +24,7 @@ from ray.serve.config import HTTPOptions
 from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
+from cluster.ray_sessions import link_ray_logs
 from cluster.status_socket import serve_status
 from config.settings import Settings, load_settings
 from serve_app import Spaza, deploy
@@ -75,7 +77,7 @@ def _start_ray(order: NodeOrder, settings: Settings) -> None:
     # ray.init has no option for the agent's port; two instances on one machine would fight for its default.
     own_port = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0)
     RayParams.__init__ = own_port  # type: ignore[method-assign, assignment]
-    ray.init(
+    context: Any = ray.init(
         namespace="spaza",
         num_cpus=_LOGICAL_CPUS,
         object_store_memory=_OBJECT_STORE_BYTES,
@@ -86,6 +88,7 @@ def _start_ray(order: NodeOrder, settings: Settings) -> None:
         _node_ip_address="127.0.0.1",
         _temp_dir=str(Path(order.run_dir) / "ray"),
     )
+    link_ray_logs(Path(order.data_dir), Path(context.address_info["session_dir"]).name)
 
 
 async def _serve(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> None:

@@ -10,7 +10,7 @@ _KEPT = 3
 def keep_ray_sessions(data_dir: Path, run_dir: Path) -> None:
     """Give Ray ``<run_dir>/ray``, which leads into the data folder, and drop all but the last sessions.
 
-    Its sockets need a short path, and its logs are to outlive the run; ``<data_dir>/logs/ray`` leads to the latest.
+    Its sockets need a short path, and its logs are to outlive the run.
     """
     sessions = data_dir / "ray"
     sessions.mkdir(parents=True, exist_ok=True)
@@ -18,7 +18,11 @@ def keep_ray_sessions(data_dir: Path, run_dir: Path) -> None:
     for path in old[: max(0, len(old) - _KEPT + 1)]:
         shutil.rmtree(path, ignore_errors=True)
     (run_dir / "ray").symlink_to(sessions)
+
+
+def link_ray_logs(data_dir: Path, session: str) -> None:
+    """Have ``<data_dir>/logs/ray`` lead to the logs of a session. Ray's own link goes by the short path, which ends."""
     logs = data_dir / "logs" / "ray"
     with contextlib.suppress(FileNotFoundError):
         logs.unlink()
-    logs.symlink_to(Path("..") / "ray" / "session_latest" / "logs")
+    logs.symlink_to(Path("..") / "ray" / session / "logs")

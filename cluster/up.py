@@ -126,7 +126,7 @@ class _Assembly:
         if self._key is not None:
             places.append(Place("Sandbox", f"http://127.0.0.1:{settings.sandbox.port}"))
         places += [
-            Place("Ray dashboard", f"http://127.0.0.1:{settings.dashboard.port}"),
+            Place("Ray dashboard", f"http://127.0.0.1:{settings.dashboard.port} (its token: ray get-auth-token)"),
             Place("Logs", f"{logs} (Ray's in {logs / 'ray'})"),
             Place("Data", str(self._instance.data_dir)),
         ]

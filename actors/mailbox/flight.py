@@ -13,6 +13,7 @@ class WriterLimits(NamedTuple):
 
     Attributes:
         flushes: commits under way at once.
+        beside: appends that must wait before a commit begins beside another.
         linger_s: how long a settlement waits for company.
         batch_messages: messages of one commit.
         batch_bytes: their bodies, of one commit.
@@ -21,6 +22,7 @@ class WriterLimits(NamedTuple):
     """
 
     flushes: int = 2
+    beside: int = 8
     linger_s: float = 0.03
     batch_messages: int = 2_000
     batch_bytes: int = 8_000_000

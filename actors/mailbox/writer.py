@@ -162,6 +162,8 @@ class Writer:
     def _pump(self) -> None:
         """Begin flushes while there is something to write and a place for it."""
         while self._epoch is not None and len(self._tasks) < self._limits.flushes:
+            if self._tasks and self._waiting_messages < self._limits.beside:
+                return  # the flush under way begins the next one when it lands
             wait_s = flush_wait_s(
                 now=self._clock(),
                 appends=len(self._waiting),

@@ -18,7 +18,7 @@ from actors.mailbox.limits import check
 from actors.mailbox.message import Message
 from actors.mailbox.publisher import Publisher, PublisherLimits, packed
 
-LIMITS = PublisherLimits(calls=2, call_messages=4, call_bytes=100, waiting_messages=20, retry_first_s=0.001)
+LIMITS = PublisherLimits(calls=2, beside=1, call_messages=4, call_bytes=100, waiting_messages=20, retry_first_s=0.001)
 
 
 class FakeActor:
@@ -55,6 +55,21 @@ async def test_what_comes_while_two_calls_are_under_way_rides_together() -> None
     await asyncio.gather(*tasks)
 
     assert actor.calls == [{0: ["0"]}, {0: ["1"]}, {0: ["2", "3", "4", "5"]}, {0: ["6", "7"]}]
+
+
+async def test_a_few_wait_for_the_call_under_way_and_many_do_not() -> None:
+    actor = FakeActor()
+    publisher = Publisher("q", actor.append, LIMITS._replace(beside=3))
+    tasks = []
+    for number in range(4):
+        tasks.append(asyncio.ensure_future(publisher.publish([item(str(number))], soon())))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(actor.calls) == (1 if number < 3 else 2)
+    actor.open.set()
+    await asyncio.gather(*tasks)
+
+    assert actor.calls == [{0: ["0"]}, {0: ["1", "2", "3"]}]
 
 
 async def test_a_call_is_not_larger_than_allowed() -> None:

@@ -60,6 +60,9 @@ class Queue(_Declared):
         batch: messages of one call to the consumer at most.
         batches_in_flight: calls to the consumer that may be under way at once.
         linger_ms: least time between two calls that are not full.
+        patience_ms: how long a call may be under way before another that is not full begins beside it.
+        settle_linger_ms: how long a settlement waits for others to share its commit. A crash delivers again what was
+            not settled yet, so the consumer has to know it again.
         lease_s: time that the consumer has for a batch.
         window: messages of one partition held in memory at most; the rest stays in the journal until its turn.
     """
@@ -75,8 +78,10 @@ class Queue(_Declared):
     partitions: int = Field(default=1, ge=1, le=1024)
     partitions_per_actor: int = Field(default=1, ge=1)
     batch: int = Field(default=256, ge=1, le=4096)
-    batches_in_flight: int = Field(default=2, ge=1, le=64)
-    linger_ms: int = Field(default=15, ge=0, le=1000)
+    batches_in_flight: int = Field(default=4, ge=1, le=64)
+    linger_ms: int = Field(default=20, ge=0, le=1000)
+    patience_ms: int = Field(default=250, ge=0, le=10_000)
+    settle_linger_ms: int = Field(default=30, ge=0, le=1000)
     lease_s: float = Field(default=30.0, gt=0)
     window: int = Field(default=50_000, ge=1)
 

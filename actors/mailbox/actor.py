@@ -87,7 +87,7 @@ class MailboxActor:
                 window,
                 has_dead_letters=bool(dead_letter_queue),
                 owner=f"{access.instance_id}/{name}",
-                policy=PartitionPolicy(writer=WriterLimits(flushes=flushes)),
+                policy=PartitionPolicy(writer=WriterLimits(flushes=flushes, linger_s=queue.settle_linger_ms / 1000)),
                 clock=clock,
                 wake=self._dispatcher.wake,
             )

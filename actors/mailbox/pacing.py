@@ -7,10 +7,11 @@ def dispatch_wait_s(queue: Queue, *, now: float, ready: int, batches_in_flight: 
     """How long to wait before the next call to the consumer.
 
     A call costs about the same whatever it carries. So a lone message goes at once, and under load calls that are not
-    full keep their distance.
+    full keep their distance: what comes while a call is under way goes together when it ends. Only a call that takes
+    long, for one slow shard or number, gets another beside it.
 
     Args:
-        queue: its batch, linger_ms and batches_in_flight.
+        queue: its batch, linger_ms, patience_ms and batches_in_flight.
         now: the same clock as ``last``.
         ready: messages that could go.
         batches_in_flight: calls under way.
@@ -23,7 +24,8 @@ def dispatch_wait_s(queue: Queue, *, now: float, ready: int, batches_in_flight: 
         return None
     if ready >= queue.batch:
         return 0.0
-    return max(0.0, last + queue.linger_ms / 1000 - now)
+    distance_ms = queue.patience_ms if batches_in_flight else queue.linger_ms
+    return max(0.0, last + distance_ms / 1000 - now)
 
 
 def flush_wait_s(

@@ -8,7 +8,14 @@ from actors.mailbox.pacing import dispatch_wait_s, flush_wait_s
 from config.topology import Queue
 
 QUEUE = Queue.model_validate(
-    {"name": "q", "bindings": [{"exchange": "x"}], "batch": 10, "batches_in_flight": 2, "linger_ms": 15}
+    {
+        "name": "q",
+        "bindings": [{"exchange": "x"}],
+        "batch": 10,
+        "batches_in_flight": 2,
+        "linger_ms": 15,
+        "patience_ms": 250,
+    }
 )
 
 
@@ -20,7 +27,9 @@ QUEUE = Queue.model_validate(
         ({"ready": 10, "last": 99.999}, 0.0),  # full
         ({"ready": 0, "last": 0.0}, None),
         ({"ready": 10, "last": 0.0, "batches_in_flight": 2}, None),
-        ({"ready": 1, "last": 90.0, "batches_in_flight": 1}, 0.0),
+        ({"ready": 1, "last": 99.990, "batches_in_flight": 1}, 0.240),  # goes with others when that call ends
+        ({"ready": 1, "last": 99.700, "batches_in_flight": 1}, 0.0),  # that call takes long
+        ({"ready": 10, "last": 99.990, "batches_in_flight": 1}, 0.0),
     ],
 )
 def test_a_call_to_the_consumer_waits_for_company_only_under_load(

@@ -31,6 +31,7 @@ from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
+from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
 
 _UNITS: Final = "services.units:UNITS"
@@ -77,7 +78,7 @@ class Spaza:
     def start_shards(self) -> None:
         """Create the ShardPool actors. Where Ray is initialised, in synchronous code."""
         per_actor = self.settings.postgres.shards_per_actor
-        start_shards(self._access, units=_UNITS, topology=self.topology, shards_per_actor=per_actor)
+        start_shards(self._access, units=_UNITS, topology=self.topology, shards_per_actor=per_actor, chores=CHORES)
 
     def start_mailboxes(self) -> None:
         """Create the mailbox actors. Where Ray is initialised, in synchronous code."""

@@ -12,3 +12,5 @@ from services.tenants import store as tenants
 from services.whatsapp import store as whatsapp
 
 UNITS: Final = registry(tenants.UNITS, catalog.UNITS, whatsapp.UNITS, notifications.UNITS)
+# What each shard needs from time to time.
+CHORES: Final = (whatsapp.MAINTAIN,)

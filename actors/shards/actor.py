@@ -1,5 +1,6 @@
 """The Ray shell around the pools of some shards. ``handle.py`` makes an actor of it and calls it."""
 
+import asyncio
 import importlib
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -7,6 +8,7 @@ from typing import Any
 
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.access import ShardAccess
+from actors.shards.chores import Chores
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall, UnitOutcome
 from config.topology import Topology
@@ -21,8 +23,14 @@ class ShardPoolActor:
     order of units is kept neither among calls nor within one. A crash rolls back what had not committed.
     """
 
-    def __init__(
-        self, access: ShardAccess, shards: tuple[int, ...], units: str, topology: Topology | None, log_level: str
+    async def __init__(  # type: ignore[misc]  # noqa: PLR0917 - Ray awaits it
+        self,
+        access: ShardAccess,
+        shards: tuple[int, ...],
+        units: str,
+        topology: Topology | None,
+        chores: tuple[str, ...],
+        log_level: str,
     ) -> None:
         configure_logging(log_level)
         publisher = None if topology is None else TransactionalPublisher(topology)
@@ -30,6 +38,7 @@ class ShardPoolActor:
         self._units_total = Counter("spaza_shard_units_total", "Units of work by how they ended", ("outcome",))
         self._call_ms = Latency("spaza_shard_call_ms", "From the arrival of a call's units to the last outcome")
         get_logger("shards").info("shard_pool_started", first=shards[0], last=shards[-1])
+        self._chores = asyncio.get_running_loop().create_task(Chores(self._pools.run, shards, chores).run())
 
     async def run(self, calls: Sequence[UnitCall], timeout_s: float) -> list[UnitOutcome]:
         """See ``ShardPools.run``."""
@@ -49,6 +58,7 @@ class ShardPoolActor:
 
     async def close(self) -> None:
         """Close all connections, before the actor is ended."""
+        self._chores.cancel()
         await self._pools.aclose()
 
     def _count(self, outcomes: Sequence[UnitOutcome]) -> None:

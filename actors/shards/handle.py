@@ -34,6 +34,7 @@ def start_shards(
     units: str,
     topology: Topology | None,
     shards_per_actor: int,
+    chores: Sequence[str] = (),
     log_level: str = "INFO",
     timeout_s: float = 60.0,
 ) -> None:
@@ -46,6 +47,7 @@ def start_shards(
         units: import path of the registry of units, such as ``serve_app:UNITS``.
         topology: by which units publish; None where none does.
         shards_per_actor: how many shards one actor owns.
+        chores: names of system units without arguments that each shard needs from time to time.
         log_level: of the actors.
         timeout_s: for all of them together.
 
@@ -62,7 +64,7 @@ def start_shards(
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
-        ).remote(access, tuple(shards), units, topology, log_level)
+        ).remote(access, tuple(shards), units, topology, tuple(chores), log_level)
         for group, shards in groups(shards_per_actor).items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)

@@ -97,3 +97,8 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[])
     AS given (event_id, waba_id, field, occurred_at, body)
 ORDER BY event_id, occurred_at
 ON CONFLICT DO NOTHING
+
+-- name: maintain
+-- Partitions of the coming weeks made and of old ones dropped, and old rows that stood in no week of their own removed.
+-- $1 weeks ahead, $2 days kept
+SELECT made, dropped, removed FROM spaza.maintain_inbound($1, $2, (now() AT TIME ZONE 'UTC')::date)

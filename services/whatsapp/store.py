@@ -18,14 +18,19 @@ from kernel.sql import load_queries
 from services.whatsapp.conversation import Conversation, Merchant, Reply, Stage, step
 from services.whatsapp.customers import Customers
 from services.whatsapp.inbound import InboundEvent, InboundMessage, StatusUpdate
+from telemetry.log import get_logger
 
 RECEIVE = "whatsapp.receive"
 STATUSES = "whatsapp.statuses"
 PLATFORM_EVENTS = "whatsapp.platform_events"
+MAINTAIN = "whatsapp.maintain"
 NOTIFICATIONS = "notifications"
 ROUTING_KEY = "outgoing.reply"
+# By Meta's time; it delivers again for seven days.
+DAYS_KEPT, WEEKS_AHEAD = 30, 1
 
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+_log = get_logger("whatsapp")
 
 
 class ReceiveArguments(NamedTuple):
@@ -136,8 +141,15 @@ async def keep_platform_events(transaction: Transaction, arguments: PlatformEven
     )
 
 
+async def maintain(transaction: Transaction, _arguments: None) -> None:
+    """Make room for the coming weeks and let go of what is over; a system unit, on every shard."""
+    row = await transaction.fetchrow(_QUERIES["maintain"], WEEKS_AHEAD, DAYS_KEPT)
+    if any(row):
+        _log.info("inbound_maintained", shard=transaction.shard, **dict(row))
+
+
 UNITS: Mapping[str, UnitFunction] = MappingProxyType(
-    {RECEIVE: receive, STATUSES: keep_statuses, PLATFORM_EVENTS: keep_platform_events}
+    {RECEIVE: receive, STATUSES: keep_statuses, PLATFORM_EVENTS: keep_platform_events, MAINTAIN: maintain}
 )
 
 

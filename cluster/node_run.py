@@ -25,6 +25,7 @@ from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
 from cluster.ray_sessions import link_ray_logs
+from cluster.settling import settle
 from cluster.status_socket import serve_status
 from config.settings import Settings, load_settings
 from serve_app import Spaza, deploy
@@ -34,7 +35,8 @@ from telemetry.log import configure_logging, get_logger
 _LOGICAL_CPUS = 16
 # Nothing large goes through Ray's object store: batches are passed by value.
 _OBJECT_STORE_BYTES = 100_000_000
-_DRAIN_LIMIT_S = 4.0
+# Together within what the supervisor waits for a node.
+_SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S = 2.5, 4.0
 _FIRST_ANSWER_LIMIT_S = 60.0
 _log = get_logger("node")
 
@@ -104,7 +106,8 @@ async def _serve(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
         async with await serve_status(Path(order.run_dir) / "node.sock", status.document):
             link.ready()
             await told_to_end.wait()
-    await _drain()
+        await _settle(prepared.result())
+    await _shut_down_serve()
 
 
 async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> NodeStatus:
@@ -156,11 +159,18 @@ async def _first_answer(settings: Settings) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _drain() -> None:
+async def _settle(spaza: Spaza) -> None:
+    started = time.monotonic()
+    queues = [queue.name for queue in spaza.topology.sources()]
+    left = await settle(spaza.mailbox(), queues, limit_s=_SETTLE_LIMIT_S)
+    _log.info("deliveries_ended", seconds=round(time.monotonic() - started, 3), in_flight=left)
+
+
+async def _shut_down_serve() -> None:
     started = time.monotonic()
     try:
         # It can hang; whoever waits for us would kill us then, and HAProxy with us.
-        await asyncio.wait_for(asyncio.to_thread(serve.shutdown), _DRAIN_LIMIT_S)
+        await asyncio.wait_for(asyncio.to_thread(serve.shutdown), _SHUTDOWN_LIMIT_S)
     except TimeoutError:
-        _log.warning("serve_shutdown_slow", limit_s=_DRAIN_LIMIT_S)
-    _log.info("node_drained", seconds=round(time.monotonic() - started, 3))
+        _log.warning("serve_shutdown_slow", limit_s=_SHUTDOWN_LIMIT_S)
+    _log.info("serve_shut_down", seconds=round(time.monotonic() - started, 3))

@@ -20,7 +20,7 @@ from cluster.status_socket import serve_status
 
 _WATCH_S = 0.2
 _HOUSEKEEPING_S = 2.0
-_NODE_STOP_S = 5.5
+_NODE_STOP_S = 7.0
 _SERVER_STOP_S = 2.0
 _TWICE_S = 1.0
 _SCARCE_BYTES = 100_000_000

@@ -66,7 +66,8 @@ def _up(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    from cluster.status import ask, show  # noqa: PLC0415
+    from cluster.status import ask  # noqa: PLC0415
+    from cluster.status_text import show  # noqa: PLC0415
 
     data_dir = Path(os.environ.get("SPAZA_DATA_DIR", ".spaza")).expanduser().absolute()
     document: dict[str, Any] = asyncio.run(ask(data_dir))

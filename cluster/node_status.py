@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import serve
 
+from cluster.shard_figures import totals
 from kernel.errors import SpazaError
 from serve_app import Spaza
 
@@ -18,6 +19,7 @@ class NodeStatus:
 
     def __init__(self, spaza: Spaza) -> None:
         self._shards, self._mailbox, self._port = spaza.shards(), spaza.mailbox(), spaza.settings.http.port
+        self._per_actor = spaza.settings.postgres.shards_per_actor
 
     async def document(self) -> dict[str, Any]:
         """Parts with ``name``, ``state`` (``running`` or what is wrong) and ``detail``, and the figures."""
@@ -30,7 +32,7 @@ class NodeStatus:
             *applications,
             _part("API", answered, f"http://127.0.0.1:{self._port}"),
         ]
-        return {"parts": parts, "figures": {"mailboxes": mailboxes, "shards": _summed(shards)}}
+        return {"parts": parts, "figures": {"mailboxes": mailboxes, "shards": totals(shards, self._per_actor)}}
 
     async def _shard_figures(self) -> Mapping[int, Mapping[str, Any]]:
         return await self._shards.statistics()
@@ -72,12 +74,3 @@ async def webhook_answers(port: int) -> bool:
 
 def _part(name: str, runs: bool, detail: str) -> dict[str, str]:
     return {"name": name, "state": "running" if runs else "failed", "detail": detail}
-
-
-def _summed(shards: Mapping[int, Mapping[str, Any]]) -> dict[str, int | float]:
-    total: dict[str, int | float] = {}
-    for figures in shards.values():
-        for name, value in figures.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                total[name] = total.get(name, 0) + value
-    return total

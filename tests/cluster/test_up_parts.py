@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 import redis.asyncio
@@ -20,9 +21,11 @@ from cluster.descendants import Undertaker, marked_environment
 from cluster.errors import PortTakenError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
+from cluster.parts import Sandbox
 from cluster.ports import free_block, free_port, refuse_taken
 from cluster.postgres import start_postgres
 from cluster.redis_server import start_redis
+from cluster.sandbox.knobs import Knobs
 from config.settings import load_settings
 
 
@@ -152,6 +155,23 @@ async def test_given_servers_that_do_not_answer_are_named_by_their_setting() -> 
         await GivenRedis(f"redis://:secret@127.0.0.1:{port}/0").start()
 
     assert "secret" not in str(raised.value)
+
+
+async def test_the_sandbox_takes_a_rush_unless_it_is_told_to_limit_as_meta_does(tmp_path: Path) -> None:
+    port = free_port()
+    sandbox = Sandbox(port, "http://127.0.0.1:1/webhook", tmp_path, os.environ)
+    await sandbox.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            started_with = (await client.get("/sandbox/knobs")).json()
+            limited = (await client.put("/sandbox/knobs", json={"pair_limit": True, "throughput_mps": 80})).json()
+            put_back = (await client.delete("/sandbox/knobs")).json()
+    finally:
+        await sandbox.stop(timeout_s=3)
+
+    assert (started_with["pair_limit"], started_with["throughput_mps"]) == (False, 1000)
+    assert limited == Knobs().model_dump(mode="json")
+    assert put_back == started_with
 
 
 def test_the_printed_command_signs_exactly_what_it_sends(tmp_path: Path) -> None:

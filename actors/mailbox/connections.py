@@ -12,7 +12,14 @@ import asyncpg
 
 CONNECT_S = 2.0
 # The server gives up on a statement of ours that nobody waits for any more.
-_SETTINGS = {"application_name": "spaza-mailbox", "statement_timeout": "15s", "lock_timeout": "5s", "jit": "off"}
+_SETTINGS = {
+    "application_name": "spaza-mailbox",
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "jit": "off",
+    # The statements reach rows by their keys whatever the values; planning each time costs more than running.
+    "plan_cache_mode": "force_generic_plan",
+}
 
 
 class Connections:

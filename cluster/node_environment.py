@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.ports import free_block, free_ports
+from cluster.ports import free_blocks, free_ports
 
 _REPLICA_PORTS = 64
 _SINGLE_PORTS = (
@@ -18,12 +18,19 @@ _SINGLE_PORTS = (
     "dashboard_metrics",
     "monitor_metrics",
 )
+# Of the last, the first alone is used.
+_BLOCKS_OF_PORTS = ("replica_http", "replica_grpc", "metrics")
 
 
 def pick_ports() -> dict[str, int]:
-    """Free ports for what nobody has to know."""
+    """Free ports for what nobody chooses; ``metrics`` is where Ray tells Prometheus."""
     ports = dict(zip(_SINGLE_PORTS, free_ports(len(_SINGLE_PORTS)), strict=True))
-    return {**ports, "replica_http": free_block(_REPLICA_PORTS), "replica_grpc": free_block(_REPLICA_PORTS)}
+    return {**ports, **dict(zip(_BLOCKS_OF_PORTS, free_blocks(len(_BLOCKS_OF_PORTS), _REPLICA_PORTS), strict=True))}
+
+
+def metrics_address(ports: Mapping[str, int]) -> str:
+    """Where Prometheus finds the metrics of Spaza, of Serve and of Ray."""
+    return f"http://127.0.0.1:{ports['metrics']}/metrics"
 
 
 def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:

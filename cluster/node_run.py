@@ -86,6 +86,7 @@ def _start_ray(order: NodeOrder, settings: Settings) -> None:
         include_dashboard=True,
         dashboard_host="127.0.0.1",
         dashboard_port=settings.dashboard.port,
+        _metrics_export_port=order.ports["metrics"],
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
         _temp_dir=str(Path(order.run_dir) / "ray"),

@@ -62,16 +62,19 @@ def holder_of(port: int) -> str | None:
     return None
 
 
-def free_block(count: int) -> int:
-    """The first of so many free ports in a row, at most 64.
+def free_blocks(number: int, count: int) -> list[int]:
+    """The first port of each of some different blocks of so many free ports in a row, at most 64.
 
     Raises:
-        OSError: none was found.
+        OSError: too few were found.
     """
+    found: list[int] = []
     for first in random.sample(_BLOCKS, len(_BLOCKS)):
         if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise OSError(f"no {count} free ports in a row were found between {_BLOCKS[0]} and {_BLOCKS[-1]}")
+            found.append(first)
+        if len(found) == number:
+            return found
+    raise OSError(f"no {number} times {count} free ports in a row were found from {_BLOCKS[0]} to {_BLOCKS[-1]}")
 
 
 def _is_free(port: int) -> bool:

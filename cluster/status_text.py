@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
+from cluster.node_environment import metrics_address
+
 _LABEL = 26
 _COLUMNS = ("Waiting", "In flight", "Oldest", "Delivered", "Dead letters")
 
@@ -22,13 +24,15 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     figures = document["figures"]
     return [
         *(f"  {part['name']:<20}{part['state']:<12}{part['detail']}".rstrip() for part in document["parts"]),
-        *_general(figures),
+        *_general(figures, document["ports"]),
         *_queues(figures.get("mailboxes", {})),
     ]
 
 
-def _general(figures: Mapping[str, Any]) -> list[str]:
+def _general(figures: Mapping[str, Any], ports: Mapping[str, int]) -> list[str]:
     rows = []
+    if "metrics" in ports:
+        rows.append(("Metrics", metrics_address(ports)))
     if "uptime_s" in figures:
         rows.append(("Up for", duration(figures["uptime_s"])))
     if "disk_free_bytes" in figures:

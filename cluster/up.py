@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cluster.descendants import kill_earlier, marked_environment
 from cluster.errors import NodeFailedError
 from cluster.instance import Instance
 from cluster.next_thing import next_thing
-from cluster.node_environment import pick_ports
+from cluster.node_environment import metrics_address, pick_ports
 from cluster.node_link import NodeOrder, Servers
 from cluster.node_part import NodePart
 from cluster.parts import EmbeddedPostgres, EmbeddedRedis, Part, Sandbox
@@ -70,6 +71,7 @@ class _Assembly:
             "SPAZA_DATA_DIR": str(instance.data_dir),
             "PYTHONPATH": os.pathsep.join(paths),
         }
+        self._ports = pick_ports()
         self._screen = Screen()
         self._postgres = PostgresServer(
             instance.data_dir, instance.run_dir, databases=(), environment=self._environment
@@ -79,13 +81,12 @@ class _Assembly:
     async def run(self) -> None:
         instance, settings = self._instance, self._settings
         keep_ray_sessions(instance.data_dir, instance.run_dir)
-        ports = pick_ports()
         fixed = {"http": settings.http.port, "dashboard": settings.dashboard.port}
         if self._key is not None:
             fixed["sandbox"] = settings.sandbox.port
-        instance.record({**fixed, **ports})
+        instance.record({**fixed, **self._ports})
         self._screen.begin(str(instance.data_dir))
-        order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, ports)
+        order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
         supervisor = Supervisor(instance, self._servers(), self._sandbox(), node, self._screen)
         await supervisor.run(self._where, self._ready)
@@ -126,7 +127,8 @@ class _Assembly:
         if self._key is not None:
             places.append(Place("Sandbox", f"http://127.0.0.1:{settings.sandbox.port}"))
         places += [
-            Place("Ray dashboard", f"http://127.0.0.1:{settings.dashboard.port} (its token: ray get-auth-token)"),
+            Place("Ray dashboard", f"http://127.0.0.1:{settings.dashboard.port} (its token: {_ray()} get-auth-token)"),
+            Place("Metrics", metrics_address(self._ports)),
             Place("Logs", f"{logs} (Ray's in {logs / 'ray'})"),
             Place("Data", str(self._instance.data_dir)),
         ]
@@ -138,6 +140,13 @@ def _refuse_taken_ports(settings: Settings, *, demo: bool) -> None:
     refuse_taken(settings.dashboard.port, purpose="the Ray dashboard", setting="SPAZA_DASHBOARD__PORT")
     if demo:
         refuse_taken(settings.sandbox.port, purpose="the sandbox", setting="SPAZA_SANDBOX__PORT")
+
+
+def _ray() -> str:
+    """Ray's own command, as it can be typed where we were started."""
+    command = Path(sys.executable).with_name("ray")
+    here = Path.cwd()
+    return str(command.relative_to(here) if command.is_relative_to(here) else command)
 
 
 def _new_key() -> str:

@@ -1,16 +1,19 @@
 """``spaza up`` from outside: it starts, refuses what cannot be, mends what dies, and leaves nothing behind."""
 
 import os
+import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
-from tests.journeys.platform import Platform
+from tests.journeys.platform import ROOT, Platform
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -48,6 +51,25 @@ def test_what_to_try_next_is_printed_with_where_things_run(platform: Platform) -
 
     for expected in (platform.api, platform.sandbox, f":{platform.dashboard_port}", "openssl dgst -sha256 -hmac"):
         assert expected in printed
+
+
+def test_metrics_are_where_the_table_says_in_the_form_of_prometheus(platform: Platform) -> None:
+    address = f"http://127.0.0.1:{platform.status()['ports']['metrics']}/metrics"
+
+    assert address in platform.printed()
+    assert address in platform.command("status").stdout
+    # Ray's processes report every ten seconds.
+    names = ("ray_spaza_mailbox_waiting", "ray_spaza_shard_units_total")
+    assert _eventually(lambda: all(name in httpx.get(address).text for name in names), limit_s=40)
+
+
+def test_the_dashboard_wants_the_token_that_the_printed_command_prints(platform: Platform) -> None:
+    (command,) = re.findall(r"its token: (\S+) get-auth-token", platform.printed())
+    token = subprocess.run([command, "get-auth-token"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    nodes = f"http://127.0.0.1:{platform.dashboard_port}/nodes?view=summary"
+
+    assert httpx.get(nodes).status_code == 401
+    assert httpx.get(nodes, headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_a_second_start_in_the_same_folder_names_the_first(platform: Platform) -> None:

@@ -22,7 +22,7 @@ from cluster.errors import PortTakenError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
 from cluster.parts import Sandbox
-from cluster.ports import free_block, free_port, refuse_taken
+from cluster.ports import free_blocks, free_port, refuse_taken
 from cluster.postgres import start_postgres
 from cluster.redis_server import start_redis
 from cluster.sandbox.knobs import Knobs
@@ -107,10 +107,11 @@ def test_a_taken_port_names_its_holder() -> None:
     assert "SPAZA_HTTP__PORT" in str(raised.value)
 
 
-def test_a_block_of_ports_is_free() -> None:
-    first = free_block(64)
+def test_blocks_of_ports_are_free_and_apart() -> None:
+    ports = [port for first in free_blocks(3, 64) for port in range(first, first + 64)]
 
-    for port in range(first, first + 64):
+    assert len(set(ports)) == 3 * 64
+    for port in ports:
         refuse_taken(port, purpose="a replica", setting="none")
 
 

@@ -25,7 +25,7 @@ def _document(**mailboxes: dict[str, Any]) -> dict[str, Any]:
         "instance_id": "an-id",
         "parts": [{"name": "Redis", "state": "running", "detail": "/run/redis.sock"}],
         "figures": {"uptime_s": 200.4, "disk_free_bytes": 41_230_000_000, "shards": shards, "mailboxes": mailboxes},
-        "ports": {"http": 8000},
+        "ports": {"http": 8000, "metrics": 20_130},
     }
 
 
@@ -40,6 +40,7 @@ def test_a_person_reads_the_parts_and_the_figures_that_matter() -> None:
         "Ready",
         "  Redis               running     /run/redis.sock",
         "",
+        "  Metrics                   http://127.0.0.1:20130/metrics",
         "  Up for                    3 min 20 s",
         "  Disk free                 41.2 GB",
         "  Shards                    20,000 units committed, 3 failed, 14 connections",
@@ -67,9 +68,12 @@ def test_a_queue_that_does_not_answer_is_said_so() -> None:
 
 
 def test_what_does_not_run_has_no_figures() -> None:
-    document = {"ready": False, "parts": [{"name": "Spaza", "state": "stopped", "detail": "nothing"}], "figures": {}}
+    document = {"ready": False, "parts": [{"name": "Spaza", "state": "stopped", "detail": "nothing"}]}
 
-    assert _shown(document) == ["Not ready", "  Spaza               stopped     nothing"]
+    assert _shown({**document, "figures": {}, "ports": {}}) == [
+        "Not ready",
+        "  Spaza               stopped     nothing",
+    ]
 
 
 @pytest.mark.parametrize(

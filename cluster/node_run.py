@@ -76,9 +76,10 @@ def _prepare(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Fu
 
 
 def _start_ray(order: NodeOrder, settings: Settings) -> None:
-    # ray.init has no option for the agent's port; two instances on one machine would fight for its default.
-    own_port = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0)
-    RayParams.__init__ = own_port  # type: ignore[method-assign, assignment]
+    # What ray.init has no option for: two instances on one machine would fight for the agent's default port, and the
+    # log monitor is busy with passing lines to drivers, where nobody reads them.
+    ours = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0, include_log_monitor=False)
+    RayParams.__init__ = ours  # type: ignore[method-assign, assignment]
     context: Any = ray.init(
         namespace="spaza",
         num_cpus=_LOGICAL_CPUS,

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from actors.builtin_types import BuiltinTypesConnection
+
 CONNECT_S = 2.0
 # The server gives up on a statement of ours that nobody waits for any more.
 _SETTINGS = {
@@ -65,4 +67,6 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await asyncpg.connect(self._dsn, timeout=CONNECT_S, server_settings=_SETTINGS)
+        return await asyncpg.connect(
+            self._dsn, timeout=CONNECT_S, server_settings=_SETTINGS, connection_class=BuiltinTypesConnection
+        )

@@ -37,7 +37,7 @@ class OwnershipPolicy(NamedTuple):
 
     lease_s: float = 5.0
     renew_s: float = 1.5
-    tick_s: float = 1.0
+    tick_s: float = 1.6
     passive_s: float = 1.0
     retry_first_s: float = 0.05
     retry_longest_s: float = 1.0

@@ -8,15 +8,11 @@ check, which costs nothing; after anything else the connection is asked on relea
 import asyncio
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import asyncpg
 
-if TYPE_CHECKING:
-    _Connection = asyncpg.Connection[Any]
-else:
-    # Generic for the type checker alone.
-    _Connection = asyncpg.Connection
+from actors.builtin_types import BuiltinTypesConnection
 
 _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
@@ -30,7 +26,7 @@ class DirtySessionError(Exception):
     """A connection came back with a transaction or a tenant in it. It is thrown away; nobody else gets it."""
 
 
-class ShardConnection(_Connection):
+class ShardConnection(BuiltinTypesConnection):
     """An asyncpg connection that remembers whether its session may have been changed."""
 
     __slots__ = ("_suspect",)

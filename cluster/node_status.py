@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import serve
 
+from cluster.mailbox_health import mailbox_faults
 from cluster.shard_figures import totals
 from kernel.errors import SpazaError
 from serve_app import Spaza
@@ -26,9 +27,10 @@ class NodeStatus:
         shards, mailboxes, applications, answered = await asyncio.gather(
             self._shard_figures(), self._mailbox_figures(), self._applications(), webhook_answers(self._port)
         )
+        faults = mailbox_faults(mailboxes)
         parts = [
             _part("Shard pools", len(shards) == 32, f"{len(shards)} of 32 shards answer"),
-            _part("Mailboxes", bool(mailboxes), f"{len(mailboxes)} queues answer"),
+            _part("Mailboxes", not faults, "; ".join(faults) or f"{len(mailboxes)} queues owned and consumed"),
             *applications,
             _part("API", answered, f"http://127.0.0.1:{self._port}"),
         ]

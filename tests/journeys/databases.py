@@ -11,8 +11,20 @@ from cluster.postgres import SUPERUSER
 SHARDS = 32
 
 
-async def every_shard(data_dir: Path, query: str, *arguments: Any) -> Sequence[asyncpg.Record]:
-    """The rows of a query on all shards, one shard after the other."""
+_TENANT_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\\_%'"
+
+
+async def every_shard(
+    data_dir: Path, query: str, *arguments: Any, of_each_tenant: bool = False
+) -> Sequence[asyncpg.Record]:
+    """The rows of a query on all shards, one shard after the other.
+
+    Args:
+        data_dir: of the instance.
+        query: where it is ``of_each_tenant``, with ``{schema}`` in it, and run for each tenant's.
+        arguments: of the query.
+        of_each_tenant: whether to ask each tenant of a shard.
+    """
     # The fourth line is the port.
     port = int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[3])
     password = (data_dir / "postgres.password").read_text().strip()
@@ -22,7 +34,9 @@ async def every_shard(data_dir: Path, query: str, *arguments: Any) -> Sequence[a
             host="127.0.0.1", port=port, user=SUPERUSER, password=password, database=f"shard_{shard:02d}", timeout=10
         )
         try:
-            rows += await connection.fetch(query, *arguments, timeout=30)
+            schemas = [row[0] for row in await connection.fetch(_TENANT_SCHEMAS)] if of_each_tenant else [""]
+            for schema in schemas:
+                rows += await connection.fetch(query.replace("{schema}", schema), *arguments, timeout=30)
         finally:
             await connection.close()
     return rows

@@ -123,6 +123,16 @@ class Platform:
         assert answer.returncode == (0 if parsed["ready"] else 3), answer
         return parsed
 
+    async def settled(self, *, limit_s: float) -> None:
+        """Wait until no mailbox holds anything that waits or is in flight."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            queues = (await asyncio.to_thread(self.status))["figures"].get("mailboxes", {})
+            if queues and all(one.get("waiting") == 0 and one.get("in_flight") == 0 for one in queues.values()):
+                return
+            assert time.monotonic() < deadline, f"not settled within {limit_s:.0f} s: {queues}"
+            await asyncio.sleep(1)
+
     def printed(self) -> str:
         return self.output.read_text(errors="replace")[-8000:] if self.output.exists() else ""
 

@@ -1,0 +1,29 @@
+"""Whether the mailboxes do their work, judged from their figures. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def mailbox_faults(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What keeps each queue from taking and delivering messages; empty when all is well.
+
+    Args:
+        figures: by queue, as ``MailboxHandle.statistics`` gives them.
+    """
+    if not figures:
+        return ["no mailbox answers"]
+    faults: list[str] = []
+    for queue, known in figures.items():
+        if known.get("state") == "unreachable":
+            faults.append(f"{queue}: its actor does not answer")
+            continue
+        states: dict[str, int] = {}
+        for partition in known["partitions"].values():
+            states[partition["state"]] = states.get(partition["state"], 0) + 1
+        not_owned = {state: count for state, count in states.items() if state != "owning"}
+        if not_owned or not states:
+            told = ", ".join(f"{count} {state}" for state, count in sorted(not_owned.items())) or "no partition"
+            faults.append(f"{queue}: {told}")
+        elif not known["consumer_up"]:
+            faults.append(f"{queue}: its consumer does not answer")
+    return faults

@@ -1,0 +1,34 @@
+"""When the mailboxes count as well."""
+
+from typing import Any
+
+from cluster.mailbox_health import mailbox_faults
+
+
+def queue(*states: str, consumer_up: bool = True) -> dict[str, Any]:
+    return {
+        "partitions": {str(number): {"state": state} for number, state in enumerate(states)},
+        "consumer_up": consumer_up,
+    }
+
+
+def test_queues_whose_partitions_are_all_owned_and_consumed_are_well() -> None:
+    assert (
+        mailbox_faults({"whatsapp.inbound": queue("owning"), "notifications.whatsapp": queue("owning", "owning")}) == []
+    )
+
+
+def test_what_does_not_answer_is_named() -> None:
+    assert mailbox_faults({}) == ["no mailbox answers"]
+    assert mailbox_faults({"a": {"state": "unreachable"}, "b": queue("owning")}) == ["a: its actor does not answer"]
+
+
+def test_partitions_that_nobody_owns_are_counted_by_their_state() -> None:
+    assert mailbox_faults({"a": queue("owning", "recovering", "passive", "recovering")}) == [
+        "a: 1 passive, 2 recovering"
+    ]
+    assert mailbox_faults({"a": queue()}) == ["a: no partition"]
+
+
+def test_a_queue_without_its_consumer_is_not_well() -> None:
+    assert mailbox_faults({"a": queue("owning", consumer_up=False)}) == ["a: its consumer does not answer"]

@@ -1,5 +1,6 @@
 """The client of Meta's Graph API: httpx over aiohttp's connections, which cost a fifth of httpx's own."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
@@ -9,7 +10,7 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from integrations.whatsapp.classification import classify
-from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, RefusedSendError
+from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, RefusedSendError, UnsendableError
 from integrations.whatsapp.schemas import SentMessage, parse_fault, parse_sent
 
 
@@ -42,6 +43,8 @@ class GraphLimits(NamedTuple):
     keepalive_s: float = 4.0
 
 
+# What a header can carry. The error of who tries otherwise would quote the token.
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 _TIMEOUTS, _LIMITS = GraphTimeouts(), GraphLimits()
 
 
@@ -109,15 +112,13 @@ class GraphClient:
 
         Raises:
             NotSentError: Meta has seen nothing of it.
+            UnsendableError: nor will it ever.
             DoubtfulSendError: Meta may have taken it.
             RefusedSendError: Meta did not take it; its subclass says what that means.
         """
+        request = self._request(phone_number_id, access_token, payload)
         try:
-            response = await self._http.post(
-                self._messages_url.format(phone_number_id),
-                content=orjson.dumps(payload),
-                headers={"authorization": f"Bearer {access_token}", "content-type": "application/json"},
-            )
+            response = await self._http.send(request)
         except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _lost(error) from error
         if response.status_code == 200:
@@ -126,6 +127,19 @@ class GraphClient:
                 raise DoubtfulSendError("the answer names no message")
             return sent
         raise _refused(response)
+
+    def _request(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> httpx.Request:
+        if _VISIBLE.fullmatch(access_token) is None:
+            raise UnsendableError("the access token is not of visible ASCII characters")
+        try:
+            return self._http.build_request(
+                "POST",
+                self._messages_url.format(phone_number_id),
+                content=orjson.dumps(payload),
+                headers={"authorization": f"Bearer {access_token}", "content-type": "application/json"},
+            )
+        except (ValueError, httpx.InvalidURL, orjson.JSONEncodeError) as error:
+            raise UnsendableError(type(error).__name__) from error
 
 
 def _refused(response: httpx.Response) -> RefusedSendError | DoubtfulSendError:

@@ -2,6 +2,7 @@
 
 WhatsAppError
 ├── NotSentError             nothing left this machine: send it again whenever you like
+├── UnsendableError          no request can be made of it: nothing left this machine, and never will
 ├── DoubtfulSendError        it may have been sent: await its status before sending it again
 └── RefusedSendError         Meta answered, and did not take it
     ├── ThrottledError       too fast: wait retry_after_s
@@ -34,6 +35,19 @@ class NotSentError(WhatsAppError):
 
     def __str__(self) -> str:
         return f"the Graph API could not be reached: {self.cause}"
+
+
+class UnsendableError(WhatsAppError):
+    """No request can be made of what was given, such as an access token with a line break in it."""
+
+    code: ClassVar[str] = "whatsapp_unsendable"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"no request to the Graph API can be made of it: {self.cause}"
 
 
 class DoubtfulSendError(WhatsAppError):

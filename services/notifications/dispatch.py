@@ -9,6 +9,9 @@ from integrations.whatsapp.errors import DoubtfulSendError, WhatsAppError
 from services.notifications.outgoing import Outgoing
 from services.notifications.ports import Sender
 from services.notifications.retry import Failure, RetryPolicy, failure_of
+from telemetry.log import get_logger
+
+_log = get_logger("notifier")
 
 
 class DispatchPolicy(NamedTuple):
@@ -97,6 +100,10 @@ class Dispatcher:
                 return self._fail(DoubtfulSendError("timeout"), message, run)
             except WhatsAppError as error:
                 return self._fail(error, message, run)
+            except Exception as error:  # noqa: BLE001
+                # One message's fault, and not its batch's, whose other sends are under way.
+                _log.exception("send_failed_unexpectedly", tenant_id=message.tenant_id, message_id=message.id)
+                return self._fail(DoubtfulSendError(type(error).__name__), message, run)
         return Sent(sent.wamid)
 
     def _fail(self, error: WhatsAppError, message: Outgoing, run: "_Run") -> Failure:

@@ -11,6 +11,7 @@ from integrations.whatsapp.errors import (
     PermanentError,
     RefusedSendError,
     ThrottledError,
+    UnsendableError,
     WhatsAppError,
 )
 
@@ -62,6 +63,8 @@ def failure_of(error: WhatsAppError, attempt: int, jitter: float, policy: RetryP
     if isinstance(error, NotSentError):
         wait_s = _growing(0.5, 2, attempt, jitter, policy)
         return Failure(retry_after(wait_s, "not_sent"), "not_sent", True)
+    if isinstance(error, UnsendableError):
+        return Failure(reject("unsendable"), "unsendable", True)
     if isinstance(error, DoubtfulSendError):
         return Failure(retry_after(policy.doubt_s, "in_doubt"), "doubtful", False)
     raise error

@@ -1,16 +1,18 @@
 """What a tenant is made of, as it comes in and as it is answered."""
 
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 
 PhoneNumberId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
 MetaId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
 E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class PhoneNumber(_Schema):
@@ -29,6 +31,13 @@ class WhatsAppAccount(_Schema):
     access_token: SecretStr = Field(min_length=1, max_length=4096)
     waba_id: MetaId | None = None
     catalog_id: MetaId | None = None
+
+    @field_validator("access_token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+        if _VISIBLE.fullmatch(token.get_secret_value()) is None:
+            raise ValueError("access_token: it has visible ASCII characters alone; no spaces, no line breaks")
+        return token
 
 
 class Limits(_Schema):

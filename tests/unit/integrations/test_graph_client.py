@@ -14,6 +14,7 @@ from integrations.whatsapp.errors import (
     RefusedSendError,
     ThrottledError,
     TransientError,
+    UnsendableError,
 )
 from integrations.whatsapp.schemas import SentMessage
 
@@ -104,6 +105,22 @@ async def test_an_answer_that_does_not_say_what_became_of_the_message_leaves_a_d
 @pytest.mark.parametrize("status", [401, 404, 413])
 async def test_a_refusal_by_something_before_graph_is_permanent(status: int) -> None:
     assert type(await refusal(httpx.Response(status, text="no"))) is PermanentError
+
+
+@pytest.mark.parametrize("token", ["töken", "token\n", "to\0ken", "\ud800", ""])
+async def test_a_token_that_fits_no_header_is_never_sent_nor_shown(token: str) -> None:
+    with pytest.raises(UnsendableError) as caught:
+        await client(lambda _: httpx.Response(200)).send("100", token, {})
+
+    assert str(caught.value) == (
+        "no request to the Graph API can be made of it: the access token is not of visible ASCII characters"
+    )
+
+
+@pytest.mark.parametrize(("number", "payload"), [("1\n0", {}), ("100", {"to": "\ud800"})])
+async def test_what_makes_no_request_is_never_sent(number: str, payload: dict[str, object]) -> None:
+    with pytest.raises(UnsendableError):
+        await client(lambda _: httpx.Response(200)).send(number, "token", payload)
 
 
 class _Key:

@@ -15,7 +15,7 @@ from integrations.whatsapp.errors import (
     NotSentError,
     PermanentError,
     ThrottledError,
-    WhatsAppError,
+    UnsendableError,
 )
 from integrations.whatsapp.schemas import SentMessage
 from kernel.errors import SpazaError
@@ -124,7 +124,7 @@ class FakeShards:
 class FakeGraph:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
-        self.fail: Callable[[str], WhatsAppError | None] = lambda _: None
+        self.fail: Callable[[str], Exception | None] = lambda _: None
         self.under_way = self.most_under_way = 0
         self.takes_s = 0.0
 
@@ -339,6 +339,23 @@ async def test_a_refused_message_is_recorded_as_failed_and_its_neighbours_go_out
     assert await bench.consume(outgoing("m1"), outgoing("m2")) == [ack(), ack()]
     assert bench.shards.failed == {"m1": 131026}
     assert bench.watch.counts == {"sent": 1, "failed": 1}
+
+
+async def test_a_failure_that_nobody_foresaw_harms_one_message_alone_and_leaves_it_in_doubt() -> None:
+    bench = Bench()
+    bench.graph.fail = lambda one: UnicodeError("new") if one == "m1" else None
+
+    outcomes = await bench.consume(outgoing("m1"), outgoing("m2"), outgoing("m3", number="200", tenant_id=B))
+
+    assert outcomes == [retry_after(2.0, "in_doubt"), ack(), ack()]
+    assert "m1" in bench.marks.marks
+
+
+async def test_what_no_request_can_be_made_of_is_a_dead_letter() -> None:
+    bench = Bench()
+    bench.graph.fail = lambda one: UnsendableError("token") if one == "m1" else None
+
+    assert await bench.consume(outgoing("m1"), outgoing("m2")) == [reject("unsendable"), ack()]
 
 
 async def test_what_was_provably_not_sent_loses_its_mark_and_is_sent_when_it_comes_again() -> None:

@@ -35,6 +35,14 @@ def test_an_access_token_is_masked_when_printed() -> None:
     assert "hush" not in spec.model_dump_json()
 
 
+@pytest.mark.parametrize("token", ["töken", "token\n", "to\r\nken", "to\0ken", " token", "to ken", "\x7f", "\ud800"])
+def test_an_access_token_that_fits_no_header_is_refused_with_a_reason_and_not_shown(token: str) -> None:
+    with pytest.raises(ValidationError, match="visible ASCII") as caught:
+        TenantSpec.model_validate(_spec(whatsapp={"access_token": token}))
+
+    assert "ken" not in str(caught.value).replace("access_token", "")
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from actors.mailbox.message import Message
 from services.whatsapp.errors import NotAnEnvelopeError, NotJsonError
-from services.whatsapp.identity import customer_key, digest_id, phone_number_id, plain_id
+from services.whatsapp.identity import customer_key, digest_id, joined, phone_number_id, plain_id
 from services.whatsapp.lenient_json import dumps, loads
 
 Kind = Literal["message", "status", "event"]
@@ -157,7 +157,7 @@ def _message(piece: _Piece, headers: Mapping[str, str | int], received_at: float
     return Message(
         id=identity,
         # Nothing of an unknown customer has an order to be kept.
-        key=f"{number}:{customer or identity}",
+        key=joined(number, customer or identity),
         tenant=number or plain_id(entry.get("id")) or "",
         body=dumps(body),
         headers=headers,
@@ -173,13 +173,13 @@ def _identity(kind: Kind, item: Any, number: str) -> str | None:
     if wamid is None or not number:
         return None
     if kind == "message":
-        return f"{number}:{wamid}"
+        return joined(number, wamid)
     status = plain_id(item.get("status"))
     if status is None:
         return None
     # A message to a group has one status for each of its people.
     participant = plain_id(item.get("recipient_participant_id"))
-    return f"{number}:{wamid}:{status}" + (f":{participant}" if participant else "")
+    return joined(number, wamid, status, *([participant] if participant else []))
 
 
 def count(parts: list[Part]) -> Counter[Kind]:

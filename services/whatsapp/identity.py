@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from actors.mailbox.limits import LONGEST_TEXT
 from services.whatsapp.lenient_json import dumps
 
 # Meta's ids are base64, digits and dots. Control characters and lone surrogates cannot stand in a text column.
@@ -27,6 +28,12 @@ def plain_text(value: Any, limit: int) -> str | None:
 def digest_id(value: Any) -> str:
     """An id for what brings none of its own: of its canonical bytes, so that the same thing has the same id."""
     return f"sha256:{hashlib.sha256(dumps(value, sort_keys=True)).hexdigest()}"
+
+
+def joined(*names: str) -> str:
+    """Names put together into one id or key; a digest of them where that is longer than a mailbox takes."""
+    together = ":".join(names)
+    return together if len(together) <= LONGEST_TEXT else digest_id(names)
 
 
 def phone_number_id(metadata: Any) -> str:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.mailbox.limits import check
 from services.whatsapp.envelope import Part, split
 from services.whatsapp.errors import MalformedError, NotAnEnvelopeError
-from services.whatsapp.identity import plain_id
 from services.whatsapp.inbound import decode
 from services.whatsapp.lenient_json import loads
 
@@ -262,6 +262,23 @@ def test_a_thousand_updates_in_one_post_are_a_thousand_messages() -> None:
     assert len({part.message.id for part in parts}) == 1000
 
 
+def test_long_ids_that_are_too_long_together_make_an_id_and_a_key_that_a_mailbox_takes() -> None:
+    number, wamid, customer = "1" * 256, "w" * 256, "2" * 256
+    status = {"id": wamid, "status": "s" * 256, "recipient_participant_id": "3" * 256, "recipient_id": customer}
+    metadata = {"phone_number_id": number}
+    lists = {"messages": [text(wamid, customer), text("wamid.A", customer)], "statuses": [status]}
+
+    parts = take_apart(envelope({**value(**lists), "metadata": metadata}))
+    again = take_apart(envelope({**value(**lists, contacts=[{"wa_id": "7"}]), "metadata": metadata}))
+
+    messages = [part.message for part in parts]
+    check(messages)
+    assert [message.id[:7] for message in messages] == ["sha256:", "1111111", "sha256:"]
+    assert len({message.id for message in messages}) == 3
+    assert len({message.key for message in messages}) == 1
+    assert [part.message.id for part in again[:3]] == [message.id for message in messages]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
@@ -280,11 +297,30 @@ def test_no_json_breaks_it_and_every_id_and_key_fits_a_text_column(entries: list
     raw = json.dumps({"object": "whatsapp_business_account", "entry": entries}).encode()
 
     for _, message in take_apart(raw):
-        assert plain_id(message.id)
+        check([message])
+        assert all(character.isascii() and character.isprintable() for character in message.id)
         assert all(character.isascii() and character.isprintable() for character in message.key + message.tenant)
         assert isinstance(message.body, bytes)
         with suppress(MalformedError):
             decode(message)
+
+
+# Of lengths about those at which ids are refused, and at which they are too long together.
+long_ids = st.builds(str.__mul__, st.sampled_from("1aZ"), st.sampled_from([1, 100, 200, 250, 255, 256, 257, 500, 600]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    number=long_ids,
+    waba=long_ids,
+    item=st.dictionaries(
+        st.sampled_from(["id", "from", "from_user_id", "status", "recipient_id", "recipient_participant_id"]), long_ids
+    ),
+)
+def test_ids_of_any_length_fit_a_mailbox(number: str, waba: str, item: dict[str, str]) -> None:
+    lists = {"metadata": {"phone_number_id": number}, "messages": [item], "statuses": [item], "errors": [item]}
+
+    check([part.message for part in take_apart(envelope(lists, waba=waba))])
 
 
 @settings(max_examples=200, deadline=None)

@@ -143,7 +143,7 @@ def _without(whole: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
 def _message(piece: _Piece, headers: Mapping[str, str | int], received_at: float) -> Message:
     kind, item, entry, change, metadata, contacts = piece
     number = phone_number_id(metadata)
-    identity = _identity(kind, item, number) or digest_id([kind, entry, change, metadata, item])
+    identity = _identity(kind, item, number) or digest_id([kind, entry, change, metadata, contacts, item])
     customer = customer_key(item) if isinstance(item, dict) else ""
     body = {
         "v": BODY_VERSION,

@@ -141,6 +141,14 @@ def test_the_same_payload_twice_gives_the_same_ids_whatever_the_order_of_its_key
     assert one[0].message.id.startswith("sha256:")
 
 
+def test_events_that_differ_in_their_contacts_alone_are_two() -> None:
+    one, other = ({"wa_id": phone, "profile": {"name": "B"}} for phone in ("27821110001", "27821110002"))
+
+    ids = [take_apart(envelope(value(contacts=[contact])))[0].message.id for contact in (one, other, one)]
+
+    assert ids[0] == ids[2] != ids[1]
+
+
 def test_a_contact_goes_with_its_own_message_and_a_stranger_is_kept_as_an_event() -> None:
     contacts = [{"wa_id": "27821110002", "profile": {"name": "B"}}, {"wa_id": "1", "profile": {"name": "Stranger"}}]
 

@@ -80,9 +80,9 @@ class Intake:
 
     async def page(self) -> None:
         """Read the next page and take it in."""
-        # What a flush under way has written is reported by the flush, in its order; where units of work write as well
-        # their rows cannot be told from those, and there is one flush at a time.
-        pending = self._writer.lowest_flight_floor if self._queue.partition_by == "key" else None
+        # What a flush has written that is under way, or begins while the page is read, is reported by the flush, in
+        # its order; where units of work write as well their rows cannot be told apart, and one flush goes at a time.
+        pending = self._writer.reported_from if self._queue.partition_by == "key" else None
         from_seq = self.arrivals.begin_page()
         try:
             rows = await self._journal.load(from_seq, PAGE)

@@ -64,9 +64,9 @@ class Writer:
         return min(pending, default=None)
 
     @property
-    def lowest_flight_floor(self) -> int | None:
-        """Seqs from here on are reported by the flushes that are under way."""
-        return self._flights[0].floor if self._flights else None
+    def reported_from(self) -> int:
+        """Seqs from here on are reported by the flushes that are under way and those that begin later."""
+        return self._flights[0].floor if self._flights else self._owner.floor()
 
     @property
     def waiting(self) -> int:

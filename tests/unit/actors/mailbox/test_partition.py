@@ -10,6 +10,7 @@ import pytest
 
 from actors.mailbox.errors import JournalUnavailableError, OverloadedError
 from actors.mailbox.flight import WriterLimits
+from actors.mailbox.journal import Batch, Row, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject
 from actors.mailbox.ownership import OwnershipPolicy, PartitionPolicy, State
@@ -27,12 +28,19 @@ FAST = PartitionPolicy(
 class Owner:
     """A partition with its window, and a consumer that is called by hand."""
 
-    def __init__(self, database: MemoryDatabase, name: str, **queue: Any) -> None:
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        name: str,
+        journal: InMemoryJournal | None = None,
+        policy: PartitionPolicy = FAST,
+        **queue: Any,
+    ) -> None:
         declared = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}], **queue})
         self.window = Window(declared)
         self.partition = Partition(
-            declared, 0, InMemoryJournal(database), self.window,
-            has_dead_letters=True, owner=name, policy=FAST, clock=time.monotonic, wake=lambda: None,
+            declared, 0, InMemoryJournal(database) if journal is None else journal, self.window,
+            has_dead_letters=True, owner=name, policy=policy, clock=time.monotonic, wake=lambda: None,
         )  # fmt: skip
 
     def take(self) -> list[Delivery]:
@@ -234,3 +242,39 @@ async def test_an_owner_that_stops_hands_over_at_once() -> None:
     async with running(database, "b") as second:
         assert await second.consume(1) == ["m2"]
     assert database.progress.low_water == 2
+
+
+class GatedJournal(InMemoryJournal):
+    """Pages are read, and the message ``held`` is written, only when it is let."""
+
+    def __init__(self, database: MemoryDatabase, held: str) -> None:
+        super().__init__(database)
+        self._held = held
+        self.reads, self.writes = asyncio.Event(), asyncio.Event()
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        await self.reads.wait()
+        return await super().load(from_seq, limit)
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        if self._held in [append.message.id for append in batch.appends]:
+            await self.writes.wait()
+        return await super().write(epoch, batch)
+
+
+async def test_a_later_message_of_a_key_that_a_page_finds_first_does_not_overtake() -> None:
+    database = MemoryDatabase()
+    journal = GatedJournal(database, "m1")
+    policy = FAST._replace(writer=FAST.writer._replace(beside=1))
+    async with running(database, journal=journal, policy=policy) as owner:
+        await until(owning(owner))  # and the first page waits to be read
+        first = asyncio.ensure_future(owner.partition.append([message("m1", "k")]))
+        await asyncio.sleep(0)
+        await owner.partition.append([message("m2", "k")])
+        journal.reads.set()
+        await until(lambda: not owner.partition.statistics()["paging"])
+
+        journal.writes.set()
+        await first
+
+        assert await owner.consume(2) == ["m1", "m2"]

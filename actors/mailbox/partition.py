@@ -198,12 +198,10 @@ class Partition:
         if not (lease.continued and self._is_open):
             await self._begin(lease)
         if self._doubtful:
-            ids, self._doubtful = list(self._doubtful), set()
-            try:
-                self._intake.take_rows(await self._journal.load_ids(ids))
-            except MailboxError:
-                self._doubtful.update(ids)
-                raise
+            # What is in doubt stays so until it was taken in, whatever comes between.
+            ids = list(self._doubtful)
+            self._intake.take_rows(await self._journal.load_ids(ids))
+            self._doubtful.difference_update(ids)
         if self._trouble is not None:
             raise self._trouble
         self.state = State.OWNING

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
-import orjson
 
 from actors.mailbox.connections import Connections
 from actors.mailbox.errors import FencedError, JournalUnavailableError
@@ -181,10 +180,12 @@ def _clean(reason: str) -> str:
 def _row(row: Any) -> Row:
     message_id, key, headers, body = row[0], row[1], row[4], row[3]
     intact = checksum(message_id, key, headers, body) == row[9]
-    try:
-        message = message_of(row)
-    except orjson.JSONDecodeError:
-        message, intact = Message(message_id, key, row[2], body, {}, row[5], row[6], row[7]), False
+    message = Message(message_id, key, row[2], body, {}, row[5], row[6], row[7])
+    if intact:
+        try:
+            message = message_of(row)
+        except ValueError:  # nothing that the mailbox wrote
+            intact = False
     if row[11] is None:
         return Row(row[8], message, intact, row[10], 0, 0, _NO_BEFORE, 0.0)
     return Row(row[8], message, intact, row[10], row[11], row[12], row[13], row[14])

@@ -54,11 +54,18 @@ def encode_headers(message: Message) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _decoded(headers: bytes) -> tuple[tuple[str, HeaderValue], ...]:
-    return tuple(orjson.loads(headers).items())
+    decoded = orjson.loads(headers)
+    if not isinstance(decoded, dict):
+        raise ValueError("headers are a JSON object")  # noqa: TRY004 - data, as with all that cannot be decoded
+    return tuple(decoded.items())
 
 
 def decode_headers(headers: bytes) -> dict[str, HeaderValue]:
-    """Headers from JSON."""
+    """Headers from JSON.
+
+    Raises:
+        ValueError: they are no JSON object.
+    """
     return {} if headers == _NO_HEADERS else dict(_decoded(headers))
 
 

@@ -12,7 +12,7 @@ from actors.mailbox.errors import FencedError, JournalUnavailableError
 from actors.mailbox.journal import Append, Batch, Lease, Progress, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.postgres_journal import PostgresJournal
-from actors.mailbox.rows import published_day
+from actors.mailbox.rows import checksum, published_day
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
@@ -231,6 +231,25 @@ async def test_a_row_that_was_changed_is_reported(journals: Journals, owner: Con
     await owner.execute("UPDATE spaza.journal SET body = 'x' WHERE queue = $1 AND message_id = 'm1'", queue_name)
 
     assert [row.intact for row in await journal.load(0, 10)] == [False, True]
+
+
+@pytest.mark.parametrize("headers", [b"[1]", b"7", b"null", b"{", b"\xff"])
+async def test_headers_that_are_no_object_are_reported_and_stop_nothing(
+    journals: Journals, owner: Connection, queue_name: str, headers: bytes
+) -> None:
+    journal = journals()
+    epoch = (await taken(journal)).epoch
+    sent = [message("m1"), message("m2"), message("m3")]
+    await journal.write(epoch, Batch(appends(*sent)))
+    change = "UPDATE spaza.journal SET headers = $2, checksum = $3 WHERE queue = $1 AND message_id = $4"
+    await owner.execute(change, queue_name, headers, 0, "m1")
+    fitting = checksum("m2", sent[1].key, headers, sent[1].body)
+    await owner.execute(change, queue_name, headers, fitting, "m2")
+
+    rows = await journal.load(0, 10)
+
+    assert [(row.message.id, row.intact) for row in rows] == [("m1", False), ("m2", False), ("m3", True)]
+    assert rows[0].message.body == sent[0].body
 
 
 async def test_a_lost_connection_is_an_unavailable_journal_and_the_next_call_reconnects(

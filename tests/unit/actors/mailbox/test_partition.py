@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -278,3 +278,30 @@ async def test_a_later_message_of_a_key_that_a_page_finds_first_does_not_overtak
         await first
 
         assert await owner.consume(2) == ["m1", "m2"]
+
+
+class FaultyJournal(InMemoryJournal):
+    """Raises, the first time that ids are looked up, what no journal should raise."""
+
+    faults = 1
+
+    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
+        if self.faults:
+            self.faults -= 1
+            raise AttributeError("a fault in the program")
+        return await super().load_ids(ids)
+
+
+async def test_an_append_in_doubt_is_looked_up_again_after_any_fault() -> None:
+    database = MemoryDatabase()
+    journal = FaultyJournal(database)
+    async with running(database, journal=journal) as owner:
+        await until(owning(owner))
+        await until(lambda: not owner.partition.statistics()["paging"])
+        database.lost_answers = 1
+
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("m1")])
+
+        assert await owner.consume(1) == ["m1"]
+        assert journal.faults == 0

@@ -18,6 +18,12 @@ _SETTINGS = {
     "application_name": "spaza-mailbox",
     "statement_timeout": "15s",
     "lock_timeout": "5s",
+    # An owner that stands still in a takeover keeps the others out no longer than this.
+    "idle_in_transaction_session_timeout": "10s",
+    # One whose machine has gone is noticed in about 20 s, with the locks that it holds.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
     "jit": "off",
     # The statements reach rows by their keys whatever the values; planning each time costs more than running.
     "plan_cache_mode": "force_generic_plan",

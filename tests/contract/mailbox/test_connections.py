@@ -1,0 +1,48 @@
+"""The mailbox's own connections: what the server does with one that stands still or is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from actors.mailbox.connections import Connections
+from actors.shards.dsn import shard_dsn
+from cluster.postgres import PostgresServer
+
+
+@pytest.fixture
+async def connections(server: PostgresServer, owner: object) -> AsyncIterator[Connections]:
+    made = Connections(shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret"), 1)
+    yield made
+    await made.aclose()
+
+
+async def _setting(connection: Any, name: str) -> str:
+    return str(await connection.fetchval(f"SHOW {name}"))
+
+
+async def _stand_still(connections: Connections) -> None:
+    async with connections.lend(5.0) as connection, connection.transaction():
+        await asyncio.sleep(0.2)
+        await connection.execute("SELECT 1")
+
+
+async def test_a_session_that_stands_still_or_is_gone_does_not_hold_its_locks(connections: Connections) -> None:
+    async with connections.lend(5.0) as connection:
+        assert await _setting(connection, "idle_in_transaction_session_timeout") == "10s"
+        keepalives = [await _setting(connection, f"tcp_keepalives_{part}") for part in ("idle", "interval", "count")]
+
+    assert keepalives == ["10", "3", "3"]
+
+
+async def test_a_session_that_the_server_ended_is_replaced(connections: Connections) -> None:
+    async with connections.lend(5.0) as connection:
+        first = connection.get_server_pid()
+        await connection.execute("SET idle_in_transaction_session_timeout = '50ms'")
+    with pytest.raises((asyncpg.IdleInTransactionSessionTimeoutError, asyncpg.InterfaceError)):
+        await _stand_still(connections)
+
+    async with connections.lend(5.0) as connection:
+        assert connection.get_server_pid() != first

@@ -13,6 +13,7 @@ from actors.shards.access import ShardAccess
 from actors.shards.chores import Chores
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import UnitFailedError
+from actors.shards.migrations import FOLDER, SHARED_SCOPE, load_migrations, migrate
 from actors.shards.pool import ShardPools
 from actors.shards.roles import role_password
 from actors.shards.tenant_schema import TenantSchemas
@@ -246,3 +247,28 @@ async def test_a_retention_that_would_lose_duplicates_is_refused(
 ) -> None:
     with pytest.raises(asyncpg.RaiseError):
         await shard.maintain(weeks_ahead=weeks_ahead, days_kept=days_kept)
+
+
+async def test_an_installation_that_has_messages_already_keeps_them_and_goes_on(server: PostgresServer) -> None:
+    keeper = await asyncpg.connect(server.database_dsn("postgres"))
+    await keeper.execute("CREATE DATABASE upgraded")
+    await keeper.close()
+    owner = await asyncpg.connect(server.database_dsn("upgraded"))
+    migrations = load_migrations(FOLDER / "shared")
+    insert = """
+        INSERT INTO spaza.inbound_message VALUES ('t', $1, $2, 'text', '', $2)
+        ON CONFLICT DO NOTHING RETURNING message_id
+    """
+    now = datetime.now(UTC)
+    try:
+        await owner.execute((FOLDER / "bootstrap.sql").read_text().replace("{database}", "upgraded"))
+        await migrate(owner, SHARED_SCOPE, migrations[:2])
+        await owner.execute(insert, "before", now)
+
+        await migrate(owner, SHARED_SCOPE, migrations)
+
+        assert await owner.fetchval(insert, "before", now) is None
+        assert await owner.fetchval(insert, "after", now) == "after"
+        assert await owner.fetchval(insert, "next week", now + WEEK) == "next week"
+    finally:
+        await owner.close()

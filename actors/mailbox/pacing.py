@@ -1,4 +1,4 @@
-"""When to call the consumer and when to write: at once if there is time to, else in company. Pure."""
+"""When to publish, to call the consumer and to write: at once if there is time to, else in company. Pure."""
 
 from config.topology import Queue
 
@@ -44,3 +44,37 @@ def flush_wait_s(
     if not settlements:
         return None
     return max(0.0, oldest_settlement + linger_s - now)
+
+
+class Company:
+    """Whether a publisher's call should wait for company, learnt from how waiting went.
+
+    At a steady rate a call a few milliseconds after the last one soon has company, and half the calls cost half as
+    much. Who publishes one message after the other, each when the last is confirmed, would wait in vain; after a wait
+    in vain the next calls go at once, twice as many each time.
+
+    Weakness: a rate that has just risen is noticed after up to ``_LONGEST`` calls.
+    """
+
+    _FIRST, _LONGEST = 4, 64
+
+    def __init__(self, linger_s: float) -> None:
+        self._linger_s = linger_s
+        self._last = float("-inf")
+        self._go_at_once = 0
+        self._in_vain = 0
+
+    def wait_s(self, now: float) -> float:
+        """How long a call that could go now should wait; 0 for not at all."""
+        return 0.0 if self._go_at_once else max(0.0, self._last + self._linger_s - now)
+
+    def gone(self, now: float, *, publishers: int, waited: bool) -> None:
+        """A call goes, with what so many publishers gave it."""
+        self._last = now
+        if publishers > 1:
+            self._go_at_once = self._in_vain = 0
+        elif waited:
+            self._in_vain = min(self._LONGEST, max(self._FIRST, 2 * self._in_vain))
+            self._go_at_once = self._in_vain
+        elif self._go_at_once:
+            self._go_at_once -= 1

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from actors.mailbox.errors import JournalUnavailableError, MailboxError, OverloadedError
 from actors.mailbox.message import Message
+from actors.mailbox.pacing import Company
 from actors.mailbox.retry import growing_s
 
 _RETRY_AFTER_S = 0.2
@@ -29,6 +30,7 @@ class PublisherLimits(NamedTuple):
         calls: under way at once.
         beside: messages that must wait before a call goes beside another. A few ride with the next one sooner than they
             are worth a call: at a modest rate that halves the calls, for some milliseconds.
+        linger_s: least time between the beginnings of two calls, as long as waiting brings company.
         call_messages: messages of one call.
         call_bytes: their bodies.
         waiting_messages: that may wait for a call; more are refused.
@@ -38,6 +40,7 @@ class PublisherLimits(NamedTuple):
 
     calls: int = 2
     beside: int = 8
+    linger_s: float = 0.012
     call_messages: int = 512
     call_bytes: int = 4_000_000
     waiting_messages: int = 10_000
@@ -59,6 +62,8 @@ class Publisher:
         self._waiting: deque[_Ride] = deque()
         self._waiting_messages = 0
         self._calls: set[asyncio.Task[None]] = set()
+        self._company = Company(limits.linger_s)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def publish(self, items: Sequence[Item], deadline: float) -> None:
         """Return when all is committed.
@@ -115,14 +120,25 @@ class Publisher:
         self._pump()
         return answer
 
-    def _pump(self) -> None:
+    def _pump(self, *, waited: bool = False) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting and len(self._calls) < self._limits.calls:
-            if self._calls and self._waiting_messages < self._limits.beside:
-                return
+            if self._waiting_messages < self._limits.beside and not waited:
+                if self._calls or self._timer is not None:
+                    return
+                wait_s = self._company.wait_s(loop.time())
+                if wait_s > 0:
+                    self._timer = loop.call_later(wait_s, self._on_timer)
+                    return
             rides = self._next_call()
             if rides:
-                call = asyncio.get_running_loop().create_task(self._call(rides))
-                self._calls.add(call)
+                self._company.gone(loop.time(), publishers=len(rides), waited=waited)
+                self._calls.add(loop.create_task(self._call(rides)))
+            waited = False
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump(waited=not self._calls)
 
     def _next_call(self) -> list[_Ride]:
         rides: list[_Ride] = []

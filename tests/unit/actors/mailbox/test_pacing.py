@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox.pacing import dispatch_wait_s, flush_wait_s
+from actors.mailbox.pacing import Company, dispatch_wait_s, flush_wait_s
 from config.topology import Queue
 
 QUEUE = Queue.model_validate(
@@ -47,3 +47,47 @@ def test_an_append_is_written_at_once_and_a_settlement_lingers(
     wait_s = flush_wait_s(now=5.01, appends=appends, settlements=settlements, oldest_settlement=5.0, linger_s=0.03)
 
     assert wait_s == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_lone_call_goes_at_once_and_one_soon_after_it_waits_for_company() -> None:
+    company = Company(0.010)
+
+    assert company.wait_s(100.0) == 0.0
+    company.gone(100.0, publishers=1, waited=False)
+
+    assert company.wait_s(100.004) == pytest.approx(0.006)
+    assert company.wait_s(100.020) == 0.0
+
+
+def test_as_long_as_waiting_brings_company_calls_keep_their_distance() -> None:
+    company = Company(0.010)
+
+    for call in range(20):
+        now = 100.0 + call * 0.010
+        company.gone(now, publishers=2, waited=call > 0)
+        assert company.wait_s(now + 0.003) == pytest.approx(0.007)
+
+
+def test_who_waits_in_vain_waits_ever_more_rarely() -> None:
+    company = Company(0.010)
+    waits, now = [], 100.0
+    for call in range(200):
+        wait_s = company.wait_s(now)
+        if wait_s > 0:
+            waits.append(call)
+        now += wait_s
+        company.gone(now, publishers=1, waited=wait_s > 0)
+        now += 0.002
+
+    assert waits[0] == 1
+    assert len(waits) < 10
+
+
+def test_company_that_comes_by_itself_makes_waiting_worth_it_again() -> None:
+    company = Company(0.010)
+    company.gone(100.0, publishers=1, waited=True)
+    assert company.wait_s(100.001) == 0.0
+
+    company.gone(100.002, publishers=3, waited=False)
+
+    assert company.wait_s(100.003) > 0

@@ -1,11 +1,13 @@
 """Marks of sends: a message is marked before the call that sends it, so that a crash in between can be seen.
 
 Keys: ``sending:{id}`` holds the time of the mark in ms, or ``sent:{wamid}`` when Meta took the message and the shard
-could not be told; a day each. ``sending:since`` holds the time from which on there are marks: what was published
-before it may have been sent under a mark that was lost.
+could not be told; a day each. ``sending:since`` holds ``{ms}:{run_id}``, the time from which on there are marks, and
+the run of Redis that they are of: what was published before it may have been sent under a mark that was lost. A Redis
+that was restarted or replaced by its replica may lack the marks of its last second: with another run they begin anew.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cache.connection import RedisConnection
@@ -15,17 +17,30 @@ _PREFIX = "sending:"
 _SINCE = "sending:since"
 _SENT = b"sent:"
 _KEPT_S = 86_400
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
-# KEYS: sending:since, sending:{id} ...; ARGV: now in ms, seconds to keep a mark.
-_MARK = """
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
-for at = 2, #KEYS do
-  redis.call('SET', KEYS[at], ARGV[1], 'EX', ARGV[2])
+# KEYS: sending:since; ARGV: now in ms.
+_BEGIN = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local since = redis.call('GET', KEYS[1])
+if not since or string.match(since, ':(%x+)$') ~= run then
+  since = ARGV[1] .. ':' .. run
+  redis.call('SET', KEYS[1], since)
 end
 """
+# KEYS: sending:since, sending:{id} ...; ARGV: now in ms, seconds to keep a mark, for each id what it replaces or ''.
+# Returns 1 for each that is marked now, 0 for one that holds another mark.
+_MARK = f"""{_BEGIN}
+local marked = {{}}
+for at = 2, #KEYS do
+  local replaced = ARGV[at + 1]
+  if replaced ~= '' and redis.call('GET', KEYS[at]) == replaced then redis.call('DEL', KEYS[at]) end
+  marked[at - 1] = redis.call('SET', KEYS[at], ARGV[1], 'NX', 'EX', ARGV[2]) and 1 or 0
+end
+return marked
+"""
 # KEYS: sending:since, sending:{id} ...; ARGV: now in ms. Returns the value of each.
-_READ = """
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
+_READ = f"""{_BEGIN}
 return redis.call('MGET', unpack(KEYS))
 """
 
@@ -62,17 +77,28 @@ class Marks:
         self._mark = connection.client.register_script(_MARK)
         self._read = connection.client.register_script(_READ)
 
-    async def mark(self, ids: Sequence[str], now_ms: int) -> bool:
+    async def mark(
+        self, ids: Sequence[str], now_ms: int, replaces: Mapping[str, int] = _NOTHING
+    ) -> frozenset[str] | None:
         """Mark messages as about to be sent; with none, only makes sure that marks have a beginning.
 
+        A mark is a claim: of two who mark a message one succeeds.
+
+        Args:
+            ids: of the messages.
+            now_ms: the time of the marks.
+            replaces: the times of the marks that may be replaced, for messages that are sent again.
+
         Returns:
-            Whether they are marked; False while Redis is away, and then they may be.
+            The messages that are marked now; the others hold a mark of somebody else's. None while Redis is away, and
+            then they may be marked.
         """
+        arguments = [now_ms, _KEPT_S, *(replaces.get(one, "") for one in ids)]
         try:
-            await self._connection.ask(lambda: self._mark(_keys(ids), [now_ms, _KEPT_S]))
+            marked = await self._connection.ask(lambda: self._mark(_keys(ids), arguments))
         except RedisAwayError:
-            return False
-        return True
+            return None
+        return frozenset(one for one, is_marked in zip(ids, marked, strict=True) if is_marked)
 
     async def read(self, ids: Sequence[str], now_ms: int) -> MarksRead | None:
         """The marks of messages; None while Redis is away."""
@@ -81,7 +107,7 @@ class Marks:
         except RedisAwayError:
             return None
         marks = {one: _parse(value) for one, value in zip(ids, values, strict=True) if value is not None}
-        return MarksRead(int(since), marks)
+        return MarksRead(int(since.partition(b":")[0]), marks)
 
     async def clear(self, ids: Sequence[str]) -> None:
         """Remove the marks of messages that were provably not sent. A mark that stays only makes them wait."""

@@ -40,8 +40,8 @@ class Unsealer(Protocol):
 class MarkStore(Protocol):
     """Marks of sends."""
 
-    async def mark(self, ids: Sequence[str], now_ms: int) -> bool:
-        """Whether they are marked."""
+    async def mark(self, ids: Sequence[str], now_ms: int, replaces: Mapping[str, int] = ...) -> frozenset[str] | None:
+        """Those that are marked now, and by nobody else; None while Redis is away."""
 
     async def read(self, ids: Sequence[str], now_ms: int) -> MarksRead | None:
         """What is marked; None while it cannot be said."""

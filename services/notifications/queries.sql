@@ -4,9 +4,10 @@ SELECT id, rank, wamid, marked_at FROM {schema}.outgoing_message WHERE id = ANY 
 
 -- name: mark
 -- Remember from when on messages may have been sent; an earlier mark is kept unless it is renewed.
--- $1 ids, $2 now, $3 whether to renew
+-- $1 ids, $2 now, $3 whether to renew. Returns the ids that are marked now.
 UPDATE {schema}.outgoing_message SET marked_at = $2
 WHERE id = ANY ($1::text[]) AND rank = 0 AND ($3 OR marked_at IS NULL)
+RETURNING id
 
 -- name: record_accepted
 -- Record the wamids that Meta gave, and wait for who is just keeping a status of one of them without our id.

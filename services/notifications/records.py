@@ -35,10 +35,11 @@ class Records:
     async def mark(
         self, messages: Sequence[Outgoing], shards: Mapping[str, int], now: float, *, renew: bool
     ) -> frozenset[str]:
-        """Mark on the shards; returns the tenants for which it failed."""
-        return _failed(
-            await self._run(MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, renew))
+        """Mark on the shards; returns the messages that are marked now, by nobody else."""
+        outcomes = await self._run(
+            MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, renew)
         )
+        return frozenset(one for outcome in outcomes.values() if outcome.error is None for one in outcome.value)
 
     async def record(
         self,

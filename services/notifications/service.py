@@ -154,7 +154,8 @@ class NotificationService:
             elif act is Act.RECORD:
                 run.accepted[one.place] = wamid
             elif act is Act.RESEND:
-                run.resent.add(one.place)
+                mark = None if marks is None else marks.marks.get(one.id)
+                run.resent[one.place] = None if mark is None else mark.at_ms
             elif act is not Act.SEND:
                 run.settle(one.place, retry_after(delay_s, "in_doubt"), "in_doubt")
                 if act is Act.MARK_AND_WAIT:
@@ -167,14 +168,35 @@ class NotificationService:
 
     async def _mark(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
         """Mark what is about to be sent, on the shard while Redis is away; what is not marked is not sent."""
-        if not messages or await self._marks.mark([one.id for one in messages], self._now_ms()):
+        if not messages:
             return messages
-        failed = await self._records.mark(messages, run.shards, self._clock(), renew=True)
-        run.marked_on_shard = True
+        replaces = {one.id: at_ms for one in messages if (at_ms := run.resent.get(one.place)) is not None}
+        marked = await self._marks.mark([one.id for one in messages], self._now_ms(), replaces)
+        if marked is None:
+            marked = await self._mark_on_shards(run, messages)
+            not_marked = retry_after(self._policy.retry_s, "not_marked"), "retried"
+        else:
+            # Somebody else has marked it since, or before a crash: it may have been sent.
+            not_marked = retry_after(self._policy.doubt.step_s, "in_doubt"), "in_doubt"
         for one in messages:
-            if one.tenant_id in failed:
-                run.settle(one.place, retry_after(self._policy.retry_s, "not_marked"), "retried")
+            if one.id not in marked:
+                run.settle(one.place, *not_marked)
         return run.postpone([one for one in messages if run.is_open(one.place)])
+
+    async def _mark_on_shards(self, run: "_Batch", messages: list[Outgoing]) -> frozenset[str]:
+        run.marked_on_shard = True
+        first, again = await asyncio.gather(
+            *(
+                self._records.mark(
+                    [one for one in messages if (one.place in run.resent) is renew],
+                    run.shards,
+                    self._clock(),
+                    renew=renew,
+                )
+                for renew in (False, True)
+            )
+        )
+        return first | again
 
     async def _record(self, run: "_Batch", messages: list[Outgoing], results: Mapping[int, Result]) -> None:
         """Record what was sent, and settle all that is left."""
@@ -226,7 +248,7 @@ class _Batch:
         self.tokens: dict[str, str] = {}
         self.shards: dict[str, int] = {}
         self.accepted: dict[int, str] = {}
-        self.resent: set[int] = set()
+        self.resent: dict[int, int | None] = {}
         self.marked_on_shard = False
         self._open = set(range(len(batch)))
 

@@ -21,7 +21,7 @@ class MarkArguments(NamedTuple):
     """Messages that are about to be sent, or are in doubt from now on; ``now`` in Unix seconds.
 
     Attributes:
-        renew: whether this mark replaces an earlier one, as before each send.
+        renew: whether this mark replaces an earlier one, as before a second send.
     """
 
     ids: Sequence[str]
@@ -56,11 +56,12 @@ async def look_up(transaction: Transaction, ids: Sequence[str]) -> dict[str, Rec
     }
 
 
-async def mark(transaction: Transaction, arguments: MarkArguments) -> None:
-    """Write marks on the shard, while Redis is away."""
-    await transaction.execute(
+async def mark(transaction: Transaction, arguments: MarkArguments) -> list[str]:
+    """Write marks on the shard, while Redis is away; returns the ids that are marked now, by nobody else."""
+    rows = await transaction.fetch(
         _QUERIES["mark"], list(arguments.ids), datetime.fromtimestamp(arguments.now, UTC), arguments.renew
     )
+    return [row["id"] for row in rows]
 
 
 async def record(transaction: Transaction, arguments: RecordArguments) -> None:

@@ -7,6 +7,7 @@ from cache.claims import Claim, ClaimPolicy, Claims
 from cache.connection import RedisConnection, RedisTimeouts
 from cache.errors import RedisAwayError
 from cache.marks import Mark, Marks, MarksRead
+from tests.servers import redis
 
 
 async def test_a_message_is_claimed_by_one_and_told_to_the_others(connection: RedisConnection) -> None:
@@ -66,12 +67,28 @@ async def test_a_mark_tells_when_a_send_began(connection: RedisConnection) -> No
     marks = Marks(connection)
     await marks.mark([], 500)
 
-    assert await marks.mark(["a", "b"], 1_000)
-    assert await marks.mark(["b"], 2_000)
+    assert await marks.mark(["a"], 1_000) == frozenset("a")
+    assert await marks.mark(["b"], 2_000) == frozenset("b")
 
     assert await marks.read(["a", "b", "c"], 9_000) == MarksRead(500, {"a": Mark(1_000, None), "b": Mark(2_000, None)})
     assert 86_000 < await connection.client.ttl("sending:a") <= 86_400
     assert await connection.client.ttl("sending:since") == -1
+
+
+async def test_of_two_who_mark_a_message_one_succeeds(connection: RedisConnection) -> None:
+    marks = Marks(connection)
+
+    assert await marks.mark(["a"], 1_000) == frozenset("a")
+    assert await marks.mark(["a", "b"], 2_000) == frozenset("b")
+    # Both have seen the mark and want to send again.
+    assert await marks.mark(["a"], 3_000, {"a": 1_000}) == frozenset("a")
+    assert await marks.mark(["a", "c"], 4_000, {"a": 1_000, "c": 1_000}) == frozenset("c")
+    await marks.remember_sent({"a": "wamid.A"})
+    assert await marks.mark(["a"], 5_000, {"a": 3_000}) == frozenset()
+
+    read = await marks.read(["a", "b", "c"], 9_000)
+    assert read is not None
+    assert read.marks == {"a": Mark(None, "wamid.A"), "b": Mark(2_000, None), "c": Mark(4_000, None)}
 
 
 async def test_marks_that_are_gone_begin_anew_when_they_are_read(connection: RedisConnection) -> None:
@@ -81,6 +98,24 @@ async def test_marks_that_are_gone_begin_anew_when_they_are_read(connection: Red
 
     assert await marks.read(["a"], 9_000) == MarksRead(9_000, {})
     assert await marks.read(["a"], 10_000) == MarksRead(9_000, {})
+
+
+async def test_a_redis_that_was_restarted_may_lack_marks_so_they_begin_anew(tmp_path: Path) -> None:
+    with redis(tmp_path) as server:
+        first = RedisConnection(server.url)
+        await Marks(first).mark(["a"], 1_000)
+        before = await Marks(first).read(["a"], 2_000)
+        await first.aclose()
+
+        server.stop()
+        server.start()
+        again = RedisConnection(server.url)
+        after = [await Marks(again).read(["a"], now_ms) for now_ms in (9_000, 10_000)]
+        await again.aclose()
+
+    assert before == MarksRead(1_000, {"a": Mark(1_000, None)})
+    # Its own append-only file kept this mark; not every one, if its host had crashed.
+    assert after == [MarksRead(9_000, {"a": Mark(1_000, None)})] * 2
 
 
 async def test_a_mark_can_be_taken_back_and_a_wamid_be_kept(connection: RedisConnection) -> None:
@@ -107,7 +142,7 @@ async def test_without_redis_claims_guard_nothing_and_marks_say_so(away: RedisCo
     assert await claims.claim(["a", "b"], "mine") == [Claim.UNGUARDED] * 2
     await claims.finish(["a"])
     await claims.release(["a"], "mine")
-    assert not await marks.mark(["a"], 1)
+    assert await marks.mark(["a"], 1) is None
     assert await marks.read(["a"], 1) is None
     await marks.clear(["a"])
     assert not await marks.remember_sent({"a": "w"})

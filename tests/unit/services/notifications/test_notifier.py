@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject, retry_after
@@ -65,11 +66,15 @@ class FakeMarks:
         self.since_ms: int | None = None
         self.marks: dict[str, Mark] = {}
 
-    async def mark(self, ids: Sequence[str], now_ms: int) -> bool:
-        if not self.away:
-            self.since_ms = now_ms if self.since_ms is None else self.since_ms
-            self.marks.update((one, Mark(now_ms, None)) for one in ids)
-        return not self.away
+    async def mark(
+        self, ids: Sequence[str], now_ms: int, replaces: Mapping[str, int] = MappingProxyType({})
+    ) -> frozenset[str] | None:
+        if self.away:
+            return None
+        self.since_ms = now_ms if self.since_ms is None else self.since_ms
+        free = [one for one in ids if one not in self.marks or self.marks[one].at_ms == replaces.get(one, -1)]
+        self.marks.update((one, Mark(now_ms, None)) for one in free)
+        return frozenset(free)
 
     async def read(self, ids: Sequence[str], now_ms: int) -> MarksRead | None:
         if self.away:
@@ -109,10 +114,12 @@ class FakeShards:
         if call.name == LOOK_UP:
             value = {one: self.rows[one] for one in call.arguments if one in self.rows}
         elif call.name == MARK:
+            value = []
             for one in call.arguments.ids:
                 row = self.rows.get(one, Recorded(0, None, None))
                 if call.arguments.renew or row.marked_at is None:
                     self.rows[one] = row._replace(marked_at=call.arguments.now)
+                    value.append(one)
         elif call.name == RECORD:
             self.rows.update((one, Recorded(1, wamid, None)) for one, wamid in call.arguments.accepted)
             self.failed.update(call.arguments.failed)
@@ -257,6 +264,29 @@ async def test_after_a_crash_a_message_whose_status_has_come_is_not_sent_again()
 
     assert await bench.consume(outgoing("m1"), redelivered=True) == [ack()]
     assert bench.graph.sent == []
+
+
+async def test_a_message_that_somebody_else_has_marked_is_in_doubt_and_not_sent() -> None:
+    for away in (False, True):
+        bench = Bench()
+        bench.marks.away = away
+        await bench.marks.mark(["m1"], int(NOW * 1000))
+        bench.shards.rows["m1"] = Recorded(0, None, NOW)
+
+        first, second = await bench.consume(outgoing("m1"), outgoing("m2"))
+
+        assert (first.kind, second) == ("retry_after", ack())
+        assert bench.graph.ids() == ["m2"]
+
+
+async def test_of_two_who_send_again_one_does() -> None:
+    bench = Bench()
+    bench.marks.since_ms, bench.marks.marks = 0, {"m1": Mark(int(NOW * 1000) - 60_000, None)}
+
+    outcomes = await asyncio.gather(*(bench.consume(outgoing("m1"), redelivered=True) for _ in range(2)))
+
+    assert sorted(outcome.kind for (outcome,) in outcomes) == ["ack", "retry_after"]
+    assert bench.graph.ids() == ["m1"]
 
 
 async def test_a_message_that_was_never_marked_is_sent_when_it_comes_again() -> None:

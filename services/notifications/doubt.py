@@ -2,7 +2,8 @@
 
 A message is marked before the call that sends it. One that comes again and is marked may have been sent: then its
 status, which carries our id, is awaited for a while before it is sent again. Weakness: if Meta took the message and
-no status came in that time, the customer gets it twice; such sends are counted as ``resent``.
+no status came in that time, the customer gets it twice; such sends are counted as ``resent``. He never gets it a third
+time: if that send is in doubt as well its status is awaited for much longer, and then the message is a dead letter.
 """
 
 from enum import Enum
@@ -17,19 +18,30 @@ class Recorded(NamedTuple):
 
     Attributes:
         rank: see ``delivery_state``.
-        marked_at: Unix seconds of a mark that was written there, because Redis was away.
+        marked_at: Unix seconds of a mark that was written there, because Redis was away or it was sent again.
+        resent: whether it has been sent again.
     """
 
     rank: int
     wamid: str | None
     marked_at: float | None
+    resent: bool = False
 
 
 class DoubtPolicy(NamedTuple):
-    """Seconds: how long a status is awaited after the mark, and how long between two looks."""
+    """Seconds: how long a status is awaited after the mark, and how long between two looks.
+
+    Attributes:
+        await_s: after the first send.
+        step_s: between two looks then.
+        last_await_s: after the second send; Meta's troubles delay statuses by minutes.
+        last_step_s: between two looks then.
+    """
 
     await_s: float = 30.0
     step_s: float = 2.0
+    last_await_s: float = 600.0
+    last_step_s: float = 15.0
 
 
 class Act(Enum):
@@ -38,6 +50,8 @@ class Act(Enum):
     SEND = "send"
     RESEND = "resend"
     """It may go out a second time."""
+    GIVE_UP = "give_up"
+    """Nobody can tell whether it went out, and it must not go out a third time."""
     WAIT = "wait"
     MARK_AND_WAIT = "mark_and_wait"
     """Nothing says when it may have been sent; the shard is to remember from when on it is in doubt."""
@@ -54,7 +68,8 @@ class Decision(NamedTuple):
     wamid: str = ""
 
 
-_SEND, _RESEND, _SETTLED = Decision(Act.SEND), Decision(Act.RESEND), Decision(Act.SETTLED)
+_SEND, _RESEND = Decision(Act.SEND), Decision(Act.RESEND)
+_GIVE_UP, _SETTLED = Decision(Act.GIVE_UP), Decision(Act.SETTLED)
 
 
 def decide(
@@ -93,5 +108,9 @@ def decide(
         marked_at = max((at for at in (marked_at, in_redis) if at is not None), default=None)
         if marked_at is None:
             return _SEND
-    left_s = marked_at + policy.await_s - now
-    return _RESEND if left_s <= 0 else Decision(Act.WAIT, min(policy.step_s, left_s))
+    if recorded is not None and not recorded.resent:
+        left_s = marked_at + policy.await_s - now
+        return _RESEND if left_s <= 0 else Decision(Act.WAIT, min(policy.step_s, left_s))
+    # Without a record nothing would count the sends.
+    left_s = marked_at + policy.last_await_s - now
+    return _GIVE_UP if left_s <= 0 else Decision(Act.WAIT, min(policy.last_step_s, left_s))

@@ -1,12 +1,13 @@
 -- name: look_up
 -- $1 ids
-SELECT id, rank, wamid, marked_at FROM {schema}.outgoing_message WHERE id = ANY ($1::text[])
+SELECT id, rank, wamid, marked_at, state = 'resent' AS resent
+FROM {schema}.outgoing_message WHERE id = ANY ($1::text[])
 
 -- name: mark
--- Remember from when on messages may have been sent; an earlier mark is kept unless it is renewed.
--- $1 ids, $2 now, $3 whether to renew. Returns the ids that are marked now.
-UPDATE {schema}.outgoing_message SET marked_at = $2
-WHERE id = ANY ($1::text[]) AND rank = 0 AND ($3 OR marked_at IS NULL)
+-- Remember from when on messages may have been sent, once for the first send and once for the second.
+-- $1 ids, $2 now, $3 whether for the second. Returns the ids that are marked now.
+UPDATE {schema}.outgoing_message SET marked_at = $2, state = CASE WHEN $3 THEN 'resent' ELSE state END
+WHERE id = ANY ($1::text[]) AND rank = 0 AND state <> 'resent' AND ($3 OR marked_at IS NULL)
 RETURNING id
 
 -- name: record_accepted
@@ -49,5 +50,9 @@ FROM unnest($1::text[], $2::integer[]) AS given (id, error_code)
 WHERE message.id = given.id AND message.rank < 3
 
 -- name: unmark
+-- After a second send that did not take place the first is in doubt still.
 -- $1 ids of messages that were provably not sent
-UPDATE {schema}.outgoing_message SET marked_at = NULL WHERE id = ANY ($1::text[]) AND marked_at IS NOT NULL
+UPDATE {schema}.outgoing_message SET
+    marked_at = CASE WHEN state = 'resent' THEN marked_at END,
+    state = CASE WHEN state = 'resent' THEN 'queued' ELSE state END
+WHERE id = ANY ($1::text[]) AND rank = 0 AND marked_at IS NOT NULL

@@ -33,11 +33,11 @@ class Records:
         return {tenant_id: outcome.value for tenant_id, outcome in outcomes.items() if outcome.error is None}
 
     async def mark(
-        self, messages: Sequence[Outgoing], shards: Mapping[str, int], now: float, *, renew: bool
+        self, messages: Sequence[Outgoing], shards: Mapping[str, int], now: float, *, resend: bool
     ) -> frozenset[str]:
         """Mark on the shards; returns the messages that are marked now, by nobody else."""
         outcomes = await self._run(
-            MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, renew)
+            MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, resend)
         )
         return frozenset(one for outcome in outcomes.values() if outcome.error is None for one in outcome.value)
 

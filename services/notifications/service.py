@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+from cache.marks import MarksRead
 from services.ledger import Ledger
 from services.notifications.dispatch import Dispatcher, Result, Sent
-from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
+from services.notifications.doubt import Act, Decision, DoubtPolicy, Recorded, decide
 from services.notifications.errors import MalformedOutgoingError
 from services.notifications.outgoing import Outgoing, decode
 from services.notifications.ports import MarkStore, Tenants, Unsealer
@@ -141,7 +142,7 @@ class NotificationService:
                 run.settle(one.place, retry_after(self._policy.retry_s, "shard_unavailable"), "retried")
                 continue
             recorded: Recorded | None = known[one.tenant_id].get(one.id)
-            act, delay_s, wamid = decide(
+            decision = decide(
                 one.id,
                 published_at=one.delivery.message.published_at,
                 recorded=recorded,
@@ -149,54 +150,48 @@ class NotificationService:
                 now=self._clock(),
                 policy=self._policy.doubt,
             )
-            if act is Act.SETTLED:
-                run.settle(one.place, ack(), "settled")
-            elif act is Act.RECORD:
-                run.accepted[one.place] = wamid
-            elif act is Act.RESEND:
-                mark = None if marks is None else marks.marks.get(one.id)
-                run.resent[one.place] = None if mark is None else mark.at_ms
-            elif act is not Act.SEND:
-                run.settle(one.place, retry_after(delay_s, "in_doubt"), "in_doubt")
-                if act is Act.MARK_AND_WAIT:
-                    unmarked.append(one)
+            run.follow(one, decision, marks)
+            if decision.act is Act.MARK_AND_WAIT:
+                unmarked.append(one)
         if unmarked:
             # Should that fail they are marked at the next look, and wait the longer.
-            await self._records.mark(unmarked, run.shards, self._clock(), renew=False)
+            await self._records.mark(unmarked, run.shards, self._clock(), resend=False)
         open_ones = [one for one in messages if run.is_open(one.place) and one.place not in run.accepted]
         return run.postpone(open_ones)
 
     async def _mark(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
-        """Mark what is about to be sent, on the shard while Redis is away; what is not marked is not sent."""
+        """Mark what is about to be sent; what is not marked is not sent.
+
+        In Redis; on the shard while Redis is away, and always before a second send, for that is to be the last.
+        """
         if not messages:
             return messages
         replaces = {one.id: at_ms for one in messages if (at_ms := run.resent.get(one.place)) is not None}
         marked = await self._marks.mark([one.id for one in messages], self._now_ms(), replaces)
-        if marked is None:
-            marked = await self._mark_on_shards(run, messages)
-            not_marked = retry_after(self._policy.retry_s, "not_marked"), "retried"
-        else:
-            # Somebody else has marked it since, or before a crash: it may have been sent.
-            not_marked = retry_after(self._policy.doubt.step_s, "in_doubt"), "in_doubt"
-        for one in messages:
-            if one.id not in marked:
-                run.settle(one.place, *not_marked)
+        if marked is not None:
+            for one in messages:
+                if one.id not in marked:
+                    # Somebody else has marked it since, or before a crash: it may have been sent.
+                    run.settle(one.place, retry_after(self._policy.doubt.step_s, "in_doubt"), "in_doubt")
+        await self._mark_on_shards(
+            run, [one for one in messages if run.is_open(one.place) and (marked is None or one.place in run.resent)]
+        )
         return run.postpone([one for one in messages if run.is_open(one.place)])
 
-    async def _mark_on_shards(self, run: "_Batch", messages: list[Outgoing]) -> frozenset[str]:
-        run.marked_on_shard = True
-        first, again = await asyncio.gather(
-            *(
-                self._records.mark(
-                    [one for one in messages if (one.place in run.resent) is renew],
-                    run.shards,
-                    self._clock(),
-                    renew=renew,
-                )
-                for renew in (False, True)
+    async def _mark_on_shards(self, run: "_Batch", messages: list[Outgoing]) -> None:
+        again = [one for one in messages if one.place in run.resent]
+        first = [one for one in messages if one.place not in run.resent]
+        marked = frozenset[str]().union(
+            *await asyncio.gather(
+                self._records.mark(first, run.shards, self._clock(), resend=False),
+                self._records.mark(again, run.shards, self._clock(), resend=True),
             )
         )
-        return first | again
+        for one in messages:
+            if one.id in marked:
+                run.marked_on_shard.add(one.place)
+            else:
+                run.settle(one.place, retry_after(self._policy.retry_s, "not_marked"), "retried")
 
     async def _record(self, run: "_Batch", messages: list[Outgoing], results: Mapping[int, Result]) -> None:
         """Record what was sent, and settle all that is left."""
@@ -204,10 +199,11 @@ class NotificationService:
         run.accepted.update((place, result.wamid) for place, result in results.items() if isinstance(result, Sent))
         failed = {place: one.error_code for place, one in failures.items() if one.error_code is not None}
         unsent = frozenset(place for place, one in failures.items() if one.sent_for_certain_not)
-        unmark = unsent if run.marked_on_shard else frozenset()
+        unmark = unsent & run.marked_on_shard
         concerned = {*run.accepted, *failed, *unmark}
         _, lost = await asyncio.gather(
-            self._marks.clear([one.id for one in messages if one.place in unsent]),
+            # After a second send that did not take place the first is in doubt still.
+            self._marks.clear([one.id for one in messages if one.place in unsent and one.place not in run.resent]),
             self._records.record(
                 [one for place, one in run.messages.items() if place in concerned],
                 run.shards,
@@ -249,7 +245,7 @@ class _Batch:
         self.shards: dict[str, int] = {}
         self.accepted: dict[int, str] = {}
         self.resent: dict[int, int | None] = {}
-        self.marked_on_shard = False
+        self.marked_on_shard: set[int] = set()
         self._open = set(range(len(batch)))
 
     def settle(self, place: int, outcome: Outcome, word: str) -> None:
@@ -257,6 +253,23 @@ class _Batch:
         self.ledger.settle(place, outcome)
         self._open.discard(place)
         self.counts[word] += 1
+
+    def follow(self, one: Outgoing, decision: Decision, marks: MarksRead | None) -> None:
+        """Do what was decided on a message that may have been sent."""
+        match decision.act:
+            case Act.SETTLED:
+                self.settle(one.place, ack(), "settled")
+            case Act.RECORD:
+                self.accepted[one.place] = decision.wamid
+            case Act.RESEND:
+                mark = None if marks is None else marks.marks.get(one.id)
+                self.resent[one.place] = None if mark is None else mark.at_ms
+            case Act.GIVE_UP:
+                self.settle(one.place, reject("in_doubt"), "gave_up")
+            case Act.WAIT | Act.MARK_AND_WAIT:
+                self.settle(one.place, retry_after(decision.delay_s, "in_doubt"), "in_doubt")
+            case Act.SEND:
+                pass
 
     def is_open(self, place: int) -> bool:
         """Whether a delivery has no outcome yet."""

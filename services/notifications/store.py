@@ -21,12 +21,12 @@ class MarkArguments(NamedTuple):
     """Messages that are about to be sent, or are in doubt from now on; ``now`` in Unix seconds.
 
     Attributes:
-        renew: whether this mark replaces an earlier one, as before a second send.
+        resend: whether they are sent for the second time, which is counted.
     """
 
     ids: Sequence[str]
     now: float
-    renew: bool
+    resend: bool
 
 
 class RecordArguments(NamedTuple):
@@ -35,7 +35,7 @@ class RecordArguments(NamedTuple):
     Attributes:
         accepted: ids and the wamids that Meta gave.
         failed: ids and Meta's error codes.
-        unmark: ids of messages that were provably not sent and had been marked on the shard.
+        unmark: ids of messages that were provably not sent and had been marked on the shard for it.
         now: Unix seconds.
     """
 
@@ -50,16 +50,23 @@ async def look_up(transaction: Transaction, ids: Sequence[str]) -> dict[str, Rec
     rows = await transaction.fetch(_QUERIES["look_up"], list(ids))
     return {
         row["id"]: Recorded(
-            row["rank"], row["wamid"], None if row["marked_at"] is None else row["marked_at"].timestamp()
+            row["rank"],
+            row["wamid"],
+            None if row["marked_at"] is None else row["marked_at"].timestamp(),
+            row["resent"],
         )
         for row in rows
     }
 
 
 async def mark(transaction: Transaction, arguments: MarkArguments) -> list[str]:
-    """Write marks on the shard, while Redis is away; returns the ids that are marked now, by nobody else."""
+    """Write marks on the shard, while Redis is away and before a second send.
+
+    Returns:
+        The ids that are marked now, and by nobody else.
+    """
     rows = await transaction.fetch(
-        _QUERIES["mark"], list(arguments.ids), datetime.fromtimestamp(arguments.now, UTC), arguments.renew
+        _QUERIES["mark"], list(arguments.ids), datetime.fromtimestamp(arguments.now, UTC), arguments.resend
     )
     return [row["id"] for row in rows]
 

@@ -154,8 +154,9 @@ async def test_a_status_and_its_wamid_that_come_at_the_same_moment_find_each_oth
 
 async def test_the_notifier_reads_what_it_and_the_statuses_wrote(shop: Shop) -> None:
     first, second, third = await queued(shop, 3)
-    await shop.run(MARK, MarkArguments([first, second], NOW, renew=True))
-    await shop.run(MARK, MarkArguments([first, second, third], NOW + 5, renew=False))
+    await shop.run(MARK, MarkArguments([first, second], NOW, resend=False))
+    # Those that are marked belong to who marked them.
+    assert await shop.run(MARK, MarkArguments([first, second, third], NOW + 5, resend=False)) == [third]
     await shop.run(RECORD, RecordArguments([(first, "w1")], [], [second], NOW))
 
     known = await shop.run(LOOK_UP, [first, second, third, "0" * 32])
@@ -165,6 +166,22 @@ async def test_the_notifier_reads_what_it_and_the_statuses_wrote(shop: Shop) -> 
         second: Recorded(0, None, None),
         third: Recorded(0, None, NOW + 5),
     }
+
+
+async def test_a_second_send_is_counted_once_and_not_at_all_if_it_did_not_take_place(shop: Shop) -> None:
+    one, other = await queued(shop, 2)
+    await shop.run(MARK, MarkArguments([one], NOW, resend=False))
+
+    assert set(await shop.run(MARK, MarkArguments([one, other], NOW + 5, resend=True))) == {one, other}
+    assert await shop.run(MARK, MarkArguments([one, other], NOW + 9, resend=True)) == []
+    await shop.run(RECORD, RecordArguments(accepted=[], failed=[], unmark=[other], now=NOW))
+
+    assert await shop.run(LOOK_UP, [one, other]) == {
+        one: Recorded(0, None, NOW + 5, resent=True),
+        other: Recorded(0, None, NOW + 5, resent=False),
+    }
+    await accept(shop, one, "w1")
+    assert (await state(shop, one))["state"] == "accepted"
 
 
 async def test_a_refusal_is_recorded_with_metas_code_unless_the_message_is_known_to_have_arrived(shop: Shop) -> None:

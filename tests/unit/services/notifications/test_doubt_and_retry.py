@@ -20,6 +20,7 @@ BORN_MS, PUBLISHED, MARKED = 1_000_000, 2_000.0, 2_010.0
 NEW = Recorded(0, None, None)
 NO_MARK = MarksRead(BORN_MS, {})
 MARK = MarksRead(BORN_MS, {"m": Mark(int(MARKED * 1000), None)})
+AGAIN = Recorded(0, None, MARKED, resent=True)
 LATER_BORN = MarksRead(int(MARKED * 1000), {})
 
 
@@ -44,6 +45,15 @@ def decision(**given: Any) -> Decision:
         ({"recorded": Recorded(0, None, MARKED)}, Decision(Act.WAIT, 2.0)),
         ({"recorded": Recorded(0, None, MARKED), "now": MARKED + 31}, Decision(Act.RESEND)),
         ({"recorded": Recorded(0, None, MARKED + 20), "marks": MARK, "now": MARKED + 31}, Decision(Act.WAIT, 2.0)),
+        # It went out again, and is in doubt again; much longer, and never a third time.
+        ({"recorded": AGAIN}, Decision(Act.WAIT, 15.0)),
+        ({"recorded": AGAIN, "marks": MARK, "now": MARKED + 591}, Decision(Act.WAIT, 9.0)),
+        ({"recorded": AGAIN, "marks": MARK, "now": MARKED + 600}, Decision(Act.GIVE_UP)),
+        ({"recorded": AGAIN, "marks": None, "now": MARKED + 600}, Decision(Act.GIVE_UP)),
+        ({"recorded": AGAIN._replace(rank=2), "now": MARKED + 600}, Decision(Act.SETTLED)),
+        # Nothing would count how often it went out.
+        ({"recorded": None, "marks": MARK, "now": MARKED + 30}, Decision(Act.WAIT, 15.0)),
+        ({"recorded": None, "marks": MARK, "now": MARKED + 600}, Decision(Act.GIVE_UP)),
         # The marks are younger than the message, so its mark may have been lost.
         ({"marks": LATER_BORN}, Decision(Act.WAIT, 2.0)),
         ({"marks": LATER_BORN, "now": MARKED + 30}, Decision(Act.RESEND)),

@@ -97,7 +97,7 @@ class FakeShards:
     """The outgoing_message rows in memory, for the notifier's three units."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Recorded] = {}
+        self.rows: dict[str, Recorded] = {f"m{n}": Recorded(0, None, None) for n in range(10)}
         self.failed: dict[str, int] = {}
         self.away: set[str] = set()
         self.calls: list[UnitCall] = []
@@ -116,15 +116,16 @@ class FakeShards:
         elif call.name == MARK:
             value = []
             for one in call.arguments.ids:
-                row = self.rows.get(one, Recorded(0, None, None))
-                if call.arguments.renew or row.marked_at is None:
-                    self.rows[one] = row._replace(marked_at=call.arguments.now)
+                row, resend = self.rows[one], call.arguments.resend
+                if row.rank == 0 and not row.resent and (resend or row.marked_at is None):
+                    self.rows[one] = row._replace(marked_at=call.arguments.now, resent=resend)
                     value.append(one)
         elif call.name == RECORD:
             self.rows.update((one, Recorded(1, wamid, None)) for one, wamid in call.arguments.accepted)
             self.failed.update(call.arguments.failed)
             for one in call.arguments.unmark:
-                self.rows[one] = self.rows[one]._replace(marked_at=None)
+                row = self.rows[one]
+                self.rows[one] = row._replace(marked_at=row.marked_at if row.resent else None, resent=False)
         return UnitOutcome(value, (), None)
 
 
@@ -277,6 +278,43 @@ async def test_a_message_that_somebody_else_has_marked_is_in_doubt_and_not_sent(
 
         assert (first.kind, second) == ("retry_after", ack())
         assert bench.graph.ids() == ["m2"]
+
+
+async def test_a_message_goes_out_twice_at_most_and_is_then_a_dead_letter() -> None:
+    for away, marks_lost in ((False, False), (False, True), (True, False)):
+        bench = Bench()
+        bench.marks.away = away
+        bench.graph.fail = lambda _: DoubtfulSendError("timeout")
+        await bench.consume(outgoing("m1"))
+        bench.now += 30
+        await bench.consume(outgoing("m1"), attempt=2)
+        if marks_lost:
+            bench.marks.marks, bench.marks.since_ms = {}, None
+        for attempt in range(3, 12):
+            bench.now += 60
+            assert await bench.consume(outgoing("m1"), attempt=attempt) == [retry_after(15.0, "in_doubt")]
+        bench.now += 60 if not marks_lost else 600
+
+        assert await bench.consume(outgoing("m1"), attempt=12) == [reject("in_doubt")]
+        assert bench.graph.ids() == ["m1", "m1"]
+
+
+async def test_a_second_send_that_did_not_take_place_does_not_count_and_leaves_the_first_in_doubt() -> None:
+    for away in (False, True):
+        bench = Bench()
+        bench.marks.away = away
+        bench.graph.fail = lambda _: DoubtfulSendError("timeout")
+        await bench.consume(outgoing("m1"))
+        bench.now += 30
+        bench.graph.fail = lambda _: ThrottledError(131056, 400)
+        assert (await bench.consume(outgoing("m1"), attempt=2))[0].reason == "throttled"
+        bench.now += 4
+
+        assert await bench.consume(outgoing("m1"), attempt=3) == [retry_after(2.0, "in_doubt")]
+        bench.now += 26
+        bench.graph.fail = lambda _: None
+        assert await bench.consume(outgoing("m1"), attempt=4) == [ack()]
+        assert len(bench.graph.sent) == 3
 
 
 async def test_of_two_who_send_again_one_does() -> None:

@@ -9,7 +9,7 @@ from actors.shards.dsn import shard_dsn
 from tests.contract.shards.conftest import SHARD, Shards
 
 _ARRAYS = "SELECT $1::int[], $2::float8[], $3::bytea[], $4::timestamptz[]"
-_VALUES = ([1, 2], [0.5], [b"x"], [])
+_VALUES: tuple[Any, ...] = ([1, 2], [0.5], [b"x"], [])
 
 
 async def questions_of(dsn: str) -> list[Any]:

@@ -20,6 +20,7 @@ from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.ownership import PartitionPolicy
 from actors.mailbox.partition import Partition
 from actors.mailbox.postgres_journal import PostgresJournal
+from actors.mailbox.vigil import Vigil, end_process
 from actors.mailbox.window import Verdict, Window
 from actors.shards.dsn import shard_dsn
 from actors.shards.roles import SYSTEM_ROLE
@@ -35,8 +36,9 @@ class MailboxActor:
     """Owns some partitions of one queue: takes appends, commits them, hands them to the consumer, settles them.
 
     What survives a crash is in the journal: Ray starts the actor again, it takes its partitions over under a new epoch,
-    which fences what the dead one may still have under way, and delivers what is not settled. All in one event loop;
-    calls interleave only where they wait for a commit.
+    which fences what the dead one may still have under way, and delivers what is not settled. Should one of its
+    background tasks end, it ends its process for the same to happen. All in one event loop; calls interleave only
+    where they wait for a commit.
 
     Args:
         queue: whose.
@@ -95,13 +97,13 @@ class MailboxActor:
         }
         self._figures = Figures(queue.name)
         by_shard = {shard_of_partition(number): journal for number, journal in self._journals.items()}
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._dispatcher.run()),
-            loop.create_task(self._report()),
-            loop.create_task(Maintenance(list(by_shard.values())).run()),
-            *(loop.create_task(partition.run()) for partition in self._partitions.values()),
-        ]
+        self._vigil = Vigil(end_process)
+        if consumer is not None:
+            self._vigil.watch("dispatch", self._dispatcher.run())
+        self._vigil.watch("report", self._report())
+        self._vigil.watch("maintenance", Maintenance(list(by_shard.values())).run())
+        for number, partition in self._partitions.items():
+            self._vigil.watch(f"partition {number}", partition.run())
 
     async def ping(self) -> None:
         """Answer."""
@@ -150,9 +152,7 @@ class MailboxActor:
         """Deliver nothing more, wait a little for what is in flight, write it, and hand the partitions over."""
         self._dispatcher.pause(paused=True)
         await self._dispatcher.drain(_DRAIN_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._vigil.stop()
         await asyncio.gather(*(partition.stop(_DRAIN_S) for partition in self._partitions.values()))
         for journal in self._journals.values():
             await journal.aclose()

@@ -1,6 +1,7 @@
 """The consumer's side as the mailbox sees it: somebody, reached by name, who takes a batch and says what of it."""
 
 import asyncio
+from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
 import ray
@@ -9,6 +10,7 @@ from ray.exceptions import RayTaskError
 from actors.mailbox.message import Delivery, Outcome
 
 _NAMESPACE = "spaza"
+_KINDS = frozenset({"ack", "retry_after", "reject"})
 
 
 class ServeConsumer(NamedTuple):
@@ -45,8 +47,8 @@ class ConsumerLostError(Exception):
 class Consumer(Protocol):
     """Takes batches."""
 
-    async def consume(self, batch: list[Delivery], timeout_s: float) -> list[Outcome]:
-        """Hand a batch over and wait for an outcome for each, in order.
+    async def consume(self, batch: list[Delivery], timeout_s: float) -> object:
+        """Hand a batch over and wait for what should be a list with an outcome for each, in order.
 
         Raises:
             ConsumerLostError: there is no answer.
@@ -60,22 +62,41 @@ class RayConsumer:
         self._address = address
         self._target: Any = None
 
-    async def consume(self, batch: list[Delivery], timeout_s: float) -> list[Outcome]:
+    async def consume(self, batch: list[Delivery], timeout_s: float) -> object:
         try:
             async with asyncio.timeout(timeout_s):
                 if self._target is None:
                     # Looking a name up asks Ray's control service and blocks.
                     self._target = await asyncio.to_thread(_find, self._address)
-                outcomes: list[Outcome] = await self._target.consume.remote(batch)
+                answer: object = await self._target.consume.remote(batch)
         except RayTaskError as error:
             raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
         except Exception as error:  # whatever Ray or Serve raise, there is no answer
             self._target = None
             raise ConsumerLostError(type(error).__name__, raised=False) from error
-        if len(outcomes) != len(batch):
-            detail = f"{len(outcomes)} outcomes for {len(batch)} deliveries"
-            raise ConsumerLostError(detail, raised=True)
-        return outcomes
+        return answer
+
+
+def outcomes_of(answer: object, deliveries: int) -> list[Outcome]:
+    """What a consumer answered, if it is an outcome for each delivery.
+
+    Raises:
+        ConsumerLostError: it is something else, which says of no delivery what became of it.
+    """
+    if not isinstance(answer, list):
+        raise ConsumerLostError(f"it answered {type(answer).__name__}, no list of outcomes", raised=True)
+    if len(answer) != deliveries:
+        raise ConsumerLostError(f"{len(answer)} outcomes for {deliveries} deliveries", raised=True)
+    for one in answer:
+        if not isinstance(one, Outcome) or one.kind not in _KINDS or not _is_delay(one.delay_s):
+            raise ConsumerLostError(f"no outcome: {type(one).__name__}", raised=True)
+        if not isinstance(one.reason, str):
+            raise ConsumerLostError("an outcome's reason is text", raised=True)
+    return answer
+
+
+def _is_delay(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _find(address: ConsumerAddress) -> Any:

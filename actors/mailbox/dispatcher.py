@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from actors.mailbox.consumer import Consumer, ConsumerLostError
+from actors.mailbox.consumer import Consumer, ConsumerLostError, outcomes_of
 from actors.mailbox.message import Delivery
 from actors.mailbox.pacing import dispatch_wait_s
 from actors.mailbox.retry import growing_s
@@ -117,9 +117,12 @@ class Dispatcher:
 
     async def _call(self, consumer: Consumer, batch: list[Delivery]) -> None:
         try:
-            outcomes = await consumer.consume(batch, self._queue.lease_s)
+            outcomes = outcomes_of(await consumer.consume(batch, self._queue.lease_s), len(batch))
         except ConsumerLostError as error:
             self._lost(batch, str(error), raised=error.raised)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the deliveries are to come back
+            _log.exception("consumer_call_raised", queue=self._queue.name)
+            self._lost(batch, type(error).__name__, raised=True)
         else:
             now = self._clock()
             for delivery, outcome in zip(batch, outcomes, strict=True):
@@ -147,7 +150,7 @@ class Dispatcher:
         failures = 0
         while True:
             try:
-                await consumer.consume([], _PROBE_S)
+                outcomes_of(await consumer.consume([], _PROBE_S), 0)
             except ConsumerLostError as error:
                 failures += 1
                 if failures == 10:

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from actors.mailbox.access import JournalAccess
+from actors.mailbox.census import Census
 from actors.mailbox.connections import Connections
 from actors.mailbox.consumer import ConsumerAddress, RayConsumer
 from actors.mailbox.dispatcher import Dispatcher
@@ -101,6 +102,7 @@ class MailboxActor:
         if consumer is not None:
             self._vigil.watch("dispatch", self._dispatcher.run())
         self._vigil.watch("report", self._report())
+        self._vigil.watch("census", Census(self._partitions.values()).run())
         self._vigil.watch("maintenance", Maintenance(list(by_shard.values())).run())
         for number, partition in self._partitions.items():
             self._vigil.watch(f"partition {number}", partition.run())
@@ -191,6 +193,8 @@ class MailboxActor:
             "waiting": sum(partition.waiting for partition in self._partitions.values()),
             "in_flight": self._window.in_flight,
             "oldest_age_s": None if oldest is None else max(0.0, time.time() - oldest),
+            # Until every partition was counted these are low.
+            "counted": all(partition.counted for partition in self._partitions.values()),
             "dead_letters": sum(partition.dead_letters for partition in self._partitions.values()),
             "counters": dict(counters),
             "pid": os.getpid(),

@@ -5,8 +5,8 @@ behind in the session.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 
@@ -24,10 +24,14 @@ _SETTINGS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
+    # So that a count that was given up does not go on.
+    "client_connection_check_interval": "2s",
     "jit": "off",
     # The statements reach rows by their keys whatever the values; planning each time costs more than running.
     "plan_cache_mode": "force_generic_plan",
 }
+
+Lender = Callable[[float], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
 
 
 class Connections:
@@ -62,6 +66,16 @@ class Connections:
                     else:
                         connection.terminate()
 
+    @asynccontextmanager
+    async def extra(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Open one more for the body and close it afterwards, for what may take long; otherwise as ``lend``."""
+        async with asyncio.timeout(timeout_s):
+            connection = await self._open()
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+
     async def aclose(self) -> None:
         """Close what is idle."""
         idle, self._idle = self._idle, []
@@ -73,6 +87,9 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
+        return await self._open()
+
+    async def _open(self) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
             self._dsn, timeout=CONNECT_S, server_settings=_SETTINGS, connection_class=BuiltinTypesConnection
         )

@@ -257,6 +257,7 @@ def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         ages = [age for age in (whole["oldest_age_s"], answer["oldest_age_s"]) if age is not None]
         whole["oldest_age_s"] = max(ages, default=None)
         whole["state"] = next((one["state"] for one in answers if one["state"] != "owning"), "owning")
+        whole["counted"] = whole["counted"] and answer["counted"]
         whole["epoch"] = max(whole["epoch"], answer["epoch"])
         whole["partitions"] = {**whole["partitions"], **answer["partitions"]}
     return whole

@@ -111,9 +111,8 @@ class Row(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The highest seq of a partition, how many wait, and how many dead letters wait."""
+    """How many wait in a partition, and how many dead letters."""
 
-    max_seq: int
     waiting: int
     dead_letters: int
 
@@ -157,8 +156,11 @@ class Journal(Protocol):
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         """Those of the message ids that wait, in order."""
 
+    async def highest(self) -> int:
+        """The highest seq that is there, 0 for none. Quick, however much there is."""
+
     async def figures(self, low_water: int) -> Figures:
-        """Counts from the low water mark on."""
+        """Counts from the low water mark on, beside everything else. Slow where there is much."""
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         """Make coming day partitions and drop old ones of the whole database; how many of each."""

@@ -101,10 +101,13 @@ class InMemoryJournal:
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return [row for row in self._reach().waiting() if row.message.id in ids]
 
+    async def highest(self) -> int:
+        return max(self._reach().rows, default=0)
+
     async def figures(self, low_water: int) -> Figures:
         database = self._reach()
         waiting = sum(row.seq >= low_water for row in database.waiting())
-        return Figures(max(database.rows, default=0), waiting, len(database.dead_letters))
+        return Figures(waiting, len(database.dead_letters))
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         del days_ahead, days_kept  # it has no days

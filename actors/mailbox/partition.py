@@ -67,7 +67,8 @@ class Partition:
         self._next_seq = 1
         self._swept_to = "0"
         self._renewed_at = float("-inf")
-        self._is_open = False
+        self._is_open = self.counted = False
+        self._low_water = 0
         self._doubtful: set[str] = set()
         self._trouble: MailboxError | None = None
         self._nudge = asyncio.Event()
@@ -82,7 +83,9 @@ class Partition:
         if not self._is_open:
             return 0
         held = len(self._window.shelf(self._number).entries)
-        return max(held, self._intake.waiting) if self._intake.arrivals.paging else held
+        if not self._intake.arrivals.paging:
+            return held
+        return max(held, self._intake.waiting, 0 if self.counted else 1)
 
     def statistics(self) -> dict[str, Any]:
         """A snapshot."""
@@ -91,11 +94,30 @@ class Partition:
             "epoch": self.epoch,
             "waiting": self.waiting,
             "paging": self._intake.arrivals.paging,
+            "counted": self.counted,
         }
 
     async def run(self) -> None:
         """Own the partition as far as others let it, until cancelled."""
         await keep_owning(self, self._policy, self._queue.name, self._number)
+
+    @property
+    def count_wanted(self) -> bool:
+        """Whether the partition is owned and was not counted since; ``dead_letters`` are only the new ones then."""
+        return self.state is State.OWNING and not self.counted
+
+    async def count(self) -> None:
+        """Count what waits. What comes and goes meanwhile makes it an estimate.
+
+        Raises:
+            JournalUnavailableError: it took too long.
+        """
+        epoch, waiting, dead = self.epoch, self._intake.waiting, self.dead_letters
+        figures = await self._journal.figures(self._low_water)
+        if self.count_wanted and epoch == self.epoch:
+            self._intake.waiting += figures.waiting - waiting
+            self.dead_letters += figures.dead_letters - dead
+            self.counted = True
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Return when the messages are committed.
@@ -234,17 +256,17 @@ class Partition:
 
     async def _begin(self, lease: Lease) -> None:
         self._close()
-        figures = await self._journal.figures(lease.low_water)
+        highest = await self._journal.highest()
         # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
         left = Progress(lease.low_water, lease.swept_to, lease.clock_s)
         tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
         late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
         self._window.open(self._number, lease.clock_s, self._clock())
         self._is_open = True
-        self._next_seq = max(figures.max_seq + 1, lease.low_water, 1)
+        self._next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, self._next_seq - 1)
-        self._swept_to, self._intake.waiting = tick.swept_to, figures.waiting
-        self.dead_letters = figures.dead_letters
+        self._swept_to, self._intake.waiting, self.dead_letters = tick.swept_to, 0, 0
+        self._low_water = lease.low_water
         self._intake.take_rows(late)
 
     async def _tick(self) -> None:
@@ -276,7 +298,7 @@ class Partition:
         self._window.close(self._number, self._clock())
         self._writer.forget()
         self._doubtful.clear()
-        self._is_open = False
+        self._is_open = self.counted = False
 
     def suspend(self, error: MailboxError) -> None:
         if self.state is State.OWNING:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from actors.mailbox.connections import Connections
+from actors.mailbox.connections import Connections, Lender
 from actors.mailbox.errors import FencedError, JournalUnavailableError
 from actors.mailbox.journal import Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
 from actors.mailbox.message import Message
@@ -26,6 +26,7 @@ class Patience(NamedTuple):
     take_over_s: float = 5.0
     tick_s: float = 3.0
     load_s: float = 15.0
+    count_s: float = 15.0
 
 
 class PostgresJournal:
@@ -104,8 +105,13 @@ class PostgresJournal:
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return await self._load("load_ids", list(ids))
 
-    async def figures(self, low_water: int) -> Figures:
+    async def highest(self) -> int:
         async with self._session(self._patience.load_s) as connection:
+            highest: int = await connection.fetchval(_QUERIES["highest"], self._queue, self._partition)
+        return highest
+
+    async def figures(self, low_water: int) -> Figures:
+        async with self._session(self._patience.count_s, self._connections.extra) as connection:
             row = await connection.fetchrow(
                 _QUERIES["figures"], self._queue, self._partition, self._dead_letter_queue, low_water
             )
@@ -127,9 +133,12 @@ class PostgresJournal:
         return [_row(row) for row in rows]
 
     @asynccontextmanager
-    async def _session(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def _session(
+        self, timeout_s: float, lender: Lender | None = None
+    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        lend = self._connections.lend if lender is None else lender
         try:
-            async with self._connections.lend(timeout_s) as connection:
+            async with lend(timeout_s) as connection:
                 yield connection
         except _FOREIGN as error:
             state = getattr(error, "sqlstate", None)

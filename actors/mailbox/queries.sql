@@ -153,10 +153,13 @@ WHERE j.queue = $1 AND j.partition = $2 AND j.message_id = ANY ($3::text[]) AND 
     WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 ORDER BY j.seq
 
+-- name: highest
+-- The highest seq that is kept in a partition: the last entry of an index of each day.
+SELECT coalesce(max(seq), 0) FROM spaza.journal WHERE queue = $1 AND partition = $2
+
 -- name: figures
--- The highest seq ever given in a partition, and how many wait in it and in its dead-letter queue.
-SELECT coalesce((SELECT max(seq) FROM spaza.journal WHERE queue = $1 AND partition = $2), 0),
-       (SELECT count(*) FROM spaza.journal j
+-- How many wait in a partition and in its dead-letter queue. Reads as much as there is.
+SELECT (SELECT count(*) FROM spaza.journal j
         WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $4 AND NOT EXISTS (
             SELECT FROM spaza.settlement s
             WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)),

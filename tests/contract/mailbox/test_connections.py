@@ -46,3 +46,10 @@ async def test_a_session_that_the_server_ended_is_replaced(connections: Connecti
 
     async with connections.lend(5.0) as connection:
         assert connection.get_server_pid() != first
+
+
+async def test_an_extra_connection_waits_for_none_of_the_others(connections: Connections) -> None:
+    async with connections.lend(5.0) as busy, connections.extra(5.0) as extra:
+        assert extra.get_server_pid() != busy.get_server_pid()
+
+    assert extra.is_closed()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 
 from actors.mailbox.errors import JournalUnavailableError, OverloadedError
 from actors.mailbox.flight import WriterLimits
-from actors.mailbox.journal import Batch, Row, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject
 from actors.mailbox.ownership import OwnershipPolicy, PartitionPolicy, State
@@ -205,6 +204,11 @@ async def test_a_dead_letter_is_written_with_the_settlement_and_knows_its_death(
         assert (letter.headers["x-last-death-reason"], letter.headers["x-death-detail"]) == ("rejected", "bad")
         await until(lambda: owner.partition.dead_letters == 1)
 
+    async with running(database) as second:
+        await until(owning(second))
+        await second.partition.count()
+        assert second.partition.dead_letters == 1
+
 
 async def test_more_than_the_window_holds_comes_in_order_and_once() -> None:
     database = MemoryDatabase()
@@ -242,66 +246,3 @@ async def test_an_owner_that_stops_hands_over_at_once() -> None:
     async with running(database, "b") as second:
         assert await second.consume(1) == ["m2"]
     assert database.progress.low_water == 2
-
-
-class GatedJournal(InMemoryJournal):
-    """Pages are read, and the message ``held`` is written, only when it is let."""
-
-    def __init__(self, database: MemoryDatabase, held: str) -> None:
-        super().__init__(database)
-        self._held = held
-        self.reads, self.writes = asyncio.Event(), asyncio.Event()
-
-    async def load(self, from_seq: int, limit: int) -> list[Row]:
-        await self.reads.wait()
-        return await super().load(from_seq, limit)
-
-    async def write(self, epoch: int, batch: Batch) -> Written:
-        if self._held in [append.message.id for append in batch.appends]:
-            await self.writes.wait()
-        return await super().write(epoch, batch)
-
-
-async def test_a_later_message_of_a_key_that_a_page_finds_first_does_not_overtake() -> None:
-    database = MemoryDatabase()
-    journal = GatedJournal(database, "m1")
-    policy = FAST._replace(writer=FAST.writer._replace(beside=1))
-    async with running(database, journal=journal, policy=policy) as owner:
-        await until(owning(owner))  # and the first page waits to be read
-        first = asyncio.ensure_future(owner.partition.append([message("m1", "k")]))
-        await asyncio.sleep(0)
-        await owner.partition.append([message("m2", "k")])
-        journal.reads.set()
-        await until(lambda: not owner.partition.statistics()["paging"])
-
-        journal.writes.set()
-        await first
-
-        assert await owner.consume(2) == ["m1", "m2"]
-
-
-class FaultyJournal(InMemoryJournal):
-    """Raises, the first time that ids are looked up, what no journal should raise."""
-
-    faults = 1
-
-    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
-        if self.faults:
-            self.faults -= 1
-            raise AttributeError("a fault in the program")
-        return await super().load_ids(ids)
-
-
-async def test_an_append_in_doubt_is_looked_up_again_after_any_fault() -> None:
-    database = MemoryDatabase()
-    journal = FaultyJournal(database)
-    async with running(database, journal=journal) as owner:
-        await until(owning(owner))
-        await until(lambda: not owner.partition.statistics()["paging"])
-        database.lost_answers = 1
-
-        with pytest.raises(JournalUnavailableError):
-            await owner.partition.append([message("m1")])
-
-        assert await owner.consume(1) == ["m1"]
-        assert journal.faults == 0

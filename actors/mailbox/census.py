@@ -1,0 +1,53 @@
+"""Counts what waits in an actor's partitions, after they are owned. Nothing waits for it."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol
+
+from actors.mailbox.errors import MailboxError
+from telemetry.log import get_logger
+
+_LOOK_S, _AGAIN_S = 0.5, 60.0
+_log = get_logger("mailbox")
+
+
+class Counted(Protocol):
+    """A partition, as far as it is counted."""
+
+    @property
+    def count_wanted(self) -> bool:
+        """Whether it is owned and not counted since."""
+
+    async def count(self) -> None:
+        """Count it; raises ``MailboxError`` where that takes too long."""
+
+
+class Census:
+    """Counts one partition after the other, for a count may read much, and each has a connection of its own for it.
+
+    One that could not be counted in time is tried again after a while.
+
+    Args:
+        partitions: of one actor.
+    """
+
+    def __init__(self, partitions: Collection[Counted]) -> None:
+        self._partitions = partitions
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            well = await self.once()
+            await asyncio.sleep(_LOOK_S if well else _AGAIN_S)
+
+    async def once(self) -> bool:
+        """Count those that want it; say whether all of them could be."""
+        well = True
+        for partition in self._partitions:
+            if partition.count_wanted:
+                try:
+                    await partition.count()
+                except MailboxError as error:
+                    well = False
+                    _log.info("mailbox_not_counted", error=str(error))
+        return well

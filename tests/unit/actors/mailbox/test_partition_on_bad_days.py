@@ -1,0 +1,109 @@
+"""A partition on a journal that is slow, out of order, or at fault."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from actors.mailbox.census import Census
+from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.journal import Batch, Figures, Row, Written
+from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from tests.unit.actors.mailbox.test_partition import FAST, message, owning, running, until
+
+
+class GatedJournal(InMemoryJournal):
+    """Pages are read, and the message ``held`` is written, only when it is let."""
+
+    def __init__(self, database: MemoryDatabase, held: str) -> None:
+        super().__init__(database)
+        self._held = held
+        self.reads, self.writes = asyncio.Event(), asyncio.Event()
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        await self.reads.wait()
+        return await super().load(from_seq, limit)
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        if self._held in [append.message.id for append in batch.appends]:
+            await self.writes.wait()
+        return await super().write(epoch, batch)
+
+
+async def test_a_later_message_of_a_key_that_a_page_finds_first_does_not_overtake() -> None:
+    database = MemoryDatabase()
+    journal = GatedJournal(database, "m1")
+    policy = FAST._replace(writer=FAST.writer._replace(beside=1))
+    async with running(database, journal=journal, policy=policy) as owner:
+        await until(owning(owner))  # and the first page waits to be read
+        first = asyncio.ensure_future(owner.partition.append([message("m1", "k")]))
+        await asyncio.sleep(0)
+        await owner.partition.append([message("m2", "k")])
+        journal.reads.set()
+        await until(lambda: not owner.partition.statistics()["paging"])
+
+        journal.writes.set()
+        await first
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+class FaultyJournal(InMemoryJournal):
+    """Raises, the first time that ids are looked up, what no journal should raise."""
+
+    faults = 1
+
+    async def load_ids(self, ids: Sequence[str]) -> list[Row]:
+        if self.faults:
+            self.faults -= 1
+            raise AttributeError("a fault in the program")
+        return await super().load_ids(ids)
+
+
+async def test_an_append_in_doubt_is_looked_up_again_after_any_fault() -> None:
+    database = MemoryDatabase()
+    journal = FaultyJournal(database)
+    async with running(database, journal=journal) as owner:
+        await until(owning(owner))
+        await until(lambda: not owner.partition.statistics()["paging"])
+        database.lost_answers = 1
+
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("m1")])
+
+        assert await owner.consume(1) == ["m1"]
+        assert journal.faults == 0
+
+
+class UncountableJournal(InMemoryJournal):
+    """Counts nothing in time, until ``countable``."""
+
+    countable = False
+
+    async def figures(self, low_water: int) -> Figures:
+        if not self.countable:
+            raise JournalUnavailableError("memory", "TimeoutError")
+        return await super().figures(low_water)
+
+
+async def test_a_partition_that_cannot_be_counted_in_time_is_owned_all_the_same() -> None:
+    database = MemoryDatabase()
+    async with running(database, stops=True) as first:
+        await until(owning(first))
+        await first.partition.append([message(f"m{number}") for number in range(5)])
+    await first.partition.stop(1.0)
+
+    journal = UncountableJournal(database)
+    async with running(database, journal=journal, window=2, batch=1) as second:
+        census = Census([second.partition])
+        await until(owning(second))
+        assert not await census.once()
+        await second.partition.append([message("m5")])
+        assert (second.partition.waiting >= 1, second.partition.statistics()["counted"]) == (True, False)
+
+        journal.countable = True
+        assert await census.once()
+
+        assert (second.partition.waiting, second.partition.statistics()["counted"]) == (6, True)
+        assert len(await second.consume(6)) == 6
+        await until(lambda: second.partition.waiting == 0)

@@ -10,7 +10,13 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from integrations.whatsapp.classification import classify
-from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, RefusedSendError, UnsendableError
+from integrations.whatsapp.errors import (
+    DoubtfulSendError,
+    InterceptedError,
+    NotSentError,
+    RefusedSendError,
+    UnsendableError,
+)
 from integrations.whatsapp.schemas import SentMessage, parse_fault, parse_sent
 
 
@@ -114,6 +120,7 @@ class GraphClient:
             NotSentError: Meta has seen nothing of it.
             UnsendableError: nor will it ever.
             DoubtfulSendError: Meta may have taken it.
+            InterceptedError: something before Meta refused it.
             RefusedSendError: Meta did not take it; its subclass says what that means.
         """
         request = self._request(phone_number_id, access_token, payload)
@@ -142,7 +149,7 @@ class GraphClient:
             raise UnsendableError(type(error).__name__) from error
 
 
-def _refused(response: httpx.Response) -> RefusedSendError | DoubtfulSendError:
+def _refused(response: httpx.Response) -> RefusedSendError | InterceptedError | DoubtfulSendError:
     fault = parse_fault(response.content)
     if fault is not None:
         kind = classify(fault.code, response.status_code, is_transient=fault.is_transient)
@@ -150,7 +157,7 @@ def _refused(response: httpx.Response) -> RefusedSendError | DoubtfulSendError:
     if response.status_code == 429:
         return classify(4, 429)(4, 429, _retry_after_s(response))
     if 400 <= response.status_code < 500:
-        return classify(100, response.status_code)(100, response.status_code)
+        return InterceptedError(response.status_code)
     # A proxy's page or a redirect: what became of the message behind it is not known.
     return DoubtfulSendError(f"HTTP {response.status_code} without an error of Graph's")
 

@@ -4,6 +4,7 @@ WhatsAppError
 ├── NotSentError             nothing left this machine: send it again whenever you like
 ├── UnsendableError          no request can be made of it: nothing left this machine, and never will
 ├── DoubtfulSendError        it may have been sent: await its status before sending it again
+├── InterceptedError         something before Meta refused it: try again, but not for ever
 └── RefusedSendError         Meta answered, and did not take it
     ├── ThrottledError       too fast: wait retry_after_s
     ├── TransientError       Meta's own trouble: try again later
@@ -62,6 +63,20 @@ class DoubtfulSendError(WhatsAppError):
 
     def __str__(self) -> str:
         return f"it is not known whether the Graph API took the message: {self.cause}"
+
+
+class InterceptedError(WhatsAppError):
+    """Something before Meta, such as a proxy, answered with a page of its own that refuses the request."""
+
+    code: ClassVar[str] = "whatsapp_intercepted"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, http_status_seen: int) -> None:
+        super().__init__(http_status_seen)
+        self.http_status_seen = http_status_seen
+
+    def __str__(self) -> str:
+        return f"something before the Graph API refused the message with HTTP {self.http_status_seen}"
 
 
 class RefusedSendError(WhatsAppError):

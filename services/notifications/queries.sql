@@ -20,6 +20,8 @@ WITH given AS MATERIALIZED (
         wamid = coalesce(message.wamid, given.wamid),
         state = CASE WHEN message.rank < 1 THEN 'accepted' ELSE message.state END,
         state_at = CASE WHEN message.rank < 1 THEN $3 ELSE message.state_at END,
+        -- It has one if it was a dead letter before.
+        error_code = CASE WHEN message.rank < 1 THEN NULL ELSE message.error_code END,
         rank = greatest(message.rank, 1)
     FROM given
     WHERE message.id = given.id
@@ -43,11 +45,15 @@ FROM highest
 WHERE message.wamid = highest.wamid AND message.rank < highest.rank
 
 -- name: record_failed
--- $1 ids, $2 Meta's error codes, $3 now
+-- A dead letter, which has a reason, keeps its rank, for it may be sent later; its marks are over.
+-- $1 ids, $2 reasons or '', $3 Meta's error codes or null, $4 now
 UPDATE {schema}.outgoing_message AS message SET
-    state = 'failed', rank = 3, state_at = $3, error_code = given.error_code
-FROM unnest($1::text[], $2::integer[]) AS given (id, error_code)
-WHERE message.id = given.id AND message.rank < 3
+    state = CASE WHEN given.reason = '' THEN 'failed' ELSE 'failed:' || given.reason END,
+    rank = CASE WHEN given.reason = '' THEN 3 ELSE message.rank END,
+    marked_at = CASE WHEN given.reason = '' THEN message.marked_at END,
+    state_at = $4, error_code = given.error_code
+FROM unnest($1::text[], $2::text[], $3::integer[]) AS given (id, reason, error_code)
+WHERE message.id = given.id AND message.rank < CASE WHEN given.reason = '' THEN 3 ELSE 1 END
 
 -- name: unmark
 -- After a second send that did not take place the first is in doubt still.

@@ -48,7 +48,7 @@ class Records:
         now: float,
         *,
         accepted: Mapping[int, str],
-        failed: Mapping[int, int],
+        failed: Mapping[int, tuple[str, int | None]],
         unmark: frozenset[int],
     ) -> frozenset[str]:
         """Record what became of messages.
@@ -58,7 +58,7 @@ class Records:
             shards: by tenant.
             now: Unix seconds.
             accepted: wamids by place.
-            failed: Meta's error codes by place.
+            failed: reasons and Meta's error codes by place.
             unmark: places of messages whose marks on the shard go.
 
         Returns:
@@ -68,7 +68,7 @@ class Records:
         def arguments(group: Sequence[Outgoing]) -> RecordArguments:
             return RecordArguments(
                 accepted=[(one.id, accepted[one.place]) for one in group if one.place in accepted],
-                failed=[(one.id, failed[one.place]) for one in group if one.place in failed],
+                failed=[(one.id, *failed[one.place]) for one in group if one.place in failed],
                 unmark=[one.id for one in group if one.place in unmark],
                 now=now,
             )

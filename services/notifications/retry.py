@@ -7,6 +7,7 @@ from integrations.whatsapp.classification import PAIR_RATE_LIMIT
 from integrations.whatsapp.errors import (
     AuthError,
     DoubtfulSendError,
+    InterceptedError,
     NotSentError,
     PermanentError,
     RefusedSendError,
@@ -22,8 +23,8 @@ class RetryPolicy(NamedTuple):
     Attributes:
         longest_s: between two tries.
         doubt_s: until a send in doubt is looked at.
-        transient_attempts: of a message at which Meta fails again and again, before it becomes a dead letter. Waiting
-            in doubt counts as well, so it leaves room for that.
+        transient_attempts: of a message at which Meta, or something before it, fails again and again, before it
+            becomes a dead letter. Waiting in doubt counts as well, so it leaves room for that.
     """
 
     longest_s: float = 60.0
@@ -38,7 +39,7 @@ class Failure(NamedTuple):
         outcome: of the delivery, once what is to be recorded is recorded.
         word: for metrics.
         sent_for_certain_not: whether its mark may go.
-        error_code: Meta's, for a message that is recorded as failed; None where it is not.
+        error_code: Meta's, for a message that is recorded as failed; None where it named none.
         whole_number: whether the rest of the number's messages would fail the same way now.
     """
 
@@ -47,6 +48,13 @@ class Failure(NamedTuple):
     sent_for_certain_not: bool
     error_code: int | None = None
     whole_number: bool = False
+
+    @property
+    def state(self) -> str | None:
+        """Why it is recorded as failed; None for what may yet be sent. The empty text for what Meta has ruled out."""
+        if self.outcome.kind == "ack":
+            return ""
+        return self.outcome.reason.partition(":")[0] if self.outcome.kind == "reject" else None
 
 
 def failure_of(error: WhatsAppError, attempt: int, jitter: float, policy: RetryPolicy) -> Failure:
@@ -63,6 +71,11 @@ def failure_of(error: WhatsAppError, attempt: int, jitter: float, policy: RetryP
     if isinstance(error, NotSentError):
         wait_s = _growing(0.5, 2, attempt, jitter, policy)
         return Failure(retry_after(wait_s, "not_sent"), "not_sent", True)
+    if isinstance(error, InterceptedError):
+        wait_s = _growing(1.0, 2, attempt, jitter, policy)
+        exhausted = attempt >= policy.transient_attempts
+        outcome = reject(f"intercepted:{error.http_status_seen}") if exhausted else retry_after(wait_s, "intercepted")
+        return Failure(outcome, "intercepted", True)
     if isinstance(error, UnsendableError):
         return Failure(reject("unsendable"), "unsendable", True)
     if isinstance(error, DoubtfulSendError):
@@ -80,11 +93,11 @@ def _refusal(error: RefusedSendError, attempt: int, jitter: float, policy: Retry
             wait_s = wait_s if asked_s is None else max(wait_s, asked_s)
             return Failure(retry_after(wait_s, "throttled"), "throttled", True, whole_number=not pair)
         case AuthError():
-            return Failure(reject(f"auth:{error.error_code}"), "auth", True, whole_number=True)
+            return Failure(reject(f"auth:{error.error_code}"), "auth", True, error.error_code, whole_number=True)
         case PermanentError():
             return Failure(ack(), "failed", True, error.error_code)
         case _ if attempt >= policy.transient_attempts:
-            return Failure(reject(f"transient:{error.error_code}"), "transient", True)
+            return Failure(reject(f"transient:{error.error_code}"), "transient", True, error.error_code)
         case _:
             return Failure(retry_after(_growing(1.0, 2, attempt, jitter, policy), "transient"), "transient", True)
 

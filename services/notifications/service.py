@@ -1,19 +1,22 @@
 """Consuming ``notifications.whatsapp``: each message goes out once, as far as can be known, and is recorded.
 
 The order is what makes it safe: look up what may have gone out before, mark, send, record, acknowledge.
+
+A message that becomes a dead letter is recorded as ``failed:<reason>`` and loses its marks, but its rank stays
+``queued``. So nobody waits for it in vain, a late status still moves it, and when it is put back into the mailbox it is
+sent as if for the first time. Weakness: one that was given up as ``in_doubt`` may reach the customer once more then,
+so whoever puts it back looks at its state first.
 """
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
-from cache.marks import MarksRead
-from services.ledger import Ledger
+from services.notifications.batch import Batch
 from services.notifications.dispatch import Dispatcher, Result, Sent
-from services.notifications.doubt import Act, Decision, DoubtPolicy, Recorded, decide
+from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
 from services.notifications.errors import MalformedOutgoingError
 from services.notifications.outgoing import Outgoing, decode
 from services.notifications.ports import MarkStore, Tenants, Unsealer
@@ -77,16 +80,16 @@ class NotificationService:
         Returns:
             An outcome for each delivery, in order. ``ack`` means that it is sent and recorded, or will never be.
         """
-        run = _Batch(batch, self._clock())
+        run = Batch(batch, self._clock())
         messages = await self._address(run, self._read(run))
         messages = await self._resolve_doubts(run, messages)
         messages = await self._mark(run, messages)
         results = await self._dispatcher.send(messages, run.tokens)
-        await self._record(run, messages, results)
+        await self._record(run, results)
         self._observer.batch_done(run.counts, self._clock() - run.now)
         return run.ledger.outcomes()
 
-    def _read(self, run: "_Batch") -> list[Outgoing]:
+    def _read(self, run: Batch) -> list[Outgoing]:
         messages: list[Outgoing] = []
         for place, delivery in enumerate(run.batch):
             try:
@@ -96,7 +99,7 @@ class NotificationService:
                 run.settle(place, reject(f"malformed:{error.reason}"), "malformed")
         return messages
 
-    async def _address(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+    async def _address(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
         """Find the sender's shard and access token."""
         missing: frozenset[str] = frozenset()
         try:
@@ -111,13 +114,14 @@ class NotificationService:
             elif tenant is None or tenant.tenant_id != one.tenant_id:
                 run.settle(one.place, reject("unknown_phone_number"), "unknown_phone_number")
             elif not self._unseal(run, tenant, one.phone_number_id):
-                run.settle(one.place, reject("unseal_failed"), "auth")
+                run.shards[one.tenant_id] = tenant.shard
+                run.dead[one.place] = Failure(reject("unseal_failed"), "auth", sent_for_certain_not=False)
             else:
                 run.shards[one.tenant_id] = tenant.shard
                 addressed.append(one)
         return run.postpone(addressed)
 
-    def _unseal(self, run: "_Batch", tenant: Tenant, phone_number_id: str) -> bool:
+    def _unseal(self, run: Batch, tenant: Tenant, phone_number_id: str) -> bool:
         if phone_number_id in run.tokens:
             return True
         try:
@@ -128,7 +132,7 @@ class NotificationService:
         run.tokens[phone_number_id] = token
         return True
 
-    async def _resolve_doubts(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+    async def _resolve_doubts(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
         """Settle or hold back what may have been sent before; returns what is to be sent."""
         again = [one for one in messages if one.delivery.redelivered or one.delivery.attempt > 1]
         if not again:
@@ -156,10 +160,10 @@ class NotificationService:
         if unmarked:
             # Should that fail they are marked at the next look, and wait the longer.
             await self._records.mark(unmarked, run.shards, self._clock(), resend=False)
-        open_ones = [one for one in messages if run.is_open(one.place) and one.place not in run.accepted]
+        open_ones = [one for one in messages if run.is_open(one.place)]
         return run.postpone(open_ones)
 
-    async def _mark(self, run: "_Batch", messages: list[Outgoing]) -> list[Outgoing]:
+    async def _mark(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
         """Mark what is about to be sent; what is not marked is not sent.
 
         In Redis; on the shard while Redis is away, and always before a second send, for that is to be the last.
@@ -178,7 +182,7 @@ class NotificationService:
         )
         return run.postpone([one for one in messages if run.is_open(one.place)])
 
-    async def _mark_on_shards(self, run: "_Batch", messages: list[Outgoing]) -> None:
+    async def _mark_on_shards(self, run: Batch, messages: list[Outgoing]) -> None:
         again = [one for one in messages if one.place in run.resent]
         first = [one for one in messages if one.place not in run.resent]
         marked = frozenset[str]().union(
@@ -193,17 +197,18 @@ class NotificationService:
             else:
                 run.settle(one.place, retry_after(self._policy.retry_s, "not_marked"), "retried")
 
-    async def _record(self, run: "_Batch", messages: list[Outgoing], results: Mapping[int, Result]) -> None:
-        """Record what was sent, and settle all that is left."""
-        failures = {place: result for place, result in results.items() if isinstance(result, Failure)}
+    async def _record(self, run: Batch, results: Mapping[int, Result]) -> None:
+        """Record what was sent and what never will be, and settle all that is left."""
+        failures = {place: result for place, result in results.items() if isinstance(result, Failure)} | run.dead
         run.accepted.update((place, result.wamid) for place, result in results.items() if isinstance(result, Sent))
-        failed = {place: one.error_code for place, one in failures.items() if one.error_code is not None}
+        failed = {place: (one.state, one.error_code) for place, one in failures.items() if one.state is not None}
         unsent = frozenset(place for place, one in failures.items() if one.sent_for_certain_not)
-        unmark = unsent & run.marked_on_shard
+        # After a second send that did not take place the first is in doubt still.
+        clear = {place for place in unsent if place not in run.resent} | {*failed}
+        unmark = unsent & run.marked_on_shard - {*failed}
         concerned = {*run.accepted, *failed, *unmark}
         _, lost = await asyncio.gather(
-            # After a second send that did not take place the first is in doubt still.
-            self._marks.clear([one.id for one in messages if one.place in unsent and one.place not in run.resent]),
+            self._marks.clear([run.messages[place].id for place in sorted(clear)]),
             self._records.record(
                 [one for place, one in run.messages.items() if place in concerned],
                 run.shards,
@@ -230,54 +235,3 @@ class NotificationService:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-
-class _Batch:
-    """What is known of one batch while it is worked on."""
-
-    def __init__(self, batch: Sequence[Delivery], now: float) -> None:
-        self.batch = batch
-        self.now = now
-        self.ledger = Ledger(batch)
-        self.counts: Counter[str] = Counter()
-        self.messages: dict[int, Outgoing] = {}
-        self.tokens: dict[str, str] = {}
-        self.shards: dict[str, int] = {}
-        self.accepted: dict[int, str] = {}
-        self.resent: dict[int, int | None] = {}
-        self.marked_on_shard: set[int] = set()
-        self._open = set(range(len(batch)))
-
-    def settle(self, place: int, outcome: Outcome, word: str) -> None:
-        """Give a delivery its outcome, and count it."""
-        self.ledger.settle(place, outcome)
-        self._open.discard(place)
-        self.counts[word] += 1
-
-    def follow(self, one: Outgoing, decision: Decision, marks: MarksRead | None) -> None:
-        """Do what was decided on a message that may have been sent."""
-        match decision.act:
-            case Act.SETTLED:
-                self.settle(one.place, ack(), "settled")
-            case Act.RECORD:
-                self.accepted[one.place] = decision.wamid
-            case Act.RESEND:
-                mark = None if marks is None else marks.marks.get(one.id)
-                self.resent[one.place] = None if mark is None else mark.at_ms
-            case Act.GIVE_UP:
-                self.settle(one.place, reject("in_doubt"), "gave_up")
-            case Act.WAIT | Act.MARK_AND_WAIT:
-                self.settle(one.place, retry_after(decision.delay_s, "in_doubt"), "in_doubt")
-            case Act.SEND:
-                pass
-
-    def is_open(self, place: int) -> bool:
-        """Whether a delivery has no outcome yet."""
-        return place in self._open
-
-    def postpone(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
-        """Let those wait that come after one that waits, and count them; returns the others."""
-        postponed = self.ledger.postpone(one.place for one in messages)
-        self._open -= postponed
-        self.counts.update("retried" for _ in postponed)
-        return [one for one in messages if one.place not in postponed]

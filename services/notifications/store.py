@@ -34,13 +34,14 @@ class RecordArguments(NamedTuple):
 
     Attributes:
         accepted: ids and the wamids that Meta gave.
-        failed: ids and Meta's error codes.
+        failed: ids, reasons of ours, and Meta's error codes. With the empty reason Meta has ruled the message out; any
+            other is of a dead letter, which may be sent later.
         unmark: ids of messages that were provably not sent and had been marked on the shard for it.
         now: Unix seconds.
     """
 
     accepted: Sequence[tuple[str, str]]
-    failed: Sequence[tuple[str, int]]
+    failed: Sequence[tuple[str, str, int | None]]
     unmark: Sequence[str]
     now: float
 
@@ -79,8 +80,8 @@ async def record(transaction: Transaction, arguments: RecordArguments) -> None:
         await transaction.execute(_QUERIES["record_accepted"], [one for one, _ in arguments.accepted], wamids, now)
         await transaction.execute(_QUERIES["apply_early_statuses"], wamids)
     if arguments.failed:
-        ids, codes = [one for one, _ in arguments.failed], [code for _, code in arguments.failed]
-        await transaction.execute(_QUERIES["record_failed"], ids, codes, now)
+        ids, reasons, codes = zip(*arguments.failed, strict=True)
+        await transaction.execute(_QUERIES["record_failed"], list(ids), list(reasons), list(codes), now)
     if arguments.unmark:
         await transaction.execute(_QUERIES["unmark"], list(arguments.unmark))
 

@@ -3,6 +3,9 @@
 Meta's statuses come out of order and twice, and some never come: ``delivered`` is left out where the message was
 read at once. A failure counts only while there is no sign that the message arrived, so it ranks below ``delivered``.
 The state is therefore the highest rank seen, and any order of the same statuses ends in the same state.
+
+The notifier tells more of a message that is ``queued`` by its rank: ``resent``, which went out twice and may have been
+taken, and ``failed:<reason>``, a dead letter.
 """
 
 from collections.abc import Mapping

@@ -82,7 +82,9 @@ WITH given AS MATERIALIZED (
         state = CASE WHEN message.rank < highest.rank THEN highest.state ELSE message.state END,
         state_at = CASE WHEN message.rank < highest.rank THEN highest.at ELSE message.state_at END,
         rank = greatest(message.rank, highest.rank),
-        error_code = coalesce(message.error_code, highest.error_code),
+        -- At rank 0 it is of a dead letter, which has been sent since.
+        error_code = CASE WHEN message.rank = 0 THEN highest.error_code
+                          ELSE coalesce(message.error_code, highest.error_code) END,
         wamid = coalesce(message.wamid, highest.wamid)
     FROM highest
     WHERE message.id = highest.id AND (message.rank < highest.rank OR message.wamid IS NULL)

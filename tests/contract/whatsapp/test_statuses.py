@@ -188,13 +188,31 @@ async def test_a_refusal_is_recorded_with_metas_code_unless_the_message_is_known
     first, second = await queued(shop, 2)
     await keep(shop, status("w2", "delivered", ours=second))
 
-    await shop.run(RECORD, RecordArguments([], [(first, 131026), (second, 131026)], [], NOW))
+    await shop.run(RECORD, RecordArguments([], [(first, "", 131026), (second, "", 131026)], [], NOW))
 
     assert {name: (await state(shop, first))[name] for name in ("state", "error_code")} == {
         "state": "failed",
         "error_code": 131026,
     }
     assert (await state(shop, second))["state"] == "delivered"
+
+
+async def test_a_dead_letter_says_why_and_can_be_sent_later(shop: Shop) -> None:
+    first, second, third = await queued(shop, 3)
+    await shop.run(MARK, MarkArguments([first, second], NOW, resend=True))
+    dead = [(first, "in_doubt", None), (second, "auth", 190), (third, "auth", 190)]
+
+    await shop.run(RECORD, RecordArguments([], dead, [], NOW))
+
+    assert [(await state(shop, one))["state"] for one in (first, second)] == ["failed:in_doubt", "failed:auth"]
+    assert (await shop.run(LOOK_UP, [first, second])) == dict.fromkeys((first, second), Recorded(0, None, None))
+    await keep(shop, status("w1", "delivered", ours=first))
+    await accept(shop, second, "w2")
+    await keep(shop, status("w3", "failed", ours=third, error_code=131026))
+    after = [await state(shop, one) for one in (first, second, third)]
+    assert [(one["state"], one["error_code"]) for one in after] == [
+        ("delivered", None), ("accepted", None), ("failed", 131026),
+    ]  # fmt: skip
 
 
 async def test_a_wamid_recorded_twice_stays_the_first(shop: Shop) -> None:

@@ -9,6 +9,7 @@ from integrations.whatsapp.client import GraphClient
 from integrations.whatsapp.errors import (
     AuthError,
     DoubtfulSendError,
+    InterceptedError,
     NotSentError,
     PermanentError,
     RefusedSendError,
@@ -30,7 +31,7 @@ def fault(code: int, status: int, **more: object) -> httpx.Response:
 
 
 async def refusal(answer: httpx.Response) -> Exception:
-    with pytest.raises((RefusedSendError, DoubtfulSendError)) as caught:
+    with pytest.raises((RefusedSendError, InterceptedError, DoubtfulSendError)) as caught:
         await client(lambda _: answer).send("100", "token", {})
     return caught.value
 
@@ -103,8 +104,11 @@ async def test_an_answer_that_does_not_say_what_became_of_the_message_leaves_a_d
 
 
 @pytest.mark.parametrize("status", [401, 404, 413])
-async def test_a_refusal_by_something_before_graph_is_permanent(status: int) -> None:
-    assert type(await refusal(httpx.Response(status, text="no"))) is PermanentError
+async def test_a_refusal_by_something_before_graph_says_nothing_about_the_message(status: int) -> None:
+    error = await refusal(httpx.Response(status, text="no"))
+
+    assert isinstance(error, InterceptedError)
+    assert error.http_status_seen == status
 
 
 @pytest.mark.parametrize("token", ["töken", "token\n", "to\0ken", "\ud800", ""])

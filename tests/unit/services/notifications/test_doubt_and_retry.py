@@ -7,10 +7,12 @@ from cache.marks import Mark, MarksRead
 from integrations.whatsapp.errors import (
     AuthError,
     DoubtfulSendError,
+    InterceptedError,
     NotSentError,
     PermanentError,
     ThrottledError,
     TransientError,
+    UnsendableError,
     WhatsAppError,
 )
 from services.notifications.doubt import Act, Decision, DoubtPolicy, Recorded, decide
@@ -107,7 +109,7 @@ def test_a_message_that_will_never_be_taken_is_recorded_as_failed() -> None:
 def test_a_token_that_is_no_good_makes_dead_letters_of_all_that_the_number_sends() -> None:
     result = failure(AuthError(190, 401))
 
-    assert (result.outcome, result.whole_number, result.error_code) == (reject("auth:190"), True, None)
+    assert (result.outcome, result.whole_number, result.error_code) == (reject("auth:190"), True, 190)
 
 
 def test_metas_own_trouble_is_not_waited_for_for_ever() -> None:
@@ -115,10 +117,20 @@ def test_metas_own_trouble_is_not_waited_for_for_ever() -> None:
     assert failure(TransientError(131000, 500), 30).outcome == reject("transient:131000")
 
 
+def test_what_something_before_meta_refuses_comes_again_ever_later_and_is_then_a_dead_letter() -> None:
+    delays_s = [failure(InterceptedError(403), attempt).outcome.delay_s for attempt in (1, 2, 5, 29)]
+
+    assert delays_s == [1, 2, 16, 60]
+    assert failure(InterceptedError(403), 29).state is None
+    assert failure(InterceptedError(403), 30).outcome == reject("intercepted:403")
+    assert failure(InterceptedError(403), 30).state == "intercepted"
+
+
 def test_only_a_send_in_doubt_keeps_its_mark() -> None:
     refusals = [kind(1, 400) for kind in (ThrottledError, TransientError, AuthError, PermanentError)]
+    others = (NotSentError("refused"), InterceptedError(403), UnsendableError("token"))
 
-    assert all(failure(error).sent_for_certain_not for error in (*refusals, NotSentError("refused")))
+    assert all(failure(error).sent_for_certain_not for error in (*refusals, *others))
     assert not failure(DoubtfulSendError("timeout")).sent_for_certain_not
 
 

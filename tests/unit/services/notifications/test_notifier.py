@@ -13,9 +13,11 @@ from cache.marks import Mark, MarksRead
 from integrations.whatsapp.errors import (
     AuthError,
     DoubtfulSendError,
+    InterceptedError,
     NotSentError,
     PermanentError,
     ThrottledError,
+    TransientError,
     UnsendableError,
 )
 from integrations.whatsapp.schemas import SentMessage
@@ -98,7 +100,7 @@ class FakeShards:
 
     def __init__(self) -> None:
         self.rows: dict[str, Recorded] = {f"m{n}": Recorded(0, None, None) for n in range(10)}
-        self.failed: dict[str, int] = {}
+        self.failed: dict[str, tuple[str, int | None]] = {}
         self.away: set[str] = set()
         self.calls: list[UnitCall] = []
 
@@ -122,7 +124,9 @@ class FakeShards:
                     value.append(one)
         elif call.name == RECORD:
             self.rows.update((one, Recorded(1, wamid, None)) for one, wamid in call.arguments.accepted)
-            self.failed.update(call.arguments.failed)
+            for one, reason, code in call.arguments.failed:
+                self.failed[one] = (reason, code)
+                self.rows[one] = Recorded(0 if reason else 3, None, None)
             for one in call.arguments.unmark:
                 row = self.rows[one]
                 self.rows[one] = row._replace(marked_at=row.marked_at if row.resent else None, resent=False)
@@ -405,7 +409,7 @@ async def test_a_refused_message_is_recorded_as_failed_and_its_neighbours_go_out
     bench.graph.fail = lambda one: PermanentError(131026, 400) if one == "m1" else None
 
     assert await bench.consume(outgoing("m1"), outgoing("m2")) == [ack(), ack()]
-    assert bench.shards.failed == {"m1": 131026}
+    assert bench.shards.failed == {"m1": ("", 131026)}
     assert bench.watch.counts == {"sent": 1, "failed": 1}
 
 
@@ -509,6 +513,40 @@ async def test_a_token_that_cannot_be_unsealed_is_a_dead_letter() -> None:
     bench.unsealer.broken = True
 
     assert await bench.consume(outgoing("m1")) == [reject("unseal_failed")]
+    assert bench.shards.failed == {"m1": ("unseal_failed", None)}
+
+
+async def test_every_dead_letter_of_a_known_sender_is_recorded_and_can_be_sent_later() -> None:
+    for error, recorded in (
+        (AuthError(190, 401), ("auth", 190)),
+        (TransientError(131000, 500), ("transient", 131000)),
+        (InterceptedError(403), ("intercepted", None)),
+        (UnsendableError("token"), ("unsendable", None)),
+        (DoubtfulSendError("timeout"), ("in_doubt", None)),
+    ):
+        for away in (False, True):
+            bench = Bench()
+            bench.marks.away = away
+            bench.graph.fail = lambda _, error=error: error  # type: ignore[misc]
+            outcome = ack()
+            for attempt in (1, *range(30, 60)):
+                bench.now += 60
+                (outcome,) = await bench.consume(outgoing("m1"), attempt=attempt)
+                if outcome.kind == "reject":
+                    break
+
+            assert bench.shards.failed == {"m1": recorded}
+            bench.graph.fail = lambda _: None
+            assert await bench.consume(outgoing("m1")) == [ack()]
+            assert bench.shards.rows["m1"] == Recorded(1, "wamid.m1", None)
+
+
+async def test_a_dead_letter_that_could_not_be_recorded_comes_again() -> None:
+    bench = Bench()
+    bench.shards.away = {RECORD}
+    bench.graph.fail = lambda _: AuthError(190, 401)
+
+    assert await bench.consume(outgoing("m1")) == [retry_after(1.0, "not_recorded")]
 
 
 async def test_a_directory_that_is_away_delays_only_those_it_cannot_find() -> None:

@@ -1,11 +1,12 @@
 """How one partition's messages come from its journal into the window: by pages, by sweeps, and as they are written."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
 from actors.mailbox.arrivals import Arrival, Arrivals
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import MailboxError
+from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.journal import Journal, Row, Settlement
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message
@@ -43,6 +44,7 @@ class Intake:
         self._window, self._writer = window, writer
         self._has_dead_letters, self._clock = has_dead_letters, clock
         self._taken_over_at = 0
+        self._page_limit = PAGE
         self.arrivals = Arrivals(window, number, queue.window)
         self.waiting = 0
         self.corrupt = 0
@@ -78,24 +80,35 @@ class Intake:
         for row in self._intact(rows):
             self.arrive(*self._arrival(row, now), now)
 
-    async def page(self) -> None:
-        """Read the next page and take it in."""
+    async def page(self, timeout_s: float) -> None:
+        """Read the next page and take it in. A page that could not be read in time is read in smaller parts.
+
+        Raises:
+            MailboxError: it could not be read.
+        """
         # What a flush has written that is under way, or begins while the page is read, is reported by the flush, in
         # its order; where units of work write as well their rows cannot be told apart, and one flush goes at a time.
         pending = self._writer.reported_from if self._queue.partition_by == "key" else None
         from_seq = self.arrivals.begin_page()
+        limit = self._page_limit
         try:
-            rows = await self._journal.load(from_seq, PAGE)
-        except MailboxError:
+            async with asyncio.timeout(timeout_s):
+                rows = await self._journal.load(from_seq, limit)
+        except (MailboxError, TimeoutError) as error:
             self.arrivals.abandon_page()
-            raise
+            self._page_limit = max(1, limit // 2)
+            if isinstance(error, MailboxError):
+                raise
+            detail = f"a page of {limit} took longer than {timeout_s:g} s"
+            raise JournalUnavailableError(self._queue.name, detail) from error
+        self._page_limit = min(PAGE, limit * 2)
         now = self._clock()
         page = [
             self._arrival(row, now)
             for row in self._intact(rows)
             if (pending is None or row.seq < pending) and not self._writer.is_settling(row.seq)
         ]
-        self.arrivals.end_page(page, last_seq=rows[-1].seq if len(rows) == PAGE else None, now=now)
+        self.arrivals.end_page(page, last_seq=rows[-1].seq if len(rows) == limit else None, now=now)
 
     def _intact(self, rows: Sequence[Row]) -> list[Row]:
         for row in rows:

@@ -29,6 +29,7 @@ class OwnershipPolicy(NamedTuple):
     Attributes:
         lease_s: how long an owner counts as alive without a renewal.
         renew_s: between two renewals.
+        page_s: how long reading a page may take; with ``tick_s`` well below ``lease_s``.
         tick_s: between two looks at the journal, which renew and sweep.
         passive_s: between two attempts while somebody else owns the partition.
         retry_first_s: before the first new attempt after a failure; doubles up to ``retry_longest_s``.
@@ -37,6 +38,7 @@ class OwnershipPolicy(NamedTuple):
 
     lease_s: float = 5.0
     renew_s: float = 1.5
+    page_s: float = 2.0
     tick_s: float = 1.6
     passive_s: float = 1.0
     retry_first_s: float = 0.05

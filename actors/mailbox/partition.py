@@ -212,11 +212,12 @@ class Partition:
 
     async def acquire(self) -> bool:
         self._trouble = None
+        asked_at = self._clock()
         lease = await self._journal.take_over(self._owner, self._policy.lease_s, self.epoch if self._is_open else -1)
         if lease is None:
             self.give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
             return False
-        self.epoch, self._renewed_at = lease.epoch, self._clock()
+        self.epoch, self._renewed_at = lease.epoch, asked_at
         if not (lease.continued and self._is_open):
             await self._begin(lease)
         if self._doubtful:
@@ -226,7 +227,10 @@ class Partition:
             self._doubtful.difference_update(ids)
         if self._trouble is not None:
             raise self._trouble
+        if self._clock() >= asked_at + self._policy.lease_s:
+            raise JournalUnavailableError(self._queue.name, "the lease lapsed before all was read")
         self.state = State.OWNING
+        self._window.hold_until(self._number, asked_at + self._policy.lease_s)
         self._window.set_blocked(self._number, blocked=False, now=self._clock())
         self._writer.resume(self.epoch)
         self._wake()
@@ -239,13 +243,13 @@ class Partition:
         while True:
             if self._trouble is not None:
                 raise self._trouble
-            if self._intake.arrivals.page_wanted:
-                await self._intake.page()
-                self._wake()
-                continue
-            if loop.time() >= next_tick:
+            if loop.time() >= next_tick:  # before the pages, or many of them would cost the lease
                 next_tick = loop.time() + self._policy.tick_s
                 await self._tick()
+                continue
+            if self._intake.arrivals.page_wanted:
+                await self._intake.page(self._policy.page_s)
+                self._wake()
                 continue
             self._nudge.clear()
             try:
@@ -270,7 +274,8 @@ class Partition:
         self._intake.take_rows(late)
 
     async def _tick(self) -> None:
-        renew = self._clock() - self._renewed_at >= self._policy.renew_s
+        asked_at = self._clock()
+        renew = asked_at - self._renewed_at >= self._policy.renew_s
         sweep_below = 0 if self._gives_seqs else _EVERY_SEQ
         if not renew and not sweep_below:
             return
@@ -283,12 +288,22 @@ class Partition:
         if not tick.held:
             raise FencedError(self._queue.name, self._number, self.epoch)
         if renew:
-            self._renewed_at = self._clock()
+            self._renewed(asked_at)
         unknown = [seq for seq in tick.seqs if self._intake.arrivals.wants(seq)]
         for start in range(0, len(unknown), PAGE):
+            if self._clock() - self._renewed_at >= self._policy.lease_s / 2:
+                return  # the next tick finds the rest, after it has renewed the lease
             self._intake.take_rows(await self._journal.load_seqs(unknown[start : start + PAGE]))
         if not self._gives_seqs:
             self._swept_to = tick.swept_to
+
+    def _renewed(self, asked_at: float) -> None:
+        # The server counts from when it was asked at the earliest.
+        self._renewed_at = asked_at
+        self._window.hold_until(self._number, asked_at + self._policy.lease_s)
+        if self.state is State.OWNING and self._trouble is None:
+            self._window.set_blocked(self._number, blocked=False, now=self._clock())
+            self._wake()
 
     def _progress(self) -> Progress:
         clock = self._window.shelf(self._number).clock

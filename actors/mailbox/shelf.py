@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from math import inf
 
 from actors.mailbox.ageing import AgeClock
 from actors.mailbox.lane import Entry, KeyLane
@@ -13,12 +14,13 @@ _FROZEN_AGAIN_S = 1.0
 class Shelf:
     """The messages of a partition. Begins blocked, with its clock standing."""
 
-    __slots__ = ("_expiries", "blocked", "clock", "entries", "parked")
+    __slots__ = ("_expiries", "blocked", "clock", "entries", "held_until", "parked")
 
     def __init__(self, clock_s: float) -> None:
         self.clock = AgeClock(clock_s)
         self.entries: dict[int, Entry] = {}
         self.blocked = True
+        self.held_until = inf  # by the window's clock; then somebody else may own it
         self.parked: list[KeyLane] = []
         self._expiries: list[tuple[float, int, Entry]] = []
 

@@ -122,6 +122,10 @@ class Window:
                 lane.queued = False
                 self._line_up(lane, now)
 
+    def hold_until(self, partition: int, until: float) -> None:
+        """From then on, by the window's clock, the partition is blocked, should nobody say otherwise before."""
+        self._shelves[partition].held_until = until
+
     def set_consumer_up(self, *, up: bool, now: float) -> None:
         """Without a consumer nothing ages."""
         self._consumer_up = up
@@ -150,6 +154,9 @@ class Window:
 
     def take(self, now: float) -> list[Delivery]:
         """The next batch: a suspect alone, else of each tenant in turn. Empty if nothing is ready."""
+        for partition, shelf in self._shelves.items():
+            if shelf.held_until <= now:
+                self.set_blocked(partition, blocked=True, now=now)
         while self._suspects and not self._suspect_tag:
             lane = self._suspects.popleft()
             lane.queued = False

@@ -7,7 +7,7 @@ import pytest
 
 from actors.mailbox.census import Census
 from actors.mailbox.errors import JournalUnavailableError
-from actors.mailbox.journal import Batch, Figures, Row, Written
+from actors.mailbox.journal import Batch, Figures, Progress, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from tests.unit.actors.mailbox.test_partition import FAST, message, owning, running, until
 
@@ -107,3 +107,71 @@ async def test_a_partition_that_cannot_be_counted_in_time_is_owned_all_the_same(
         assert (second.partition.waiting, second.partition.statistics()["counted"]) == (6, True)
         assert len(await second.consume(6)) == 6
         await until(lambda: second.partition.waiting == 0)
+
+
+class SlowJournal(InMemoryJournal):
+    """Answers no tick while ``silent``, and no page of more than ``readable`` messages in time."""
+
+    silent = False
+    readable = 1_000
+    ticks = 0
+
+    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
+        while self.silent:  # noqa: ASYNC110 - a test's switch
+            await asyncio.sleep(0.001)
+        self.ticks += lease_s is not None
+        return await super().tick(epoch, progress, lease_s=lease_s, sweep_below=sweep_below)
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        if limit > self.readable:
+            await asyncio.sleep(60.0)
+        return await super().load(from_seq, limit)
+
+
+SHORT = FAST._replace(ownership=FAST.ownership._replace(lease_s=0.2, page_s=0.01))
+
+
+async def test_nothing_is_delivered_once_the_lease_was_not_renewed_in_time() -> None:
+    journal = SlowJournal(database := MemoryDatabase())
+    async with running(database, journal=journal, policy=SHORT) as owner:
+        await until(owning(owner))
+        await until(lambda: not owner.partition.statistics()["paging"])
+        await owner.partition.append([message("m1")])
+        journal.silent = True
+        await asyncio.sleep(0.3)
+        assert owner.take() == []
+
+        journal.silent = False
+
+        assert await owner.consume(1) == ["m1"]
+
+
+async def test_a_page_that_takes_too_long_is_read_in_parts() -> None:
+    database = MemoryDatabase()
+    async with running(database, stops=True) as first:
+        await until(owning(first))
+        for number in range(20):
+            await first.partition.append([message(f"m{number}", "k")])
+    await first.partition.stop(1.0)
+
+    journal = SlowJournal(database)
+    journal.readable = 100
+    async with running(database, journal=journal, policy=SHORT) as second:
+        assert await second.consume(20) == [f"m{number}" for number in range(20)]
+
+
+class EndlessPages(SlowJournal):
+    """There is always another page."""
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        await asyncio.sleep(0)
+        return [Row(from_seq + step, message("m0"), False, 0.0, 0, 0, 0.0, 0.0) for step in range(limit)]
+
+
+async def test_paging_does_not_keep_the_lease_from_being_renewed() -> None:
+    journal = EndlessPages(database := MemoryDatabase())
+    async with running(database, journal=journal) as owner:
+        await until(owning(owner))
+        before = journal.ticks
+
+        await until(lambda: journal.ticks >= before + 2)

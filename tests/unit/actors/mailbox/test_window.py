@@ -226,3 +226,19 @@ def test_a_message_that_waits_for_its_retry_still_does_so_under_a_new_owner() ->
     assert core.take(0.0) == []
     core.advance(3.0)
     assert ids(core.take(3.0)) == ["1"]
+
+
+def test_nothing_is_taken_of_a_partition_that_is_not_held_any_more() -> None:
+    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
+    window = Window(queue)
+    window.open(0, 0.0, 0.0)
+    window.set_blocked(0, blocked=False, now=0.0)
+    window.offer(0, 1, Message("m1", "k", "t", b"", {}, 0.0), 0.0)
+    window.hold_until(0, 5.0)
+
+    assert window.take(5.0) == []
+    assert window.ready == 0
+
+    window.hold_until(0, 10.0)
+    window.set_blocked(0, blocked=False, now=6.0)
+    assert [one.message.id for one in window.take(6.0)] == ["m1"]

@@ -28,7 +28,7 @@ class InboundMessage(NamedTuple):
     """A message of a customer's.
 
     Attributes:
-        id: the wamid.
+        id: of the mailbox, so with the receiving number: a wamid that comes to two numbers of a merchant is two.
         sent_at: by Meta's clock.
         type: as Meta names it, known to us or not.
         text: of a text message.
@@ -125,12 +125,13 @@ def _message(item: Mapping[str, Any], number: str, body: Mapping[str, Any], mess
         if not isinstance(content, dict) or not isinstance(content.get("body"), str):
             raise MalformedError("no_text")
         text = plain_text(content["body"], _TEXT_LIMIT) or ""
+    _required(item, "id")
     contact = _contact(body.get("contacts"))
     user_id = plain_id(item.get("from_user_id")) or plain_id(contact.get("user_id"))
     phone = (plain_id(item.get("from")) or "").removeprefix("+")
     profile = contact.get("profile")
     return InboundMessage(
-        id=_required(item, "id"),
+        id=message.id,
         phone_number_id=number,
         sent_at=_timestamp(item),
         type=kind[:_KIND_LIMIT],

@@ -141,7 +141,8 @@ def status(wamid: str, state: str = "sent") -> Message:
 
 
 def names(call: UnitCall) -> list[str]:
-    return [one.id for one in call.arguments.received]
+    """The wamids; the ids of a mailbox begin with the receiving number."""
+    return [one.id.removeprefix(f"{one.phone_number_id}:") for one in call.arguments.received]
 
 
 async def test_a_batch_becomes_one_unit_for_each_tenant_and_kind_in_one_go() -> None:

@@ -40,6 +40,17 @@ class Outgoing(NamedTuple):
         }
 
 
+def encode(phone_number_id: str, recipient: Mapping[str, str], payload: Mapping[str, Any]) -> bytes:
+    """Write the body of a message of the notifications mailbox; the other end is ``decode``.
+
+    Args:
+        phone_number_id: of the number that it is sent from.
+        recipient: ``to`` with a phone, or ``recipient`` with a business-scoped id.
+        payload: Graph's body without recipient and ids.
+    """
+    return orjson.dumps({"v": BODY_VERSION, "phone_number_id": phone_number_id, **recipient, "payload": payload})
+
+
 def decode(place: int, delivery: Delivery) -> Outgoing:
     """Read a message of the notifications mailbox.
 

@@ -15,6 +15,7 @@ from actors.mailbox.message import Message
 from actors.shards.unit import Transaction, UnitFunction
 from kernel.identifiers import new_id
 from kernel.sql import load_queries
+from services.notifications.outgoing import encode
 from services.whatsapp.conversation import Conversation, Merchant, Reply, Stage, step
 from services.whatsapp.customers import Customers
 from services.whatsapp.inbound import InboundEvent, InboundMessage, StatusUpdate
@@ -198,12 +199,12 @@ async def _write(
 def _message(outgoing: _Outgoing, tenant_id: str, now: float) -> Message:
     conversation, phone_number_id, reply, correlation_id = outgoing
     # With the plus; without it Meta may put the business's own country code before it.
-    recipient = {"to": f"+{conversation.phone}"} if conversation.phone else {"recipient": conversation.user_id}
+    recipient = {"to": f"+{conversation.phone}"} if conversation.phone else {"recipient": conversation.user_id or ""}
     return Message(
         id=new_id(),
         key=f"{phone_number_id}:{conversation.id}",
         tenant=tenant_id,
-        body=orjson.dumps({"v": 1, "phone_number_id": phone_number_id, **recipient, "payload": reply.payload}),
+        body=encode(phone_number_id, recipient, reply.payload),
         headers={"correlation_id": correlation_id},
         published_at=now,
         priority=reply.priority,

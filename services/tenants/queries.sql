@@ -27,18 +27,21 @@ FROM spaza.tenant_request
 WHERE idempotency_key = $1
 
 -- name: claim_phone
--- Hold a number for a tenant that is being made. A claim that nobody completed lapses; a confirmed one does not.
+-- Hold a number for a tenant that is being made. A claim that nobody completed lapses; then $5 may lose it, of whom the
+-- caller knows that it was never placed. What such a one had confirmed dates from before placements came first.
 INSERT INTO spaza.tenant_phone AS held (phone_number_id, tenant_id, display_phone_number, claimed_until)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 ON CONFLICT (phone_number_id) DO UPDATE
 SET tenant_id = excluded.tenant_id,
     display_phone_number = excluded.display_phone_number,
-    claimed_until = CASE WHEN held.claimed_until IS NULL THEN NULL ELSE excluded.claimed_until END
-WHERE held.tenant_id = excluded.tenant_id OR held.claimed_until < now()
+    claimed_until = CASE WHEN held.tenant_id = excluded.tenant_id AND held.claimed_until IS NULL THEN NULL
+                         ELSE excluded.claimed_until END
+WHERE held.tenant_id = excluded.tenant_id
+   OR held.tenant_id = $5 AND coalesce(held.claimed_until, '-infinity') < now()
 RETURNING phone_number_id
 
 -- name: confirm_phone
--- From here on the number is the tenant's for good. No row: another took it over.
+-- From here on the number is the tenant's for good; after the placement. No row: another took it over.
 UPDATE spaza.tenant_phone
 SET claimed_until = NULL
 WHERE phone_number_id = $1 AND tenant_id = $2

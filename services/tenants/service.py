@@ -33,10 +33,11 @@ class SchemaOwner(Protocol):
 class TenantProvisioning:
     """Makes tenants.
 
-    The steps: claim the idempotency key, claim the numbers, make the schema, write the profile, confirm the numbers,
-    write the placement. Each may be repeated, and a repeated call goes through all of them. The placement comes last:
-    before it nobody finds the tenant, after it the tenant is whole. Numbers that were claimed for a tenant which never
-    got there are free again after ten minutes.
+    The steps: claim the idempotency key, claim the numbers, make the schema, write the profile, hold the numbers anew,
+    write the placement, confirm the numbers. Each may be repeated, and a repeated call goes through all of them.
+    Before the placement nobody finds the tenant, with it the tenant is whole. Numbers that were claimed for a tenant
+    which never got there are free again after ten minutes; those of a tenant that was placed never are, confirmed or
+    not.
     """
 
     def __init__(self, shards: UnitRunner, schemas: SchemaOwner, sealer: Sealer, directory: TenantDirectory) -> None:
@@ -60,29 +61,44 @@ class TenantProvisioning:
             raise IdempotencyConflictError(idempotency_key)
         tenant_id, home = claimed.tenant_id, shard_of(claimed.tenant_id)
         placed = await self._one(store.FIND_PLACEMENTS, home, [tenant_id])
-        if placed:
-            return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard)
         claims = [
             store.PhoneClaim(number.phone_number_id, tenant_id, number.display_phone_number, _CLAIM_S)
             for number in spec.phone_numbers
         ]
+        if placed:
+            await self._demand(store.CONFIRM_PHONE, claims)
+            return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard)
         await self._hold(claims)
         await self._schemas.create(tenant_id, home)
         await self._one(store.WRITE_PROFILE, home, self._profile(spec, tenant_id), tenant_id=tenant_id)
-        await self._demand(store.CONFIRM_PHONE, claims)
+        # Anew, so that no claim lapses before the placement is written; who would take it looks for one first.
+        await self._demand(store.CLAIM_PHONE, claims)
         placement = store.Placement(tenant_id, spec.name, home, spec.limits.minute, spec.limits.hour)
         await self._one(store.PLACE_TENANT, home, placement)
+        await self._demand(store.CONFIRM_PHONE, claims)
         await self._directory.forget([claim.phone_number_id for claim in claims])
         _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
         return ProvisionedTenant(tenant_id=tenant_id, shard_id=home)
 
     async def _hold(self, claims: Sequence[store.PhoneClaim]) -> None:
         try:
-            await self._demand(store.CLAIM_PHONE, claims)
+            outcomes = await self._shards.run([_on_phone(store.CLAIM_PHONE, one) for one in claims], timeout_s=_STEP_S)
+            refused = [one for one, outcome in zip(claims, outcomes, strict=True) if not outcome.unwrap()]
+            for claim in refused:
+                await self._supersede(claim)
         except PhoneNumberTakenError:
             # The numbers that were free shall not be blocked by a tenant that cannot be made.
             await self._shards.run([_on_phone(store.RELEASE_PHONE, claim) for claim in claims], timeout_s=_STEP_S)
             raise
+
+    async def _supersede(self, claim: store.PhoneClaim) -> None:
+        """Take a number over from a tenant that was never placed, once its claim has lapsed."""
+        number = claim.phone_number_id
+        for holder in await self._one(store.FIND_PHONES, shard_of(number), [number]):
+            if await self._one(store.FIND_PLACEMENTS, shard_of(holder.tenant_id), [holder.tenant_id]):
+                raise PhoneNumberTakenError(number)
+            claim = claim._replace(instead_of=holder.tenant_id)
+        await self._demand(store.CLAIM_PHONE, [claim])
 
     async def _demand(self, unit: str, claims: Sequence[store.PhoneClaim]) -> None:
         outcomes = await self._shards.run([_on_phone(unit, claim) for claim in claims], timeout_s=_STEP_S)

@@ -58,6 +58,7 @@ class PhoneClaim(NamedTuple):
     tenant_id: str
     display_phone_number: str
     patience_s: float
+    instead_of: str = ""
 
 
 class Profile(NamedTuple):

@@ -6,8 +6,9 @@ processes. As a safety net, fields whose names speak of a customer or a secret a
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TextIO, cast
 
 import orjson
@@ -20,6 +21,10 @@ _PRIVATE = frozenset(
         "recipient", "secret", "text", "to", "token", "wa_id", "wamid",
     }
 )  # fmt: skip
+
+
+# Enough to find the rest by; a line stays a line, however large the batch.
+_FEW = 3
 
 
 def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -57,6 +62,16 @@ def log_context(*, correlation_id: str | None = None, tenant_id: str | None = No
     given = {"correlation_id": correlation_id, "tenant_id": tenant_id}
     with structlog.contextvars.bound_contextvars(**{name: value for name, value in given.items() if value is not None}):
         yield
+
+
+def correlation_ids(headers: Iterable[Mapping[str, str | int]]) -> list[str]:
+    """The ids under which the first few of many messages are followed, for one line about all of them.
+
+    Args:
+        headers: of the messages; those without an id are left out.
+    """
+    found = (str(one["correlation_id"]) for one in headers if one.get("correlation_id"))
+    return list(islice(dict.fromkeys(found), _FEW))
 
 
 def mask_private(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

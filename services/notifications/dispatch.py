@@ -9,7 +9,7 @@ from integrations.whatsapp.errors import DoubtfulSendError, WhatsAppError
 from services.notifications.outgoing import Outgoing
 from services.notifications.ports import Sender
 from services.notifications.retry import Failure, RetryPolicy, failure_of
-from telemetry.log import get_logger
+from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")
 
@@ -102,7 +102,12 @@ class Dispatcher:
                 return self._fail(error, message, run)
             except Exception as error:  # noqa: BLE001
                 # One message's fault, and not its batch's, whose other sends are under way.
-                _log.exception("send_failed_unexpectedly", tenant_id=message.tenant_id, message_id=message.id)
+                _log.exception(
+                    "send_failed_unexpectedly",
+                    tenant_id=message.tenant_id,
+                    message_id=message.id,
+                    correlation_ids=correlation_ids([message.delivery.message.headers]),
+                )
                 return self._fail(DoubtfulSendError(type(error).__name__), message, run)
         return Sent(sent.wamid)
 

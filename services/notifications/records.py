@@ -8,7 +8,7 @@ from services.notifications.doubt import Recorded
 from services.notifications.outgoing import Outgoing
 from services.notifications.ports import Shards
 from services.notifications.store import LOOK_UP, MARK, RECORD, MarkArguments, RecordArguments
-from telemetry.log import get_logger
+from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")
 
@@ -91,7 +91,14 @@ class Records:
         outcomes = dict(zip(groups, await self._shards.run(calls, timeout_s=self._unit_s), strict=True))
         for tenant_id, outcome in outcomes.items():
             if outcome.error is not None:
-                _log.warning("notifier_unit_failed", tenant_id=tenant_id, unit=unit, error=str(outcome.error))
+                _log.warning(
+                    "notifier_unit_failed",
+                    tenant_id=tenant_id,
+                    unit=unit,
+                    error=str(outcome.error),
+                    correlation_ids=correlation_ids(one.delivery.message.headers for one in groups[tenant_id]),
+                    count=len(groups[tenant_id]),
+                )
         return outcomes
 
 

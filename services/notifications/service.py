@@ -25,7 +25,7 @@ from services.notifications.retry import Failure
 from services.tenants.errors import DirectoryUnavailableError, UnsealError
 from services.tenants.sealing import access_token_context
 from services.tenants.tenant import Tenant
-from telemetry.log import get_logger
+from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")
 
@@ -113,7 +113,7 @@ class NotificationService:
                 run.settle(one.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried")
             elif tenant is None or tenant.tenant_id != one.tenant_id:
                 run.settle(one.place, reject("unknown_phone_number"), "unknown_phone_number")
-            elif not self._unseal(run, tenant, one.phone_number_id):
+            elif not self._unseal(run, tenant, one):
                 run.shards[one.tenant_id] = tenant.shard
                 run.dead[one.place] = Failure(reject("unseal_failed"), "auth", sent_for_certain_not=False)
             else:
@@ -121,15 +121,19 @@ class NotificationService:
                 addressed.append(one)
         return run.postpone(addressed)
 
-    def _unseal(self, run: Batch, tenant: Tenant, phone_number_id: str) -> bool:
-        if phone_number_id in run.tokens:
+    def _unseal(self, run: Batch, tenant: Tenant, one: Outgoing) -> bool:
+        if one.phone_number_id in run.tokens:
             return True
         try:
             token = self._unsealer.unseal(tenant.access_token_sealed, access_token_context(tenant.tenant_id))
         except UnsealError:
-            _log.exception("access_token_not_unsealed", tenant_id=tenant.tenant_id)
+            _log.exception(
+                "access_token_not_unsealed",
+                tenant_id=tenant.tenant_id,
+                correlation_ids=correlation_ids([one.delivery.message.headers]),
+            )
             return False
-        run.tokens[phone_number_id] = token
+        run.tokens[one.phone_number_id] = token
         return True
 
     async def _resolve_doubts(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
@@ -224,7 +228,13 @@ class NotificationService:
             if run.messages[place].tenant_id in lost
         }
         if unrecorded and not await self._marks.remember_sent(unrecorded):
-            _log.warning("wamids_not_kept", count=len(unrecorded))
+            _log.warning(
+                "wamids_not_kept",
+                correlation_ids=correlation_ids(
+                    one.delivery.message.headers for one in run.messages.values() if one.id in unrecorded
+                ),
+                count=len(unrecorded),
+            )
         for place in (*run.accepted, *failures):
             if run.messages[place].tenant_id in lost and (place in run.accepted or place in failed):
                 run.settle(place, retry_after(self._policy.retry_s, "not_recorded"), "not_recorded")

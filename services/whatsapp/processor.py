@@ -21,7 +21,7 @@ from services.whatsapp.ports import ClaimStore, Shards, Teller, Tenants
 from services.whatsapp.store import ReceiveResult
 from services.whatsapp.verdict import Blame, blame, come_again, convict
 from services.whatsapp.work import Work, group
-from telemetry.log import get_logger
+from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("processor")
 
@@ -173,6 +173,7 @@ class InboundProcessor:
             error=str(error),
             outcome=outcome.kind,
             messages=[fingerprint(item.id) for item in work.items[:3]],
+            correlation_ids=correlation_ids(item.delivery.message.headers for item in work.items),
             count=len(work.items),
         )
         for item in work.items:
@@ -195,7 +196,12 @@ class InboundProcessor:
             await self._mailbox.tell(published)
         except SpazaError as error:
             # The owner's sweep finds them.
-            _log.warning("notifications_not_told", error=type(error).__name__, count=len(published))
+            _log.warning(
+                "notifications_not_told",
+                error=type(error).__name__,
+                correlation_ids=correlation_ids(row.message.headers for row in published),
+                count=len(published),
+            )
 
 
 class _Batch:

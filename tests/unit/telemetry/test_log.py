@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from telemetry.log import configure_logging, get_logger, log_context
+from telemetry.log import configure_logging, correlation_ids, get_logger, log_context
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
@@ -19,6 +19,12 @@ def test_a_line_is_one_json_object_with_event_component_and_context(capsys: pyte
     assert line["event"] == "batch_settled"
     assert (line["component"], line["correlation_id"], line["tenant_id"]) == ("mailbox", "c-1", "t-1")
     assert (line["count"], line["level"]) == (3, "info")
+
+
+def test_of_many_messages_the_first_few_ids_are_logged_each_once() -> None:
+    headers = [{"correlation_id": one} for one in ("a", "a", "", "b", "c", "d")]
+
+    assert correlation_ids([{}, *headers]) == ["a", "b", "c"]
 
 
 def test_fields_that_may_hold_personal_data_or_secrets_are_masked(capsys: pytest.CaptureFixture[str]) -> None:

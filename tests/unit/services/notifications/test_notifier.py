@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject, retry_after
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
@@ -560,3 +562,18 @@ async def test_a_directory_that_is_away_delays_only_those_it_cannot_find() -> No
 
 async def test_an_empty_batch_is_nothing() -> None:
     assert await Bench().consume() == []
+
+
+async def test_a_warning_says_under_which_ids_its_messages_are_followed() -> None:
+    bench = Bench()
+    bench.shards.away = {RECORD}
+    bench.graph.fail = lambda one: ValueError("new") if one == "m0" else None
+    followed = [outgoing(f"m{n}")._replace(headers={"correlation_id": f"c{n}"}) for n in range(5)]
+
+    with capture_logs() as lines:
+        await bench.consume(*followed)
+
+    assert {line["event"]: line["correlation_ids"] for line in lines} == {
+        "send_failed_unexpectedly": ["c0"],
+        "notifier_unit_failed": ["c1", "c2", "c3"],
+    }

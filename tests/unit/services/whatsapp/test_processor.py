@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from actors.mailbox.message import Delivery, Message, Outcome, PublishedRow, ack, reject, retry_after
 from actors.shards.errors import CommitUnknownError, OverloadedError, ShardUnavailableError, UnitFailedError
 from actors.shards.unit import UnitCall, UnitOutcome
@@ -266,6 +268,18 @@ async def test_a_commit_that_is_not_known_is_tried_again() -> None:
     bench = Bench(shards=FakeShards(lambda _: CommitUnknownError(1, "lost")))
 
     assert await bench.consume(text("w1")) == [retry_after(1.0, "commit_unknown")]
+
+
+async def test_a_warning_says_under_which_ids_its_messages_are_followed() -> None:
+    bench = Bench(shards=FakeShards(lambda call: ShardUnavailableError(1, "down")))
+    followed = [text(f"w{n}")._replace(headers={"correlation_id": f"c{n}"}) for n in range(5)]
+
+    with capture_logs() as lines:
+        await bench.consume(*followed)
+
+    assert [(line["event"], line["correlation_ids"], line["count"]) for line in lines] == [
+        ("inbound_unit_failed", ["c0", "c1", "c2"], 5)
+    ]
 
 
 async def test_a_poisonous_message_is_found_and_its_neighbours_go_on() -> None:

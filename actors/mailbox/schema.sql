@@ -13,7 +13,7 @@ BEGIN
     FOREACH wanted IN ARRAY ARRAY['spaza_app', 'spaza_system'] LOOP
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
-                EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', wanted);
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
             END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
             NULL; -- made meanwhile from another database
@@ -164,6 +164,8 @@ BEGIN
         -- A settlement that is written meanwhile waits for these locks and then finds its day in the default partition.
         LOCK TABLE spaza.journal, spaza.settlement IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('ALTER TABLE spaza.journal DETACH PARTITION spaza.%I', child.relname);
+        -- By itself it has no policy, so that its owner would find nothing in it to keep.
+        EXECUTE format('ALTER TABLE spaza.%I NO FORCE ROW LEVEL SECURITY', child.relname);
         EXECUTE format(
             'INSERT INTO spaza.journal SELECT j.* FROM spaza.%I j WHERE NOT EXISTS (SELECT FROM spaza.settlement s
              WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq

@@ -27,6 +27,11 @@ JOURNAL_SCHEMA: Final = Path(__file__).parents[1] / "mailbox" / "schema.sql"
 _CONNECT_S: Final = 10.0
 # Held by one set-up of a server at a time.
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_lock(hashtextextended('spaza set-up', 0))"
+_POWERS: Final = """
+SELECT rolsuper AS superuser, rolbypassrls AS bypassrls, rolcreatedb AS createdb, rolcreaterole AS createrole,
+       rolreplication AS replication
+FROM pg_roles WHERE rolname = $1
+"""
 _log = get_logger("shards")
 
 
@@ -104,10 +109,11 @@ class _Setup:
             if not await keeper.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 await keeper.execute(f"CREATE ROLE {role}")
             verifier = scram_verifier(role_password(self._key, role), secrets.token_bytes(16))
-            await keeper.execute(
-                f"ALTER ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
-                f" PASSWORD '{verifier}'"
-            )
+            await keeper.execute(f"ALTER ROLE {role} LOGIN PASSWORD '{verifier}'")
+            # A new role has none of these. To take them away needs a superuser, so who gave them is to do it.
+            powers = await keeper.fetchrow(_POWERS, role)
+            if powers is not None and (held := [name for name, has in powers.items() if has]):
+                raise SetupError(f"role {role}", f"it must not have {', '.join(held)}")
 
     async def _missing(self, keeper: "asyncpg.Connection[Any]", dsns: Sequence[str]) -> list[str]:
         there = await keeper.fetch(

@@ -77,8 +77,14 @@ class Spaza:
 
     def start_shards(self) -> None:
         """Create the ShardPool actors. Where Ray is initialised, in synchronous code."""
-        per_actor = self.settings.postgres.shards_per_actor
-        start_shards(self._access, units=_UNITS, topology=self.topology, shards_per_actor=per_actor, chores=CHORES)
+        start_shards(
+            self._access,
+            units=_UNITS,
+            topology=self.topology,
+            shards_per_actor=self.settings.postgres.shards_per_actor,
+            log_level=self.settings.log.level,
+            chores=CHORES,
+        )
 
     def start_mailboxes(self) -> None:
         """Create the mailbox actors. Where Ray is initialised, in synchronous code."""

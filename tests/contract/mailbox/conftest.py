@@ -8,6 +8,8 @@ import asyncpg
 import pytest
 
 from actors.mailbox.connections import Connections
+from actors.mailbox.journal import Journal
+from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.postgres_journal import Patience, PostgresJournal
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer, start_postgres
@@ -40,6 +42,16 @@ async def owner(server: PostgresServer) -> "AsyncIterator[asyncpg.Connection[asy
 def queue_name() -> str:
     """A queue of the test's own, for they share a database."""
     return f"queue.{next(_numbers)}"
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def either(request: pytest.FixtureRequest) -> Callable[[], Journal]:
+    """Makes journals of the test's queue on one database, of the double and of the real one."""
+    if request.param == "memory":
+        database = MemoryDatabase()
+        return lambda: InMemoryJournal(database)
+    make: Callable[[], Journal] = request.getfixturevalue("journals")
+    return make
 
 
 @pytest.fixture

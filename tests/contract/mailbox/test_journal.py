@@ -139,15 +139,24 @@ async def test_headers_that_are_no_object_are_reported_and_stop_nothing(
     assert rows[0].message.body == sent[0].body
 
 
-async def test_a_lost_connection_is_an_unavailable_journal_and_the_next_call_reconnects(
+async def test_a_connection_lost_under_a_write_is_an_unavailable_journal_and_the_next_write_reconnects(
     journals: Journals, owner: Connection
 ) -> None:
     journal = journals()
     epoch = (await taken(journal)).epoch
-    await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'spaza_system'")
-
-    with pytest.raises(JournalUnavailableError):
-        await journal.write(epoch, Batch(appends(message("m1"))))
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE spaza.journal IN ACCESS EXCLUSIVE MODE")
+        writing = asyncio.create_task(journal.write(epoch, Batch(appends(message("m1")))))
+        ended = 0
+        while not ended:
+            await asyncio.sleep(0.01)
+            await owner.execute("SELECT pg_stat_clear_snapshot()")
+            ended = await owner.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE usename = 'spaza_system' AND wait_event_type = 'Lock'"
+            )
+        with pytest.raises(JournalUnavailableError):
+            await writing
 
     await journal.write(epoch, Batch(appends(message("m1"))))
     assert len(await journal.load(0, 10)) == 1

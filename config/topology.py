@@ -79,7 +79,7 @@ class Queue(_Declared):
     partitions_per_actor: int = Field(default=1, ge=1)
     batch: int = Field(default=256, ge=1, le=4096)
     batches_in_flight: int = Field(default=4, ge=1, le=64)
-    linger_ms: int = Field(default=40, ge=0, le=1000)
+    linger_ms: int = Field(default=75, ge=0, le=1000)
     patience_ms: int = Field(default=250, ge=0, le=10_000)
     settle_linger_ms: int = Field(default=30, ge=0, le=1000)
     lease_s: float = Field(default=30.0, gt=0)

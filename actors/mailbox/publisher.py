@@ -40,7 +40,7 @@ class PublisherLimits(NamedTuple):
 
     calls: int = 2
     beside: int = 8
-    linger_s: float = 0.012
+    linger_s: float = 0.015
     call_messages: int = 512
     call_bytes: int = 4_000_000
     waiting_messages: int = 10_000

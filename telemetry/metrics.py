@@ -5,9 +5,6 @@ batch, not once a message: an observation costs some ten microseconds.
 """
 
 from collections.abc import Mapping
-from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 from ray.util import metrics
 
@@ -38,24 +35,6 @@ class Latency:
     def observe_s(self, seconds: float, labels: Mapping[str, str] | None = None) -> None:
         """Record one duration, given in seconds."""
         self._metric.observe(max(seconds * 1000, 0.001), tags=dict(labels or {}))
-
-    def timed(self, labels: Mapping[str, str] | None = None) -> "_Timer":
-        """A context manager that records how long its body took, whether it raised or not."""
-        return _Timer(self, labels)
-
-
-class _Timer:
-    def __init__(self, latency: Latency, labels: Mapping[str, str] | None) -> None:
-        self._latency, self._labels, self._start = latency, labels, 0.0
-
-    def __enter__(self) -> Self:
-        self._start = perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._latency.observe_s(perf_counter() - self._start, self._labels)
 
 
 class Gauge:

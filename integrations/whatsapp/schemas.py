@@ -4,9 +4,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-# Meta echoes the field in every status of the message; longer ones are refused.
-CALLBACK_DATA_LIMIT = 512
-
 
 class SentMessage(NamedTuple):
     """A message that Meta has accepted. Whether it arrives is told by statuses.

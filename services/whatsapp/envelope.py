@@ -5,7 +5,6 @@ that a bad one neither fails the POST nor is lost. Nothing of the payload is los
 status, known or not, becomes an event.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -180,8 +179,3 @@ def _identity(kind: Kind, item: Any, number: str) -> str | None:
     # A message to a group has one status for each of its people.
     participant = plain_id(item.get("recipient_participant_id"))
     return joined(number, wamid, status, *([participant] if participant else []))
-
-
-def count(parts: list[Part]) -> Counter[Kind]:
-    """How many parts there are of each kind."""
-    return Counter(part.kind for part in parts)

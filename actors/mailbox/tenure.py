@@ -1,0 +1,228 @@
+"""How a partition is owned: taken over, held by renewals and sweeps, given up, handed over."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
+from actors.mailbox.intake import PAGE, Intake
+from actors.mailbox.journal import Journal, Lease, Progress
+from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
+from actors.mailbox.window import Window
+from actors.mailbox.writer import Writer
+from config.topology import Queue
+from telemetry.log import get_logger
+
+_EVERY_SEQ = (1 << 63) - 1
+_log = get_logger("mailbox")
+
+
+class Tenure:
+    """Implements ``OwnerLife``.
+
+    Messages are handed out only while the partition is owned beyond doubt: the window is blocked where a renewal came
+    late, a write is in doubt, or somebody else owns it.
+
+    Args:
+        queue: whose.
+        number: which.
+        journal: its.
+        window: shared with the other partitions of the queue.
+        writer: of the partition; resumed and suspended here.
+        intake: of the partition.
+        owner: unique name of this owner.
+        policy: see there.
+        clock: of the window, monotonic seconds.
+        wake: called when something may have become deliverable.
+        begun: called with the next seq where the partition is read anew, before it is owned.
+
+    Attributes:
+        state: where the owner stands.
+        epoch: under which it writes; -1 before the first.
+        is_open: whether the partition is in the window.
+        low_water: as it was at the takeover.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        number: int,
+        journal: Journal,
+        window: Window,
+        *,
+        writer: Writer,
+        intake: Intake,
+        owner: str,
+        policy: OwnershipPolicy,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+        begun: Callable[[int], None],
+    ) -> None:
+        self._queue, self._number, self._journal, self._window = queue, number, journal, window
+        self._writer, self._intake = writer, intake
+        self._owner, self._policy = owner, policy
+        self._clock, self._wake, self._begun = clock, wake, begun
+        # Where units of work write as well, they have to be swept for.
+        self._sweeps = queue.partition_by == "shard"
+        self._swept_to = "0"
+        self._renewed_at = float("-inf")
+        self._doubtful: set[str] = set()
+        self._trouble: MailboxError | None = None
+        self._nudge = asyncio.Event()
+        self.state = State.STARTING
+        self.epoch = -1
+        self.is_open = False
+        self.low_water = 0
+
+    async def run(self) -> None:
+        """Own the partition as far as others let it, until cancelled."""
+        await keep_owning(self, self._policy, self._queue.name, self._number)
+
+    def nudge(self) -> None:
+        """There may be a page to read."""
+        self._nudge.set()
+
+    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
+        """A write failed: of these messages it is not known whether they are in the journal."""
+        self._doubtful.update(doubtful_ids)
+        if isinstance(error, FencedError) and epoch != self.epoch:
+            return  # begun before we took over again ourselves; nothing of it was written
+        if self._trouble is None or isinstance(error, FencedError):
+            self._trouble = error
+        self.suspend(self._trouble)
+        self._nudge.set()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Write what is settled and hand the partition over. ``run`` must have been cancelled."""
+        if self.state is State.OWNING:
+            self._window.set_blocked(self._number, blocked=True, now=self._clock())
+            await self._writer.drain(timeout_s)
+            try:
+                await self._journal.release(self.epoch, self._progress())
+            except MailboxError as error:
+                _log.warning("handover_failed", queue=self._queue.name, partition=self._number, error=str(error))
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Stop where it is, as a crash would. ``run`` must have been cancelled."""
+        self._writer.suspend(JournalUnavailableError(self._queue.name, "its owner has stopped"))
+        self.state = State.STOPPED
+        await self._writer.aclose()
+
+    # OwnerLife
+
+    async def acquire(self) -> bool:
+        self._trouble = None
+        asked_at = self._clock()
+        lease = await self._journal.take_over(self._owner, self._policy.lease_s, self.epoch if self.is_open else -1)
+        if lease is None:
+            self.give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
+            return False
+        self.epoch, self._renewed_at = lease.epoch, asked_at
+        if not (lease.continued and self.is_open):
+            await self._begin(lease)
+        if self._doubtful:
+            # What is in doubt stays so until it was taken in, whatever comes between.
+            ids = list(self._doubtful)
+            self._intake.take_rows(await self._journal.load_ids(ids))
+            self._doubtful.difference_update(ids)
+        if self._trouble is not None:
+            raise self._trouble
+        if self._clock() >= asked_at + self._policy.lease_s:
+            raise JournalUnavailableError(self._queue.name, "the lease lapsed before all was read")
+        self.state = State.OWNING
+        self._window.hold_until(self._number, asked_at + self._policy.lease_s)
+        self._window.set_blocked(self._number, blocked=False, now=self._clock())
+        self._writer.resume(self.epoch)
+        self._wake()
+        _log.debug("mailbox_owned", queue=self._queue.name, partition=self._number, epoch=self.epoch)
+        return True
+
+    async def hold(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_tick = loop.time() + self._policy.tick_s * random.random()  # noqa: S311 - spreads ticks, guards nothing
+        while True:
+            if self._trouble is not None:
+                raise self._trouble
+            if loop.time() >= next_tick:  # before the pages, or many of them would cost the lease
+                next_tick = loop.time() + self._policy.tick_s
+                await self._tick()
+                continue
+            if self._intake.arrivals.page_wanted:
+                await self._intake.page(self._policy.page_s)
+                self._wake()
+                continue
+            self._nudge.clear()
+            try:
+                async with asyncio.timeout_at(next_tick):
+                    await self._nudge.wait()
+            except TimeoutError:
+                pass
+
+    def suspend(self, error: MailboxError) -> None:
+        if self.state is State.OWNING:
+            self.state = State.RECOVERING
+        if self.is_open:
+            self._window.set_blocked(self._number, blocked=True, now=self._clock())
+        self._writer.suspend(error)
+
+    def give_up(self, error: MailboxError) -> None:
+        self._writer.suspend(error)
+        self._close()
+        self.state = State.PASSIVE
+
+    async def _begin(self, lease: Lease) -> None:
+        self._close()
+        highest = await self._journal.highest()
+        # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
+        left = Progress(lease.low_water, lease.swept_to, lease.clock_s)
+        tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
+        late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
+        self._window.open(self._number, lease.clock_s, self._clock())
+        self.is_open = True
+        next_seq = max(highest + 1, lease.low_water, 1)
+        self._intake.begin(lease.low_water, next_seq - 1)
+        self._swept_to, self.low_water = tick.swept_to, lease.low_water
+        self._begun(next_seq)
+        self._intake.take_rows(late)
+
+    async def _tick(self) -> None:
+        asked_at = self._clock()
+        renew = asked_at - self._renewed_at >= self._policy.renew_s
+        if not renew and not self._sweeps:
+            return
+        tick = await self._journal.tick(
+            self.epoch,
+            self._progress(),
+            lease_s=self._policy.lease_s if renew else None,
+            sweep_below=_EVERY_SEQ if self._sweeps else 0,
+        )
+        if not tick.held:
+            raise FencedError(self._queue.name, self._number, self.epoch)
+        if renew:
+            self._renewed(asked_at)
+        unknown = [seq for seq in tick.seqs if self._intake.arrivals.wants(seq)]
+        for start in range(0, len(unknown), PAGE):
+            if self._clock() - self._renewed_at >= self._policy.lease_s / 2:
+                return  # the next tick finds the rest, after it has renewed the lease
+            self._intake.take_rows(await self._journal.load_seqs(unknown[start : start + PAGE]))
+        if self._sweeps:
+            self._swept_to = tick.swept_to
+
+    def _renewed(self, asked_at: float) -> None:
+        # The server counts from when it was asked at the earliest.
+        self._renewed_at = asked_at
+        self._window.hold_until(self._number, asked_at + self._policy.lease_s)
+        if self.state is State.OWNING and self._trouble is None:
+            self._window.set_blocked(self._number, blocked=False, now=self._clock())
+            self._wake()
+
+    def _progress(self) -> Progress:
+        clock = self._window.shelf(self._number).clock
+        return Progress(self._intake.low_water(), self._swept_to, clock.reading(self._clock()))
+
+    def _close(self) -> None:
+        self._window.close(self._number, self._clock())
+        self._writer.forget()
+        self._doubtful.clear()
+        self.is_open = False

@@ -23,8 +23,6 @@ from actors.mailbox.partition import Partition
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.vigil import Vigil, end_process
 from actors.mailbox.window import Verdict, Window
-from actors.shards.dsn import shard_dsn
-from actors.shards.roles import SYSTEM_ROLE
 from config.topology import Queue
 from telemetry.log import configure_logging
 
@@ -72,10 +70,7 @@ class MailboxActor:
         size, flushes = (3, 2) if queue.partition_by == "key" else (1, 1)
         self._journals = {
             number: PostgresJournal(
-                Connections(
-                    shard_dsn(access.dsn_template, shard_of_partition(number), SYSTEM_ROLE, access.system_password),
-                    size,
-                ),
+                Connections(access.dsn(number), size),
                 queue.name,
                 dead_letter_queue,
                 number,

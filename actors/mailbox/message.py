@@ -3,8 +3,11 @@
 All are immutable records that pickle as plain tuples, for they cross processes by the batch.
 """
 
+import time
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
+
+from kernel.identifiers import new_id
 
 HeaderValue = str | int
 
@@ -32,6 +35,11 @@ class Message(NamedTuple):
     published_at: float
     priority: int = 0
     ttl_ms: int | None = None
+
+    @classmethod
+    def new(cls, body: bytes, *, key: str, tenant: str = "", ttl_ms: int | None = None) -> Self:
+        """A message of now with an id of its own."""
+        return cls(new_id(), key, tenant, body, {}, time.time(), ttl_ms=ttl_ms)
 
 
 class Delivery(NamedTuple):

@@ -50,7 +50,7 @@ async def attempt(
         rollback_s: patience for a roll-back.
     """
     try:
-        begin = begin_statement(call.tenant_id)
+        begin = begin_statement(call.tenant_id, call.locks)
         transaction = ShardTransaction(connection, call.shard, call.tenant_id, publisher)
         async with asyncio.timeout_at(deadline):
             await connection.execute(begin)

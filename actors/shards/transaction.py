@@ -1,7 +1,7 @@
 """One unit's transaction: begun with its tenant in one round trip, and what the unit may do inside."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from actors.mailbox.message import Message, PublishedRow
@@ -9,6 +9,9 @@ from actors.shards.errors import WrongTenantError
 from actors.shards.session import leaves_session_alone
 
 _TENANT_ID = re.compile(r"[0-9a-f]{32}")
+_LOCKS = range(-(2**63), 2**63)
+# PostgreSQL takes 1,664 in one SELECT.
+_COLUMNS = 1_000
 
 
 class Publisher(Protocol):
@@ -37,18 +40,31 @@ def schema_of(tenant_id: str) -> str:
     return f"tenant_{tenant_id}"
 
 
-def begin_statement(tenant_id: str) -> str:
-    """Begin, with the tenant set for this transaction, as one text and so one round trip. No tenant: begin alone.
+def begin_statement(tenant_id: str, locks: Collection[int] = ()) -> str:
+    """Begin, with the tenant set for this transaction and its locks taken, as one text and so one round trip.
 
-    The text takes no parameters, which is why the id is checked to the letter.
+    The text takes no parameters, which is why the id is checked to the letter and the keys for being integers. Locks
+    are taken in ascending order, so that units which share some wait for each other and do not block each other.
+
+    Args:
+        tenant_id: empty sets none.
+        locks: keys of advisory locks, in any order.
 
     Raises:
         WrongTenantError: not a tenant's id.
+        ValueError: a key that is no 64-bit integer.
     """
-    if not tenant_id:
-        return "BEGIN"
-    schema_of(tenant_id)
-    return f"BEGIN; SELECT set_config('app.current_tenant', '{tenant_id}', true)"
+    calls: list[str] = []
+    if tenant_id:
+        schema_of(tenant_id)
+        calls.append(f"set_config('app.current_tenant', '{tenant_id}', true)")
+    for lock in sorted(locks):
+        if type(lock) is not int or lock not in _LOCKS:
+            raise ValueError("an advisory lock's key is a signed 64-bit integer")
+        calls.append(f"pg_advisory_xact_lock({lock})")
+    # One SELECT of many columns is cheaper than many, or than one of rows.
+    selects = (calls[start : start + _COLUMNS] for start in range(0, len(calls), _COLUMNS))
+    return "BEGIN" + "".join(f"; SELECT {', '.join(part)}" for part in selects)
 
 
 class ShardTransaction:

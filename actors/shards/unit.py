@@ -49,12 +49,15 @@ class UnitCall(NamedTuple):
         shard: where.
         tenant_id: in whose context; empty runs it under the system role, on the shared tables alone.
         arguments: anything that pickles.
+        locks: keys of advisory locks, 64-bit and signed, held from before the unit's first statement until its
+            transaction ends. So that statement sees what whoever held them before has committed.
     """
 
     name: str
     shard: int
     tenant_id: str
     arguments: Any
+    locks: tuple[int, ...] = ()
 
 
 class UnitOutcome(NamedTuple):

@@ -46,6 +46,21 @@ def test_a_transaction_begins_with_its_tenant_in_one_text() -> None:
     assert begin_statement("") == "BEGIN"
 
 
+def test_locks_are_taken_in_ascending_order_in_the_text_that_begins() -> None:
+    text = f"BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+    ordered = "pg_advisory_xact_lock(-9223372036854775808), pg_advisory_xact_lock(0), pg_advisory_xact_lock(7)"
+
+    assert begin_statement(TENANT, (7, -(2**63), 0)) == f"{text}, {ordered}"
+    assert begin_statement("", (7,)) == "BEGIN; SELECT pg_advisory_xact_lock(7)"
+    assert all(part.count("(") <= 1_000 for part in begin_statement(TENANT, range(2_500)).split(";"))
+
+
+@pytest.mark.parametrize("lock", ["1); DROP TABLE t; --", "1", 1.5, True, None, 2**63, -(2**63) - 1])
+def test_what_is_no_64_bit_integer_comes_into_no_statement(lock: Any) -> None:
+    with pytest.raises(ValueError, match="64-bit"):
+        begin_statement(TENANT, (lock,))
+
+
 async def test_the_placeholder_becomes_the_tenants_schema() -> None:
     connection = FakeConnection()
 

@@ -11,38 +11,36 @@ WHERE id = ANY ($1::text[]) AND rank = 0 AND state <> 'resent' AND ($3 OR marked
 RETURNING id
 
 -- name: record_accepted
--- Record the wamids that Meta gave, and wait for who is just keeping a status of one of them without our id.
+-- Record the wamids that Meta gave, and what statuses without our id told of them before. The unit holds the locks of
+-- the wamids, so that it sees the statuses of who held them before.
 -- $1 ids, $2 wamids, $3 now
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[]) AS given (id, wamid)
-), recorded AS (
-    UPDATE {schema}.outgoing_message AS message SET
-        wamid = coalesce(message.wamid, given.wamid),
-        state = CASE WHEN message.rank < 1 THEN 'accepted' ELSE message.state END,
-        state_at = CASE WHEN message.rank < 1 THEN $3 ELSE message.state_at END,
-        -- It has one if it was a dead letter before.
-        error_code = CASE WHEN message.rank < 1 THEN NULL ELSE message.error_code END,
-        rank = greatest(message.rank, 1)
-    FROM given
-    WHERE message.id = given.id
-)
-SELECT pg_advisory_xact_lock(hashtextextended(wamid, 0))
-FROM (SELECT DISTINCT wamid FROM given ORDER BY wamid) AS named
-
--- name: apply_early_statuses
--- Statuses that came before their wamid was known.
--- $1 wamids
-WITH highest AS (
-    SELECT DISTINCT ON (wamid) wamid, state, rank, at, error_code
-    FROM {schema}.message_status
-    WHERE wamid = ANY ($1::text[]) AND rank > 1
-    ORDER BY wamid, rank DESC, at DESC
+), highest AS (
+    SELECT given.id, given.wamid, told.state, told.rank, told.at, told.error_code
+    FROM given CROSS JOIN LATERAL (
+        SELECT 'accepted' AS state, 1::smallint AS rank, $3::timestamptz AS at, NULL::integer AS error_code
+        UNION ALL
+        SELECT status.state, status.rank, status.at, status.error_code
+        FROM {schema}.message_status AS status
+        WHERE status.wamid = given.wamid AND status.rank > 1
+        ORDER BY rank DESC, at DESC
+        LIMIT 1
+    ) AS told
 )
 UPDATE {schema}.outgoing_message AS message SET
-    state = highest.state, rank = highest.rank, state_at = highest.at,
-    error_code = coalesce(message.error_code, highest.error_code)
+    wamid = highest.wamid,
+    state = CASE WHEN message.rank < highest.rank THEN highest.state ELSE message.state END,
+    state_at = CASE WHEN message.rank < highest.rank THEN highest.at ELSE message.state_at END,
+    -- At rank 0 it is of a dead letter, which has been sent since.
+    error_code = CASE WHEN message.rank = 0 THEN highest.error_code
+                      WHEN message.rank < highest.rank THEN coalesce(message.error_code, highest.error_code)
+                      ELSE message.error_code END,
+    rank = greatest(message.rank, highest.rank)
 FROM highest
-WHERE message.wamid = highest.wamid AND message.rank < highest.rank
+-- The first wamid stays, and moves by what is told of it alone.
+WHERE message.id = highest.id
+  AND (message.wamid IS NULL OR (message.wamid = highest.wamid AND message.rank < highest.rank))
 
 -- name: record_failed
 -- A dead letter, which has a reason, keeps its rank, for it may be sent later; its marks are over.

@@ -1,13 +1,12 @@
 """The shards, as the notifier uses them: one unit for each tenant of a batch, all in one go."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from actors.shards.unit import UnitCall, UnitOutcome
 from services.notifications.doubt import Recorded
 from services.notifications.outgoing import Outgoing
 from services.notifications.ports import Shards
-from services.notifications.store import LOOK_UP, MARK, RECORD, MarkArguments, RecordArguments
+from services.notifications.store import LOOK_UP, MARK, MarkArguments, RecordArguments, record_call
 from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")
@@ -29,16 +28,22 @@ class Records:
         self, messages: Sequence[Outgoing], shards: Mapping[str, int]
     ) -> dict[str, Mapping[str, Recorded]]:
         """What is recorded, by tenant and message; tenants whose shard is away are missing."""
-        outcomes = await self._run(LOOK_UP, messages, shards, lambda group: [one.id for one in group])
+
+        def call(shard: int, tenant_id: str, group: Sequence[Outgoing]) -> UnitCall:
+            return UnitCall(LOOK_UP, shard, tenant_id, [one.id for one in group])
+
+        outcomes = await self._run(messages, shards, call)
         return {tenant_id: outcome.value for tenant_id, outcome in outcomes.items() if outcome.error is None}
 
     async def mark(
         self, messages: Sequence[Outgoing], shards: Mapping[str, int], now: float, *, resend: bool
     ) -> frozenset[str]:
         """Mark on the shards; returns the messages that are marked now, by nobody else."""
-        outcomes = await self._run(
-            MARK, messages, shards, lambda group: MarkArguments([one.id for one in group], now, resend)
-        )
+
+        def call(shard: int, tenant_id: str, group: Sequence[Outgoing]) -> UnitCall:
+            return UnitCall(MARK, shard, tenant_id, MarkArguments([one.id for one in group], now, resend))
+
+        outcomes = await self._run(messages, shards, call)
         return frozenset(one for outcome in outcomes.values() if outcome.error is None for one in outcome.value)
 
     async def record(
@@ -65,36 +70,36 @@ class Records:
             The tenants for which it failed, or is not known to have succeeded.
         """
 
-        def arguments(group: Sequence[Outgoing]) -> RecordArguments:
-            return RecordArguments(
+        def call(shard: int, tenant_id: str, group: Sequence[Outgoing]) -> UnitCall:
+            arguments = RecordArguments(
                 accepted=[(one.id, accepted[one.place]) for one in group if one.place in accepted],
                 failed=[(one.id, *failed[one.place]) for one in group if one.place in failed],
                 unmark=[one.id for one in group if one.place in unmark],
                 now=now,
             )
+            return record_call(shard, tenant_id, arguments)
 
-        return _failed(await self._run(RECORD, messages, shards, arguments))
+        return _failed(await self._run(messages, shards, call))
 
     async def _run(
         self,
-        unit: str,
         messages: Sequence[Outgoing],
         shards: Mapping[str, int],
-        arguments: Callable[[Sequence[Outgoing]], Any],
+        call: Callable[[int, str, Sequence[Outgoing]], UnitCall],
     ) -> dict[str, UnitOutcome]:
         groups: dict[str, list[Outgoing]] = {}
         for one in messages:
             groups.setdefault(one.tenant_id, []).append(one)
         if not groups:
             return {}
-        calls = [UnitCall(unit, shards[tenant_id], tenant_id, arguments(group)) for tenant_id, group in groups.items()]
+        calls = [call(shards[tenant_id], tenant_id, group) for tenant_id, group in groups.items()]
         outcomes = dict(zip(groups, await self._shards.run(calls, timeout_s=self._unit_s), strict=True))
         for tenant_id, outcome in outcomes.items():
             if outcome.error is not None:
                 _log.warning(
                     "notifier_unit_failed",
                     tenant_id=tenant_id,
-                    unit=unit,
+                    unit=calls[0].name,
                     error=str(outcome.error),
                     correlation_ids=correlation_ids(one.delivery.message.headers for one in groups[tenant_id]),
                     count=len(groups[tenant_id]),

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from actors.shards.unit import Transaction, UnitFunction
+from actors.shards.unit import Transaction, UnitCall, UnitFunction
 from kernel.sql import load_queries
 from services.notifications.doubt import Recorded
+from services.notifications.wamid_locks import wamid_locks
 
 LOOK_UP = "notifications.look_up"
 MARK = "notifications.mark"
@@ -33,7 +34,7 @@ class RecordArguments(NamedTuple):
     """What became of a batch of sends.
 
     Attributes:
-        accepted: ids and the wamids that Meta gave.
+        accepted: ids and the wamids that Meta gave; the unit holds the locks of these, see ``record_call``.
         failed: ids, reasons of ours, and Meta's error codes. With the empty reason Meta has ruled the message out; any
             other is of a dead letter, which may be sent later.
         unmark: ids of messages that were provably not sent and had been marked on the shard for it.
@@ -44,6 +45,12 @@ class RecordArguments(NamedTuple):
     failed: Sequence[tuple[str, str, int | None]]
     unmark: Sequence[str]
     now: float
+
+
+def record_call(shard: int, tenant_id: str, arguments: RecordArguments) -> UnitCall:
+    """The call of ``record``, with the locks that it needs."""
+    locks = wamid_locks(tenant_id, (wamid for _, wamid in arguments.accepted))
+    return UnitCall(RECORD, shard, tenant_id, arguments, locks)
 
 
 async def look_up(transaction: Transaction, ids: Sequence[str]) -> dict[str, Recorded]:
@@ -76,9 +83,8 @@ async def record(transaction: Transaction, arguments: RecordArguments) -> None:
     """Record wamids, and what their statuses had told before; record failures; take marks back."""
     now = datetime.fromtimestamp(arguments.now, UTC)
     if arguments.accepted:
-        wamids = [wamid for _, wamid in arguments.accepted]
-        await transaction.execute(_QUERIES["record_accepted"], [one for one, _ in arguments.accepted], wamids, now)
-        await transaction.execute(_QUERIES["apply_early_statuses"], wamids)
+        ids, wamids = zip(*arguments.accepted, strict=True)
+        await transaction.execute(_QUERIES["record_accepted"], list(ids), list(wamids), now)
     if arguments.failed:
         ids, reasons, codes = zip(*arguments.failed, strict=True)
         await transaction.execute(_QUERIES["record_failed"], list(ids), list(reasons), list(codes), now)

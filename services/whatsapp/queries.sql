@@ -45,9 +45,10 @@ FROM unnest($9::text[], $10::text[], $11::text[], $12::text[])
     AS given (id, conversation_id, phone_number_id, payload)
 
 -- name: keep_statuses
--- Keep statuses. Those that do not carry our id are matched by wamid, so they wait for who is just recording that
--- wamid: whoever comes second sees what the first one wrote.
--- $1 wamids, $2 states, $3 participants, $4 ranks, $5 times, $6 our ids, $7 error codes, $8 bodies, $9 now
+-- Keep statuses, and move the messages up to the highest rank that they tell, by our own id first, else by wamid. The
+-- unit holds the locks of the wamids of those without our id, so that it sees the messages of who held them before.
+-- $1 wamids, $2 states, $3 participants, $4 ranks, $5 times, $6 our ids, $7 error codes, $8 bodies, $9 now.
+-- Returns how many statuses met no message.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::integer[], $8::bytea[]
@@ -60,21 +61,12 @@ WITH given AS MATERIALIZED (
     ORDER BY wamid, state, participant, at DESC
     ON CONFLICT (wamid, state, participant) DO UPDATE SET at = EXCLUDED.at, body = EXCLUDED.body
     WHERE status.at < EXCLUDED.at
-)
-SELECT pg_advisory_xact_lock(hashtextextended(wamid, 0))
-FROM (SELECT DISTINCT wamid FROM given WHERE message_id IS NULL AND rank >= 0 ORDER BY wamid) AS unnamed
-
--- name: apply_statuses
--- Move the messages up to the highest rank that these statuses tell, by our own id first, else by wamid.
--- $1 wamids, $2 states, $3 ranks, $4 times, $5 our ids, $6 error codes. Returns how many statuses met no message.
-WITH given AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::timestamptz[], $5::text[], $6::integer[])
-        AS given (wamid, state, rank, at, message_id, error_code)
 ), matched AS MATERIALIZED (
-    SELECT coalesce(ours.id, theirs.id) AS id, given.*
+    SELECT coalesce(ours.id, theirs.id) AS id, given.wamid, given.state, given.rank, given.at, given.error_code
     FROM given
     LEFT JOIN {schema}.outgoing_message AS ours ON ours.id = given.message_id
     LEFT JOIN {schema}.outgoing_message AS theirs ON ours.id IS NULL AND theirs.wamid = given.wamid
+    WHERE given.rank >= 0
 ), highest AS (
     SELECT DISTINCT ON (id) * FROM matched WHERE id IS NOT NULL ORDER BY id, rank DESC, at DESC
 ), moved AS (

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from actors.mailbox.message import Message
-from actors.shards.unit import Transaction, UnitFunction
+from actors.shards.unit import Transaction, UnitCall, UnitFunction
 from kernel.identifiers import new_id
 from kernel.sql import load_queries
 from services.notifications.outgoing import encode
+from services.notifications.wamid_locks import wamid_locks
 from services.whatsapp.conversation import Conversation, Merchant, Reply, Stage, step
 from services.whatsapp.customers import Customers
 from services.whatsapp.inbound import InboundEvent, InboundMessage, StatusUpdate
@@ -71,6 +72,12 @@ class _Outgoing(NamedTuple):
     correlation_id: str
 
 
+def statuses_call(shard: int, tenant_id: str, arguments: StatusesArguments) -> UnitCall:
+    """The call of ``keep_statuses``, with the locks that it needs."""
+    unnamed = (one.wamid for one in arguments.statuses if one.message_id is None and one.rank >= 0)
+    return UnitCall(STATUSES, shard, tenant_id, arguments, wamid_locks(tenant_id, unnamed))
+
+
 async def receive(transaction: Transaction, arguments: ReceiveArguments) -> ReceiveResult:
     """Record what is new, step the conversations, and publish the replies."""
     now = datetime.fromtimestamp(arguments.now, UTC)
@@ -100,7 +107,7 @@ async def receive(transaction: Transaction, arguments: ReceiveArguments) -> Rece
 async def keep_statuses(transaction: Transaction, arguments: StatusesArguments) -> int:
     """Keep statuses and move the messages up; returns how many met no message of ours, yet or at all."""
     statuses = arguments.statuses
-    await transaction.execute(
+    row = await transaction.fetchrow(
         _QUERIES["keep_statuses"],
         [one.wamid for one in statuses],
         [one.state for one in statuses],
@@ -111,18 +118,6 @@ async def keep_statuses(transaction: Transaction, arguments: StatusesArguments) 
         [one.error_code for one in statuses],
         [one.body for one in statuses],
         datetime.fromtimestamp(arguments.now, UTC),
-    )
-    ranked = [one for one in statuses if one.rank >= 0]
-    if not ranked:
-        return 0
-    row = await transaction.fetchrow(
-        _QUERIES["apply_statuses"],
-        [one.wamid for one in ranked],
-        [one.state for one in ranked],
-        [one.rank for one in ranked],
-        [one.at for one in ranked],
-        [one.message_id for one in ranked],
-        [one.error_code for one in ranked],
     )
     unmatched: int = row["unmatched"]
     return unmatched

@@ -16,6 +16,7 @@ from services.whatsapp.store import (
     PlatformEventsArguments,
     ReceiveArguments,
     StatusesArguments,
+    statuses_call,
 )
 
 
@@ -39,12 +40,13 @@ class Work(NamedTuple):
 
     def call(self) -> UnitCall:
         """As the shards take it."""
+        if self.unit == STATUSES:
+            statuses = [item.inbound for item in self.items if isinstance(item.inbound, StatusUpdate)]
+            return statuses_call(self.shard, self.tenant_id, StatusesArguments(statuses, self.now))
         return UnitCall(self.unit, self.shard, self.tenant_id, self._arguments())
 
-    def _arguments(self) -> ReceiveArguments | StatusesArguments | PlatformEventsArguments:
+    def _arguments(self) -> ReceiveArguments | PlatformEventsArguments:
         inbound = [item.inbound for item in self.items]
-        if self.unit == STATUSES:
-            return StatusesArguments([one for one in inbound if isinstance(one, StatusUpdate)], self.now)
         if self.tenant is None:
             return PlatformEventsArguments([one for one in inbound if isinstance(one, InboundEvent)], self.now)
         received = [one for one in inbound if isinstance(one, InboundMessage | InboundEvent)]

@@ -19,7 +19,9 @@ from cluster.postgres import PostgresServer
 from config.topology import DECLARED, load_topology
 from kernel.identifiers import new_id
 from services.notifications.store import UNITS as NOTIFICATION_UNITS
+from services.notifications.store import RecordArguments, record_call
 from services.whatsapp.store import UNITS as WHATSAPP_UNITS
+from services.whatsapp.store import StatusesArguments, statuses_call
 from tests.servers import postgres
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -40,18 +42,25 @@ class Shop:
         self._pools, self._owner, self.tenant_id = pools, owner, tenant_id
 
     async def outcome(self, unit: str, arguments: Any) -> UnitOutcome:
-        return (await self._pools.run([UnitCall(unit, SHARD, self.tenant_id, arguments)], 10.0))[0]
+        return (await self._pools.run([self._call(unit, arguments)], 10.0))[0]
 
     async def run(self, unit: str, arguments: Any) -> Any:
         return (await self.outcome(unit, arguments)).unwrap()
 
     async def at_once(self, *calls: tuple[str, Any]) -> list[UnitOutcome]:
-        return await self._pools.run([UnitCall(unit, SHARD, self.tenant_id, given) for unit, given in calls], 10.0)
+        return await self._pools.run([self._call(unit, given) for unit, given in calls], 10.0)
 
     async def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         """Rows as the owner sees them, who stands above row level security; ``{schema}`` is the tenant's."""
         found = await self._owner.fetch(query.replace("{schema}", f"tenant_{self.tenant_id}"), *arguments)
         return [dict(row) for row in found]
+
+    def _call(self, unit: str, arguments: Any) -> UnitCall:
+        if isinstance(arguments, RecordArguments):
+            return record_call(SHARD, self.tenant_id, arguments)
+        if isinstance(arguments, StatusesArguments):
+            return statuses_call(SHARD, self.tenant_id, arguments)
+        return UnitCall(unit, SHARD, self.tenant_id, arguments)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ help:
 	@echo "make run     start Spaza with the demo, until Ctrl-C"
 	@echo "make test    all tests"
 	@echo "make check   ruff, strict types, import contract"
-	@echo "make bench   measure against the fair peer"
+	@echo "make bench   measure against the fair peer, and the mailbox against RabbitMQ"
 	@echo "make chaos   kill every part in the middle of 2,000 messages"
 	@echo "make lock    write requirements.lock anew from pyproject.toml"
 
@@ -26,6 +26,7 @@ check: setup
 
 bench: setup
 	@.venv/bin/python -m benchmarks
+	@.venv/bin/python -m benchmarks broker
 
 chaos: setup
 	@CHAOS_MESSAGES=2000 .venv/bin/python -m pytest tests/journeys/test_kills.py

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the peer and Spaza in turns, as ratios and raw figures."""
+"""``python -m benchmarks``: the peer and Spaza in turns, as ratios and raw figures; ``broker``: the mailbox."""
 
 import argparse
 import shutil
@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.broker.__main__ import main as broker
 from benchmarks.contest import Contest
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
@@ -20,7 +21,10 @@ SYSTEMS = ("peer", "spaza")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["broker"]:
+        return broker(arguments[1:])
+    options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)
     directory = _RESULTS / time.strftime("%Y%m%d-%H%M%S")

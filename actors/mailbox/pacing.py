@@ -50,10 +50,11 @@ class Company:
     """Whether a publisher's call should wait for company, learnt from how waiting went.
 
     At a steady rate a call a few milliseconds after the last one soon has company, and half the calls cost half as
-    much. Who publishes one message after the other, each when the last is confirmed, would wait in vain; after a wait
-    in vain the next calls go at once, twice as many each time.
+    much. Who publishes one message after the other, each when the last is confirmed, would wait in vain. So after a
+    wait in vain calls go at once, until others have shown themselves by publishing while a call was under way: four
+    times, and twice as many after each further wait in vain.
 
-    Weakness: a rate that has just risen is noticed after up to ``_LONGEST`` calls.
+    Weakness: a rate that has just risen is noticed after up to ``_LONGEST`` such meetings.
     """
 
     _FIRST, _LONGEST = 4, 64
@@ -68,6 +69,11 @@ class Company:
         """How long a call that could go now should wait; 0 for not at all."""
         return 0.0 if self._go_at_once else max(0.0, self._last + self._linger_s - now)
 
+    def met(self) -> None:
+        """Somebody publishes while a call is under way."""
+        if self._go_at_once:
+            self._go_at_once -= 1
+
     def gone(self, now: float, *, publishers: int, waited: bool) -> None:
         """A call goes, with what so many publishers gave it."""
         self._last = now
@@ -76,5 +82,3 @@ class Company:
         elif waited:
             self._in_vain = min(self._LONGEST, max(self._FIRST, 2 * self._in_vain))
             self._go_at_once = self._in_vain
-        elif self._go_at_once:
-            self._go_at_once -= 1

@@ -199,6 +199,7 @@ class Partition:
         for seq, append in arrivals:
             self._intake.arrive(seq, append.message, History(append.clock_s), now)
         self._intake.waiting += len(arrivals)
+        self.counters["commits"] += 1
         self.counters["published"] += len(arrivals)
         self.counters["duplicate"] += len(appends) - len(arrivals)
         self._wake()

@@ -115,6 +115,8 @@ class Publisher:
             raise OverloadedError(self._queue, _RETRY_AFTER_S)
         size_bytes = sum(len(message[3]) for _, message in items)
         answer: asyncio.Future[dict[int, MailboxError]] = asyncio.get_running_loop().create_future()
+        if self._calls:
+            self._company.met()
         self._waiting.append(_Ride(items, size_bytes, answer))
         self._waiting_messages += len(items)
         self._pump()

@@ -68,19 +68,30 @@ def test_as_long_as_waiting_brings_company_calls_keep_their_distance() -> None:
         assert company.wait_s(now + 0.003) == pytest.approx(0.007)
 
 
-def test_who_waits_in_vain_waits_ever_more_rarely() -> None:
-    company = Company(0.010)
+def waits_of(company: Company, *, calls: int, met: bool) -> list[int]:
+    """Which of so many calls wait, each alone and 2 ms after the last."""
     waits, now = [], 100.0
-    for call in range(200):
+    for call in range(calls):
         wait_s = company.wait_s(now)
         if wait_s > 0:
             waits.append(call)
         now += wait_s
         company.gone(now, publishers=1, waited=wait_s > 0)
+        if met:
+            company.met()
         now += 0.002
+    return waits
+
+
+def test_who_is_alone_waits_once_and_then_no_more() -> None:
+    assert waits_of(Company(0.010), calls=10_000, met=False) == [1]
+
+
+def test_who_meets_others_but_waits_in_vain_waits_ever_more_rarely() -> None:
+    waits = waits_of(Company(0.010), calls=200, met=True)
 
     assert waits[0] == 1
-    assert len(waits) < 10
+    assert 2 < len(waits) < 10
 
 
 def test_company_that_comes_by_itself_makes_waiting_worth_it_again() -> None:

@@ -2,16 +2,22 @@
 
 -- name: publish_transactional
 -- Rows of a unit of work in its own transaction, under its own role. What is there already is left alone.
-INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at, ttl_ms,
-                           headers, body, checksum, transactional)
-SELECT DATE '1970-01-01' + given.day, $1, $2, given.id, given.tenant, given.key, given.priority,
-       to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, true
-FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
-            $11::bytea[], $12::int[]) WITH ORDINALITY
-     AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, position)
-ORDER BY given.position
-ON CONFLICT DO NOTHING
-RETURNING message_id, seq
+-- The end of a WITH, of the unit's own or begun for this; then its parameters are counted on from the unit's.
+-- $1 partition, $2 queues, $3 to $12 columns
+published AS (
+    INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at,
+                               ttl_ms, headers, body, checksum, transactional)
+    SELECT DATE '1970-01-01' + given.day, bound.queue, $1, given.id, given.tenant, given.key, given.priority,
+           to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, true
+    FROM unnest($2::text[]) WITH ORDINALITY AS bound (queue, place),
+         unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
+                $11::bytea[], $12::int[]) WITH ORDINALITY
+         AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, position)
+    ORDER BY bound.place, given.position
+    ON CONFLICT DO NOTHING
+    RETURNING queue, message_id, seq
+)
+SELECT queue, message_id, seq FROM published
 
 -- name: flush
 -- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets

@@ -4,7 +4,9 @@ There is no message without its change and no change without its message. The ow
 row after the commit, and finds it by its sweep if nobody told it.
 """
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from actors.mailbox.rows import columns
 from config.topology import Topology, TopologyError
 from kernel.sql import load_queries
 
-_PUBLISH = load_queries(Path(__file__).with_name("queries.sql"))["publish_transactional"]
+_QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+_PUBLISH = re.sub(r"(?m)^--.*\n", "", _QUERIES["publish_transactional"])
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 class TransactionalPublisher:
@@ -31,8 +35,11 @@ class TransactionalPublisher:
         exchange: str,
         routing_key: str,
         messages: Sequence[Message],
+        *,
+        statement: str = "",
+        arguments: Sequence[Any] = (),
     ) -> Sequence[PublishedRow]:
-        """Insert the messages into the journal of this shard, once for each queue that is bound.
+        """Insert the messages into the journal of this shard, once for each queue that is bound, in one statement.
 
         Args:
             connection: in whose transaction; asyncpg's ``fetch``.
@@ -41,6 +48,8 @@ class TransactionalPublisher:
             exchange: where to publish.
             routing_key: for the bindings.
             messages: with ids given by the unit; an id that is there already has no effect.
+            statement: ``WITH`` and its parts, to be run as one with the publishing; it runs without messages too.
+            arguments: of that statement.
 
         Returns:
             The new rows, for ``MailboxHandle.tell`` after the commit.
@@ -56,12 +65,16 @@ class TransactionalPublisher:
         misplaced = [queue.name for queue in queues if queue.partition_by != "shard"]
         if misplaced:
             raise TopologyError(tuple(f"queue {name}: published to with a change, so by shard" for name in misplaced))
-        if not messages:
+        if not messages and not statement:
             return []
-        arrays = columns(messages)
+        text = (f"{statement}, " if statement else "WITH ") + _publishing(len(arguments))
+        names = [queue.name for queue in queues]
+        rows = await connection.fetch(text, *arguments, shard, names, *columns(messages))
         by_id = {message.id: message for message in messages}
-        published: list[PublishedRow] = []
-        for queue in queues:
-            rows = await connection.fetch(_PUBLISH, queue.name, shard, *arrays)
-            published += [PublishedRow(queue.name, shard, row[1], by_id[row[0]]) for row in rows]
-        return published
+        return [PublishedRow(queue, shard, seq, by_id[message_id]) for queue, message_id, seq in rows]
+
+
+@lru_cache(maxsize=64)
+def _publishing(parameters_before: int) -> str:
+    """The end of a statement that has so many parameters of its own."""
+    return _PARAMETER.sub(lambda found: f"${parameters_before + int(found[1])}", _PUBLISH)

@@ -10,6 +10,7 @@ from actors.shards.session import leaves_session_alone
 
 _TENANT_ID = re.compile(r"[0-9a-f]{32}")
 _LOCKS = range(-(2**63), 2**63)
+_PUBLISH = "{publish}"
 # PostgreSQL takes 1,664 in one SELECT.
 _COLUMNS = 1_000
 
@@ -25,8 +26,14 @@ class Publisher(Protocol):
         exchange: str,
         routing_key: str,
         messages: Sequence[Message],
+        *,
+        statement: str = "",
+        arguments: Sequence[Any] = (),
     ) -> Sequence[PublishedRow]:
-        """Route by the topology, insert the rows, and say where they stand."""
+        """Route by the topology, insert the rows, and say where they stand.
+
+        With a statement, which is a ``WITH`` and its parts, both are run as one.
+        """
 
 
 def schema_of(tenant_id: str) -> str:
@@ -89,10 +96,21 @@ class ShardTransaction:
         await self._connection.execute(self._text(query), *arguments)
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
+        await self._publish(exchange, routing_key, messages)
+
+    async def execute_and_publish(
+        self, query: str, *arguments: Any, exchange: str, routing_key: str, messages: Sequence[Message]
+    ) -> None:
+        if not query.endswith(_PUBLISH):
+            raise ValueError(f"a statement to publish with ends in {_PUBLISH}")
+        statement = self._text(query.removesuffix(_PUBLISH))
+        await self._publish(exchange, routing_key, messages, statement=statement.rstrip(), arguments=arguments)
+
+    async def _publish(self, exchange: str, routing_key: str, messages: Sequence[Message], **within: Any) -> None:
         if self._publisher is None:
             raise RuntimeError("these shards were started without a publisher")
         rows = await self._publisher.publish(
-            self._connection, self.shard, self.tenant_id, exchange, routing_key, messages
+            self._connection, self.shard, self.tenant_id, exchange, routing_key, messages, **within
         )
         self.published.extend(rows)
 

@@ -37,6 +37,19 @@ class Transaction(Protocol):
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
         """Write messages into this shard's journal, in this transaction, routed by the topology."""
 
+    async def execute_and_publish(
+        self, query: str, *arguments: Any, exchange: str, routing_key: str, messages: Sequence[Message]
+    ) -> None:
+        """Do both in one round trip, with messages or without.
+
+        Args:
+            query: a ``WITH`` that ends in ``{publish}`` where its main statement would stand.
+            arguments: of the query.
+            exchange: as with ``publish``, and so the other two.
+            routing_key: for the bindings.
+            messages: to be published.
+        """
+
 
 UnitFunction = Callable[[Transaction, Any], Awaitable[Any]]
 

@@ -24,7 +24,7 @@ UNION ALL
 SELECT false, id, last_inbound_at, user_id, phone, name, stage, merged_into FROM known
 
 -- name: converse
--- Write the conversations as they stand now, and the messages that go out.
+-- Write the conversations as they stand now, and the messages that go out, which are published with it.
 -- $1 ids, $2 user ids, $3 phones, $4 names, $5 stages, $6 last inbound, $7 merged into, $8 now,
 -- $9 outgoing ids, $10 their conversations, $11 their numbers, $12 their payloads
 WITH written AS (
@@ -38,11 +38,13 @@ WITH written AS (
     ON CONFLICT (id) DO UPDATE SET
         user_id = EXCLUDED.user_id, phone = EXCLUDED.phone, name = EXCLUDED.name, stage = EXCLUDED.stage,
         last_inbound_at = EXCLUDED.last_inbound_at, merged_into = EXCLUDED.merged_into, updated_at = $8
+), queued AS (
+    INSERT INTO {schema}.outgoing_message (id, conversation_id, phone_number_id, payload, state_at, created_at)
+    SELECT id, conversation_id, phone_number_id, payload::jsonb, $8, $8
+    FROM unnest($9::text[], $10::text[], $11::text[], $12::text[])
+        AS given (id, conversation_id, phone_number_id, payload)
 )
-INSERT INTO {schema}.outgoing_message (id, conversation_id, phone_number_id, payload, state_at, created_at)
-SELECT id, conversation_id, phone_number_id, payload::jsonb, $8, $8
-FROM unnest($9::text[], $10::text[], $11::text[], $12::text[])
-    AS given (id, conversation_id, phone_number_id, payload)
+{publish}
 
 -- name: keep_statuses
 -- Keep statuses, and move the messages up to the highest rank that they tell, by our own id first, else by wamid. The

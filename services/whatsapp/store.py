@@ -172,7 +172,7 @@ async def _write(
     if not changed:
         return
     messages = [_message(one, transaction.tenant_id, now) for one in outgoing]
-    await transaction.execute(
+    await transaction.execute_and_publish(
         _QUERIES["converse"],
         [one.id for one in changed],
         [one.user_id for one in changed],
@@ -186,9 +186,10 @@ async def _write(
         [one.conversation.id for one in outgoing],
         [one.phone_number_id for one in outgoing],
         [orjson.dumps(one.reply.payload).decode() for one in outgoing],
+        exchange=NOTIFICATIONS,
+        routing_key=ROUTING_KEY,
+        messages=messages,
     )
-    if messages:
-        await transaction.publish(NOTIFICATIONS, ROUTING_KEY, messages)
 
 
 def _message(outgoing: _Outgoing, tenant_id: str, now: float) -> Message:

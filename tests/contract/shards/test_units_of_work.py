@@ -292,6 +292,9 @@ async def test_what_a_unit_publishes_is_in_its_outcome_only_if_it_commits(
             exchange: str,
             routing_key: str,
             messages: Sequence[Message],
+            *,
+            statement: str = "",
+            arguments: Sequence[Any] = (),
         ) -> Sequence[PublishedRow]:
             seq = await connection.fetchval("SELECT 1")
             return [PublishedRow(f"{exchange}/{routing_key}", shard, seq, message) for message in messages]

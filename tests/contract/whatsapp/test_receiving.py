@@ -158,6 +158,15 @@ async def test_other_types_and_events_are_recorded_without_a_reply(shop: Shop) -
     assert await outgoing(shop) == []
 
 
+async def test_a_conversation_that_is_written_without_a_reply_is_written(shop: Shop) -> None:
+    await shop.run(RECEIVE, received(message("w1")))
+    await shop.run(RECEIVE, received(message("w2", type="image", text=None, sent_at=AT + timedelta(seconds=5))))
+
+    (conversation,) = await conversations(shop)
+    assert conversation["last_inbound_at"] == AT + timedelta(seconds=5)
+    assert len(await outgoing(shop)) == 1
+
+
 async def test_a_reply_with_any_characters_is_kept(shop: Shop) -> None:
     await shop.run(RECEIVE, received(message("w1", name='Zoë 🌸 "\\ </script>')))
 
@@ -188,7 +197,7 @@ async def test_platform_events_are_kept_once_and_no_tenant_sees_them(
     assert as_tenant.error is not None
 
 
-async def test_a_batch_takes_two_statements_and_one_to_publish(shop: Shop) -> None:
+async def test_a_batch_takes_two_statements_replies_included(shop: Shop) -> None:
     from services.whatsapp.store import receive
 
     class Counting:
@@ -205,13 +214,17 @@ async def test_a_batch_takes_two_statements_and_one_to_publish(shop: Shop) -> No
             raise NotImplementedError
 
         async def execute(self, query: str, *arguments: Any) -> None:
-            self.statements += 1
+            raise NotImplementedError
 
         async def publish(self, exchange: str, routing_key: str, messages: Any) -> None:
+            raise NotImplementedError
+
+        async def execute_and_publish(self, query: str, *arguments: Any, messages: Any, **_where: str) -> None:
+            assert len(messages) == 50
             self.statements += 1
 
     transaction = Counting()
 
     await receive(transaction, received(*(message(f"w{n}", customer=Customer(None, str(n))) for n in range(50))))
 
-    assert transaction.statements == 3
+    assert transaction.statements == 2

@@ -84,5 +84,16 @@ async def test_a_statement_that_may_change_the_session_is_noted() -> None:
 
 
 async def test_publishing_without_a_topology_is_refused() -> None:
+    transaction = ShardTransaction(FakeConnection(), 3, TENANT, None)
+
     with pytest.raises(RuntimeError, match="without a"):
-        await ShardTransaction(FakeConnection(), 3, TENANT, None).publish("exchange", "key", [])
+        await transaction.publish("exchange", "key", [])
+    with pytest.raises(RuntimeError, match="without a"):
+        await transaction.execute_and_publish("WITH {publish}", exchange="exchange", routing_key="key", messages=[])
+
+
+async def test_a_statement_that_has_no_place_for_publishing_is_refused() -> None:
+    with pytest.raises(ValueError, match="publish"):
+        await ShardTransaction(FakeConnection(), 3, TENANT, None).execute_and_publish(
+            "INSERT INTO {schema}.product DEFAULT VALUES", exchange="exchange", routing_key="key", messages=[]
+        )

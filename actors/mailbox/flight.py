@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from actors.mailbox.journal import Batch, Written
+from actors.mailbox.journal import Batch, Settlement, Written
 from actors.mailbox.message import Message
 
 
@@ -31,12 +31,13 @@ class WriterLimits(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """One publisher's messages for the next commit; ``dead`` are for the dead-letter queue."""
+    """One publisher's messages for the next commit; ``dead`` go to the dead-letter queue, ``letters`` are settled there."""
 
     messages: Sequence[Message]
     dead: bool
     size_bytes: int
     answer: "asyncio.Future[None]"
+    letters: Sequence[Settlement] = ()
 
 
 class Flight:

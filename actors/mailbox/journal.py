@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Message
 from actors.mailbox.retry import Cause
+from actors.mailbox.selection import Peeked, Selection, Tally, Which
 
 
 class Append(NamedTuple):
@@ -42,12 +43,13 @@ class Retry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one commit writes: all of it or nothing. Dead letters go into the dead-letter queue."""
+    """What one commit writes: all of it or nothing. Dead letters go to the dead-letter queue, letters are settled there."""
 
     appends: Sequence[Append] = ()
     dead_letters: Sequence[Message] = ()
     settlements: Sequence[Settlement] = ()
     retries: Sequence[Retry] = ()
+    letters: Sequence[Settlement] = ()
 
 
 class Written(NamedTuple):
@@ -66,6 +68,7 @@ class Lease(NamedTuple):
         low_water: below it everything is settled, but for late transactional rows.
         swept_to: transactional rows of transactions before it have been seen.
         clock_s: the age clock.
+        paused: whether an operator has stopped the deliveries.
     """
 
     epoch: int
@@ -73,6 +76,7 @@ class Lease(NamedTuple):
     low_water: int
     swept_to: str
     clock_s: float
+    paused: bool = False
 
 
 class Progress(NamedTuple):
@@ -161,6 +165,24 @@ class Journal(Protocol):
 
     async def figures(self, low_water: int) -> Figures:
         """Counts from the low water mark on, beside everything else. Slow where there is much."""
+
+    async def pause(self, epoch: int, *, paused: bool) -> None:
+        """Note whether messages are delivered, for this owner and those after it.
+
+        Raises:
+            FencedError: the epoch is over.
+        """
+
+    async def peek(
+        self, which: Which, wanted: Selection, *, after_seq: int, limit: int, body_bytes: int
+    ) -> list[Peeked]:
+        """Of what waits, or of the dead letters, those that are selected, in order."""
+
+    async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
+        """Counts of those that are selected, the most first. Beside everything else; slow where there is much."""
+
+    async def load_letters(self, seqs: Sequence[int]) -> list[Row]:
+        """Those of the dead letters that are not settled, in order."""
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         """Make coming day partitions and drop old ones of the whole database; how many of each."""

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from actors.mailbox.errors import FencedError, JournalUnavailableError
 from actors.mailbox.journal import Append, Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
 from actors.mailbox.message import Message
+from actors.mailbox.redriven import stored_id
 from actors.mailbox.rows import published_day
+from actors.mailbox.selection import Peeked, Selection, Tally, Which, death_of, matches
 
 
 class _Stored(NamedTuple):
@@ -33,6 +35,8 @@ class MemoryDatabase:
         self.settled: dict[int, Settlement] = {}
         self.retries: dict[int, Retry] = {}
         self.dead_letters: dict[tuple[str, int], Message] = {}
+        self.letters_settled: dict[int, Settlement] = {}
+        self.paused = False
 
     def waiting(self) -> list[Row]:
         """What has no settlement, in order."""
@@ -42,6 +46,14 @@ class MemoryDatabase:
             retry = self.retries.get(seq, Retry(seq, 0, 0, 0.0, 0.0, ""))
             rows.append(Row(seq, message, True, clock_s, retry.retries, retry.lost, retry.not_before, retry.deferred_s))
         return rows
+
+    def letters(self) -> list[Row]:
+        """The dead letters that have no settlement, in order."""
+        return [
+            Row(seq, message, True, None, 0, 0, 0.0, 0.0)
+            for seq, message in enumerate(self.dead_letters.values(), 1)
+            if seq not in self.letters_settled
+        ]
 
 
 class InMemoryJournal:
@@ -56,7 +68,7 @@ class InMemoryJournal:
             return None
         continued = database.epoch == epoch
         database.epoch, database.owner, database.lapsed = database.epoch + 1, owner, lease_s <= 0
-        return Lease(database.epoch, continued, *database.progress)
+        return Lease(database.epoch, continued, *database.progress, database.paused)
 
     async def release(self, epoch: int, progress: Progress) -> None:
         database = self._reach()
@@ -67,16 +79,19 @@ class InMemoryJournal:
         database = self._reach()
         if epoch != database.epoch:
             raise FencedError("memory", 0, epoch)
-        known = {(row.message.id, published_day(row.message)) for row in database.rows.values()}
+        known = {(stored_id(row.message), published_day(row.message)) for row in database.rows.values()}
         written = []
         for append in batch.appends:
-            name = (append.message.id, published_day(append.message))
+            name = (stored_id(append.message), published_day(append.message))
             if name not in known:
                 known.add(name)
-                written.append((append.message.id, self._insert(append)))
-        dead = {(one.id, published_day(one)): one for one in batch.dead_letters}
+                written.append((name[0], self._insert(append)))
+        dead = {(stored_id(one), published_day(one)): one for one in batch.dead_letters}
         added = len(dead.keys() - database.dead_letters.keys())
-        database.dead_letters = {**dead, **database.dead_letters}
+        for name, letter in dead.items():
+            database.dead_letters.setdefault(name, letter)
+        for settlement in batch.letters:
+            database.letters_settled.setdefault(settlement.seq, settlement)
         for settlement in batch.settlements:
             database.settled.setdefault(settlement.seq, settlement)
         database.retries.update((retry.seq, retry) for retry in batch.retries)
@@ -99,7 +114,7 @@ class InMemoryJournal:
         return [row for row in self._reach().waiting() if row.seq in seqs]
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
-        return [row for row in self._reach().waiting() if row.message.id in ids]
+        return [row for row in self._reach().waiting() if stored_id(row.message) in ids]
 
     async def highest(self) -> int:
         return max(self._reach().rows, default=0)
@@ -107,7 +122,35 @@ class InMemoryJournal:
     async def figures(self, low_water: int) -> Figures:
         database = self._reach()
         waiting = sum(row.seq >= low_water for row in database.waiting())
-        return Figures(waiting, len(database.dead_letters))
+        return Figures(waiting, len(database.letters()))
+
+    async def pause(self, epoch: int, *, paused: bool) -> None:
+        database = self._reach()
+        if epoch != database.epoch:
+            raise FencedError("memory", 0, epoch)
+        database.paused = paused
+
+    async def peek(
+        self, which: Which, wanted: Selection, *, after_seq: int, limit: int, body_bytes: int
+    ) -> list[Peeked]:
+        return [
+            Peeked(
+                row.seq, row.message._replace(body=row.message.body[:body_bytes]), len(row.message.body), row.retries,
+                row.lost, row.not_before,
+            )
+            for row in self._selected(which, wanted)
+            if row.seq > after_seq
+        ][:limit]  # fmt: skip
+
+    async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
+        groups: dict[tuple[str, str, str], list[float]] = {}
+        for row in self._selected(which, wanted):
+            groups.setdefault((row.message.tenant, *death_of(row.message)), []).append(row.message.published_at)
+        tallies = [Tally(*group, len(times), min(times)) for group, times in groups.items()]
+        return sorted(tallies, key=lambda one: (-one.messages, one))
+
+    async def load_letters(self, seqs: Sequence[int]) -> list[Row]:
+        return [row for row in self._reach().letters() if row.seq in seqs]
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         del days_ahead, days_kept  # it has no days
@@ -116,6 +159,11 @@ class InMemoryJournal:
 
     async def aclose(self) -> None:
         return None
+
+    def _selected(self, which: Which, wanted: Selection) -> list[Row]:
+        database = self._reach()
+        rows = database.waiting() if which == "waiting" else database.letters()
+        return [row for row in rows if matches(wanted, row.message)]
 
     def _reach(self) -> MemoryDatabase:
         if self._database.away:

@@ -11,10 +11,13 @@ from actors.mailbox.connections import Connections, Lender
 from actors.mailbox.errors import FencedError, JournalUnavailableError
 from actors.mailbox.journal import Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
 from actors.mailbox.message import Message
+from actors.mailbox.redriven import plain_id
 from actors.mailbox.rows import checksum, columns, message_of
+from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from kernel.sql import load_queries
 
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+_OPERATOR = load_queries(Path(__file__).with_name("operator_queries.sql"))
 _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _NO_BEFORE = 0.0
 
@@ -62,7 +65,7 @@ class PostgresJournal:
                 return None
             row = await connection.fetchrow(_QUERIES["take_ownership"], *where, owner, lease_s)
             assert row is not None
-            return Lease(row[0], held["epoch"] == epoch, row[1], row[2], row[3])
+            return Lease(row[0], held["epoch"] == epoch, row[1], row[2], row[3], row[4])
 
     async def release(self, epoch: int, progress: Progress) -> None:
         async with self._session(self._patience.tick_s) as connection:
@@ -70,7 +73,7 @@ class PostgresJournal:
 
     async def write(self, epoch: int, batch: Batch) -> Written:
         # The statement that can do all costs half as much again.
-        if batch.dead_letters or batch.retries:
+        if batch.dead_letters or batch.retries or batch.letters:
             query, arguments = "flush_whole", _whole_arguments(self._queue, self._dead_letter_queue, batch)
         else:
             query, arguments = "flush", _arguments(batch)
@@ -118,6 +121,30 @@ class PostgresJournal:
         assert row is not None
         return Figures(*row)
 
+    async def pause(self, epoch: int, *, paused: bool) -> None:
+        async with self._session(self._patience.tick_s) as connection:
+            held = await connection.fetchval(_OPERATOR["pause"], self._queue, self._partition, epoch, paused)
+        if not held:
+            raise FencedError(self._queue, self._partition, epoch)
+
+    async def peek(
+        self, which: Which, wanted: Selection, *, after_seq: int, limit: int, body_bytes: int
+    ) -> list[Peeked]:
+        arguments = (self._name(which), self._partition, after_seq, limit, body_bytes, *_selection(wanted))
+        async with self._session(self._patience.count_s, self._connections.extra) as connection:
+            rows = await connection.fetch(_OPERATOR["peek"], *arguments)
+        return [Peeked(row[8], _readable(row), row[9], row[10], row[11], row[12]) for row in rows]
+
+    async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
+        async with self._session(self._patience.count_s, self._connections.extra) as connection:
+            rows = await connection.fetch(_OPERATOR["tally"], self._name(which), self._partition, *_selection(wanted))
+        return [Tally(*row) for row in rows]
+
+    async def load_letters(self, seqs: Sequence[int]) -> list[Row]:
+        async with self._session(self._patience.load_s) as connection:
+            rows = await connection.fetch(_QUERIES["load_seqs"], self._dead_letter_queue, self._partition, list(seqs))
+        return [_row(row) for row in rows]
+
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         async with self._session(self._patience.load_s) as connection:
             row = await connection.fetchrow(_QUERIES["maintain"], days_ahead, days_kept)
@@ -126,6 +153,9 @@ class PostgresJournal:
 
     async def aclose(self) -> None:
         await self._connections.aclose()
+
+    def _name(self, which: Which) -> str:
+        return self._queue if which == "waiting" else self._dead_letter_queue
 
     async def _load(self, query: str, *arguments: Any) -> list[Row]:
         async with self._session(self._patience.load_s) as connection:
@@ -152,7 +182,7 @@ def _arguments(batch: Batch) -> tuple[Any, ...]:
         appends[0].clock_s if appends else None,
         [append.seq for append in appends],
         *columns([append.message for append in appends]),
-        *_settlements(batch),
+        *_settlements(batch.settlements),
     )
 
 
@@ -163,16 +193,32 @@ def _whole_arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[
         [append.seq for append in appends] + [None] * len(dead),
         [queue] * len(appends) + [dead_letter_queue] * len(dead),
         *columns([append.message for append in appends] + list(dead)),
-        *_settlements(batch),
+        *_settlements([*batch.settlements, *batch.letters]),
         *_arrays([one._replace(reason=_clean(one.reason)) for one in batch.retries], len(Retry._fields)),
+        [queue] * len(batch.settlements) + [dead_letter_queue] * len(batch.letters),
     )
 
 
-def _settlements(batch: Batch) -> list[list[Any]]:
+def _settlements(settlements: Sequence[Settlement]) -> list[list[Any]]:
     return _arrays(
-        [(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in batch.settlements],
+        [(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in settlements],
         len(Settlement._fields),
     )
+
+
+def _selection(wanted: Selection) -> tuple[Any, ...]:
+    ids = None if wanted.ids is None else list(wanted.ids)
+    return (
+        wanted.tenant, wanted.key, wanted.since, wanted.until, ids, wanted.reason, list(wanted.not_reasons),
+        wanted.redriven_before,
+    )  # fmt: skip
+
+
+def _readable(row: Any) -> Message:
+    try:
+        return message_of(row)
+    except ValueError:
+        return Message(plain_id(row[0]), row[1], row[2], row[3], {}, row[5], row[6], row[7])
 
 
 def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -187,9 +233,9 @@ def _clean(reason: str) -> str:
 
 
 def _row(row: Any) -> Row:
-    message_id, key, headers, body = row[0], row[1], row[4], row[3]
-    intact = checksum(message_id, key, headers, body) == row[9]
-    message = Message(message_id, key, row[2], body, {}, row[5], row[6], row[7])
+    stored, key, headers, body = row[0], row[1], row[4], row[3]
+    intact = checksum(stored, key, headers, body) == row[9]
+    message = Message(plain_id(stored), key, row[2], body, {}, row[5], row[6], row[7])
     if intact:
         try:
             message = message_of(row)

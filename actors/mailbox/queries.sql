@@ -47,7 +47,7 @@ SELECT (SELECT count(*) FROM owner) AS held,
        ARRAY(SELECT seq FROM appended) AS seqs
 
 -- name: flush_whole
--- The same with dead letters, whose queue is given, and retries.
+-- The same with dead letters and settlements whose queue is given, and retries.
 WITH owner AS MATERIALIZED (
     SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
 ), appended AS (
@@ -63,9 +63,9 @@ WITH owner AS MATERIALIZED (
     RETURNING queue, message_id, seq
 ), settled AS (
     INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
-    SELECT DATE '1970-01-01' + given.day, $1, $2, given.seq, given.outcome, given.reason, given.deliveries
-    FROM owner, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[])
-         AS given (day, seq, outcome, reason, deliveries)
+    SELECT DATE '1970-01-01' + given.day, given.queue, $2, given.seq, given.outcome, given.reason, given.deliveries
+    FROM owner, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[], $28::text[])
+         AS given (day, seq, outcome, reason, deliveries, queue)
     ON CONFLICT DO NOTHING
 ), retried AS (
     INSERT INTO spaza.redelivery AS known (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
@@ -99,7 +99,7 @@ FOR UPDATE
 UPDATE spaza.mailbox_owner
 SET epoch = epoch + 1, owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4)
 WHERE queue = $1 AND partition = $2
-RETURNING epoch, low_water, swept_to::text, clock_s
+RETURNING epoch, low_water, swept_to::text, clock_s, paused
 
 -- name: release_ownership
 -- Hand over: the lease lapses at once.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from actors.mailbox.journal import Append, Retry, Settlement, Written
+from actors.mailbox.redriven import stored_id
 from actors.mailbox.rows import published_day
 from actors.mailbox.window import Verdict
 
@@ -34,7 +35,7 @@ def new_arrivals(appends: Sequence[Append], written: Written) -> list[tuple[int,
         seqs.setdefault(message_id, []).append(seq)
     arrivals = []
     for append in appends:
-        given = seqs.get(append.message.id)
+        given = seqs.get(stored_id(append.message))
         if given and append.seq is None:
             arrivals.append((given.pop(0), append))
         elif given and append.seq is not None and append.seq in given:

@@ -8,8 +8,8 @@ from config.topology import Queue
 LOST_FIRST_S, LOST_LONGEST_S = 0.05, 30.0
 REJECTED_FIRST_S, REJECTED_LONGEST_S = 1.0, 60.0
 
-# RabbitMQ's names of the causes, and what else a settlement may say.
-Cause = Literal["acknowledged", "rejected", "expired", "delivery_limit", "corrupt"]
+# RabbitMQ's names of the causes, and what else a settlement may say; the last two are an operator's.
+Cause = Literal["acknowledged", "rejected", "expired", "delivery_limit", "corrupt", "redriven", "purged"]
 
 
 class Decision(NamedTuple):

@@ -12,8 +12,10 @@ from typing import Any
 import orjson
 
 from actors.mailbox.message import HeaderValue, Message
+from actors.mailbox.redriven import message_id, published_day, stored_id
 
-DAY_S = 86_400
+__all__ = ["Columns", "checksum", "columns", "decode_headers", "encode_headers", "message_of", "published_day"]
+
 _NO_HEADERS = b"{}"
 
 # One array for each: published_day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum.
@@ -28,9 +30,9 @@ def columns(messages: Iterable[Message]) -> Columns:
     result: Columns = ([], [], [], [], [], [], [], [], [], [])
     days, ids, tenants, keys, priorities, times, ttls, headers, bodies, checksums = result
     for message in messages:
-        encoded = encode_headers(message)
+        encoded, stored = encode_headers(message), stored_id(message)
         days.append(published_day(message))
-        ids.append(message.id)
+        ids.append(stored)
         tenants.append(message.tenant)
         keys.append(message.key)
         priorities.append(message.priority)
@@ -38,13 +40,8 @@ def columns(messages: Iterable[Message]) -> Columns:
         ttls.append(message.ttl_ms)
         headers.append(encoded)
         bodies.append(message.body)
-        checksums.append(checksum(message.id, message.key, encoded, message.body))
+        checksums.append(checksum(stored, message.key, encoded, message.body))
     return result
-
-
-def published_day(message: Message) -> int:
-    """Days since 1970-01-01 UTC: the time partition, the same however often a publisher repeats itself."""
-    return int(message.published_at // DAY_S)
 
 
 def encode_headers(message: Message) -> bytes:
@@ -69,12 +66,13 @@ def decode_headers(headers: bytes) -> dict[str, HeaderValue]:
     return {} if headers == _NO_HEADERS else dict(_decoded(headers))
 
 
-def checksum(message_id: str, key: str, headers: bytes, body: bytes) -> int:
+def checksum(stored: str, key: str, headers: bytes, body: bytes) -> int:
     """CRC-32, as PostgreSQL's signed integer."""
-    value = zlib.crc32(body, zlib.crc32(headers, zlib.crc32(f"{message_id}\0{key}".encode())))
+    value = zlib.crc32(body, zlib.crc32(headers, zlib.crc32(f"{stored}\0{key}".encode())))
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
 def message_of(row: Sequence[Any]) -> Message:
     """The message of a row that begins with id, key, tenant, body, headers, published_at, priority, ttl_ms."""
-    return Message(row[0], row[1], row[2], row[3], decode_headers(row[4]), row[5], row[6], row[7])
+    headers = decode_headers(row[4])
+    return Message(message_id(row[0], headers), row[1], row[2], row[3], headers, row[5], row[6], row[7])

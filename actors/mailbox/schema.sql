@@ -28,7 +28,7 @@ CREATE SEQUENCE IF NOT EXISTS spaza.journal_seq;
 GRANT USAGE ON SEQUENCE spaza.journal_seq TO spaza_app, spaza_system;
 
 CREATE TABLE IF NOT EXISTS spaza.journal (
-    published_on  date NOT NULL,             -- UTC day of published_at
+    published_on  date NOT NULL,             -- UTC day of published_at, or of the redrive
     queue         text NOT NULL,
     partition     integer NOT NULL,
     seq           bigint NOT NULL DEFAULT nextval('spaza.journal_seq'),
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS spaza.settlement (
     queue         text NOT NULL,
     partition     integer NOT NULL,
     seq           bigint NOT NULL,
-    outcome       text NOT NULL,             -- acknowledged, rejected, expired, delivery_limit, corrupt
+    outcome       text NOT NULL,             -- acknowledged, rejected, expired, delivery_limit, corrupt, redriven, purged
     reason        text NOT NULL,
     deliveries    integer NOT NULL,
     settled_at    timestamptz NOT NULL DEFAULT now(),
@@ -84,8 +84,17 @@ CREATE TABLE IF NOT EXISTS spaza.mailbox_owner (
     low_water     bigint NOT NULL,           -- below it everything is settled, but for what swept_to finds
     swept_to      xid8 NOT NULL,             -- transactional rows of older transactions have all been seen
     clock_s       double precision NOT NULL, -- seconds during which messages could be delivered, and so aged
+    paused        boolean NOT NULL DEFAULT false, -- an operator has stopped the deliveries
     PRIMARY KEY (queue, partition)
 ) WITH (fillfactor = 50);
+-- Asked first, for the change waits for all who write.
+DO $columns$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'spaza.mailbox_owner'::regclass AND attname = 'paused') THEN
+        ALTER TABLE spaza.mailbox_owner ADD COLUMN paused boolean NOT NULL DEFAULT false;
+    END IF;
+END
+$columns$;
 
 GRANT SELECT, INSERT ON spaza.journal TO spaza_app, spaza_system;
 GRANT SELECT, INSERT ON spaza.settlement TO spaza_system;

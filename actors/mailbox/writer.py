@@ -15,6 +15,7 @@ from actors.mailbox.flight import Flight, Waiting, WriterLimits
 from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
+from actors.mailbox.redriven import stored_id
 from telemetry.log import get_logger
 
 _log = get_logger("mailbox")
@@ -94,8 +95,15 @@ class Writer:
         """Drop the settlements: another owner delivers those messages now."""
         self._settlements, self._retries, self._unwritten = [], {}, set()
 
-    def append(self, messages: Sequence[Message], *, dead: bool = False) -> "asyncio.Future[None]":
+    def append(
+        self, messages: Sequence[Message], *, dead: bool = False, letters: Sequence[Settlement] = ()
+    ) -> "asyncio.Future[None]":
         """Write messages with the next commit, into the queue or its dead-letter queue.
+
+        Args:
+            messages: to be written.
+            dead: whether into the dead-letter queue.
+            letters: dead letters that are settled in the same commit.
 
         Returns:
             A future that is done after the commit.
@@ -114,7 +122,7 @@ class Writer:
         ):
             raise OverloadedError(self._queue, _RETRY_AFTER_S)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(messages, dead, size_bytes, answer))
+        self._waiting.append(Waiting(messages, dead, size_bytes, answer, letters))
         self._waiting_messages += len(messages)
         self._waiting_bytes += size_bytes
         self._pump()
@@ -193,6 +201,7 @@ class Writer:
         floor = self._owner.floor()
         messages: list[Message] = []
         dead: list[Message] = []
+        letters: list[Settlement] = []
         answers: list[asyncio.Future[None]] = []
         size_bytes = 0
         while self._waiting:
@@ -205,12 +214,15 @@ class Writer:
             self._waiting_bytes -= one.size_bytes
             size_bytes += one.size_bytes
             (dead if one.dead else messages).extend(one.messages)
+            letters.extend(one.letters)
             answers.append(one.answer)
         most = self._limits.batch_messages
         settlements, self._settlements = self._settlements[:most], self._settlements[most:]
         retries, self._retries = self._retries, {}
         dead += [letter for _, letter in settlements if letter is not None]
-        batch = Batch(self._owner.stamp(messages), dead, [one for one, _ in settlements], list(retries.values()))
+        batch = Batch(
+            self._owner.stamp(messages), dead, [one for one, _ in settlements], list(retries.values()), letters
+        )
         return Flight(epoch, floor, batch, [letter for _, letter in settlements], answers)
 
     async def _fly(self, flight: Flight) -> None:
@@ -260,7 +272,7 @@ class Writer:
         for retry in flight.batch.retries:
             if retry.seq not in settled:
                 self._retries.setdefault(retry.seq, retry)
-        in_doubt = [] if isinstance(error, FencedError) else [one.message.id for one in flight.batch.appends]
+        in_doubt = [] if isinstance(error, FencedError) else [stored_id(one.message) for one in flight.batch.appends]
         self._owner.failed(error, flight.epoch, in_doubt)
         self._report_in_order()
 

@@ -31,7 +31,7 @@ class WriterLimits(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """One publisher's messages for the next commit; ``dead`` go to the dead-letter queue, ``letters`` are settled there."""
+    """One publisher's messages for the next commit; ``dead`` go to the dead-letter queue, ``letters`` end there."""
 
     messages: Sequence[Message]
     dead: bool

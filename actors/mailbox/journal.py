@@ -43,7 +43,7 @@ class Retry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one commit writes: all of it or nothing. Dead letters go to the dead-letter queue, letters are settled there."""
+    """What one commit writes: all of it or nothing. Dead letters go to the dead-letter queue, letters end there."""
 
     appends: Sequence[Append] = ()
     dead_letters: Sequence[Message] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.intake import Intake
+from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
@@ -68,6 +69,16 @@ class Partition:
             wake=wake,
             begun=self._begun,
         )
+        self.interventions = Interventions(
+            queue.name,
+            journal,
+            self,
+            number=number,
+            window=window,
+            writer=self._writer,
+            intake=self._intake,
+            clock=clock,
+        )
         # Where units of work write as well, only the database can give seqs.
         self._gives_seqs = queue.partition_by == "key"
         self._next_seq = 1
@@ -108,7 +119,13 @@ class Partition:
             "waiting": self.waiting,
             "paging": self._intake.arrivals.paging,
             "counted": self.counted,
+            "paused": self._tenure.paused,
+            "dead_letters": self.dead_letters,
         }
+
+    async def pause(self, *, paused: bool) -> None:
+        """Deliver nothing until told otherwise, whoever owns the partition by then; raises ``MailboxError``."""
+        await self._tenure.pause(paused=paused)
 
     async def run(self) -> None:
         """Own the partition as far as others let it, until cancelled."""
@@ -156,19 +173,18 @@ class Partition:
 
     def record(self, verdict: Verdict) -> None:
         """Write what became of a message."""
-        now = self._clock()
         if verdict.cause is None:
             self.counters["retried"] += 1
-            self._writer.retry(retry_of(verdict, now=now, wall=time.time()))
+            self._writer.retry(retry_of(verdict, now=self._clock(), wall=time.time()))
             return
-        self.counters[verdict.cause] += 1
         letter = None
         if verdict.cause != "acknowledged" and self._has_dead_letters:
             letter = dead_letter(verdict.entry.message, self._queue.name, verdict.cause, verdict.reason)
-        self._intake.over(verdict.entry.seq, now)
-        if self._intake.arrivals.page_wanted:
-            self._tenure.nudge()
-        self._writer.settle(settlement_of(verdict), letter)
+        self._end(verdict, letter)
+
+    def settled_by_hand(self, verdict: Verdict) -> None:
+        """Write that an operator has taken a message out of the window."""
+        self._end(verdict, None)
 
     async def stop(self, timeout_s: float) -> None:
         """Write what is settled and hand the partition over. ``run`` must have been cancelled."""
@@ -206,6 +222,14 @@ class Partition:
 
     def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
         self._tenure.failed(error, epoch, doubtful_ids)
+
+    def _end(self, verdict: Verdict, letter: Message | None) -> None:
+        assert verdict.cause is not None
+        self.counters[verdict.cause] += 1
+        self._intake.over(verdict.entry.seq, self._clock())
+        if self._intake.arrivals.page_wanted:
+            self._tenure.nudge()
+        self._writer.settle(settlement_of(verdict), letter)
 
     def _begun(self, next_seq: int) -> None:
         self._next_seq = next_seq

@@ -41,6 +41,7 @@ class Tenure:
         epoch: under which it writes; -1 before the first.
         is_open: whether the partition is in the window.
         low_water: as it was at the takeover.
+        paused: whether an operator has stopped the deliveries.
     """
 
     def __init__(
@@ -73,10 +74,19 @@ class Tenure:
         self.epoch = -1
         self.is_open = False
         self.low_water = 0
+        self.paused = False
 
     async def run(self) -> None:
         """Own the partition as far as others let it, until cancelled."""
         await keep_owning(self, self._policy, self._queue.name, self._number)
+
+    async def pause(self, *, paused: bool) -> None:
+        """Stop or go on delivering, and note it for who owns the partition next; raises ``MailboxError``."""
+        if self.state is not State.OWNING:
+            raise JournalUnavailableError(self._queue.name, f"partition {self._number} is {self.state.value}")
+        await self._journal.pause(self.epoch, paused=paused)
+        self.paused = paused
+        self._block_or_not()
 
     def nudge(self) -> None:
         """There may be a page to read."""
@@ -118,7 +128,7 @@ class Tenure:
         if lease is None:
             self.give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
             return False
-        self.epoch, self._renewed_at = lease.epoch, asked_at
+        self.epoch, self._renewed_at, self.paused = lease.epoch, asked_at, lease.paused
         if not (lease.continued and self.is_open):
             await self._begin(lease)
         if self._doubtful:
@@ -132,7 +142,7 @@ class Tenure:
             raise JournalUnavailableError(self._queue.name, "the lease lapsed before all was read")
         self.state = State.OWNING
         self._window.hold_until(self._number, asked_at + self._policy.lease_s)
-        self._window.set_blocked(self._number, blocked=False, now=self._clock())
+        self._window.set_blocked(self._number, blocked=self.paused, now=self._clock())
         self._writer.resume(self.epoch)
         self._wake()
         _log.debug("mailbox_owned", queue=self._queue.name, partition=self._number, epoch=self.epoch)
@@ -213,8 +223,11 @@ class Tenure:
         # The server counts from when it was asked at the earliest.
         self._renewed_at = asked_at
         self._window.hold_until(self._number, asked_at + self._policy.lease_s)
+        self._block_or_not()
+
+    def _block_or_not(self) -> None:
         if self.state is State.OWNING and self._trouble is None:
-            self._window.set_blocked(self._number, blocked=False, now=self._clock())
+            self._window.set_blocked(self._number, blocked=self.paused, now=self._clock())
             self._wake()
 
     def _progress(self) -> Progress:

@@ -205,6 +205,21 @@ class Window:
         decision = after_loss(self._queue, entry.lost)
         return self._apply(entry, decision.cause, decision.delay_s, reason, now)
 
+    def withdraw(self, partition: int, seq: int, cause: Cause, now: float) -> Verdict | None:
+        """Take a message out that waits; None if it is not here or with the consumer."""
+        shelf = self._shelves.get(partition)
+        entry = None if shelf is None else shelf.entries.get(seq)
+        if shelf is None or entry is None or entry.tag:
+            return None
+        entry.gone = True
+        del shelf.entries[seq]
+        lane = entry.lane
+        if lane.busy and lane.head is entry:  # deferred, and its key with it
+            self._thaw(entry, now)
+            lane.busy = False
+            self._line_up(lane, now)
+        return Verdict(entry, cause, now, "")
+
     def advance(self, now: float) -> list[Verdict]:
         """Bring back what was deferred until now, and take out what has expired."""
         while self._deferred and self._deferred[0][0] <= now:

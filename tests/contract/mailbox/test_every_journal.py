@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import FencedError
 from actors.mailbox.journal import Append, Batch, Journal, Lease, Progress, Retry, Settlement
 from actors.mailbox.message import Message
+from actors.mailbox.redriven import redriven, stored_ids
 from actors.mailbox.rows import published_day
+from actors.mailbox.selection import Selection
 
 Journals = Callable[[], Journal]
 NOW = time.time()
@@ -124,3 +127,122 @@ async def test_retries_are_remembered(either: Journals) -> None:
     row = (await journal.load(0, 10))[0]
     assert (row.retries, row.lost, row.deferred_s) == (0, 2, 3.0)
     assert row.not_before == pytest.approx(NOW + 2, abs=1e-3)
+
+
+def letter(message_id: str, reason: str, cause: str = "rejected", **fields: Any) -> Message:
+    headers = {"x-last-death-reason": cause, "x-death-detail": reason}
+    return message(message_id, headers={"correlation_id": "c1", **headers}, **fields)
+
+
+async def died(journal: Journal, *letters: Message) -> int:
+    epoch = (await taken(journal)).epoch
+    await journal.write(epoch, Batch(appends(*letters)))
+    ends = [Settlement(seq, published_day(one), "rejected", "", 1) for seq, one in enumerate(letters, 1)]
+    await journal.write(epoch, Batch(dead_letters=letters, settlements=ends))
+    return epoch
+
+
+async def selected(journal: Journal, **wanted: Any) -> list[str]:
+    found = await journal.peek("dead", Selection(**wanted), after_seq=0, limit=100, body_bytes=0)
+    return [one.message.id for one in found]
+
+
+async def test_dead_letters_are_selected_by_all_that_is_known_of_them(either: Journals) -> None:
+    journal = either()
+    await died(
+        journal,
+        letter("m1", "auth:190", tenant="a" * 32, published_at=NOW - 60),
+        letter("m2", "unknown_phone_number", key="k2"),
+        letter("m3", "", "expired", tenant="a" * 32),
+    )
+
+    assert await selected(journal) == ["m1", "m2", "m3"]
+    assert await selected(journal, tenant="a" * 32) == ["m1", "m3"]
+    assert await selected(journal, key="k2") == ["m2"]
+    assert await selected(journal, reason="auth") == await selected(journal, reason="auth:190") == ["m1"]
+    assert await selected(journal, reason="rejected") == ["m1", "m2"]
+    assert await selected(journal, not_reasons=("auth", "expired")) == ["m2"]
+    assert await selected(journal, until=NOW - 30) == ["m1"]
+    assert await selected(journal, since=NOW - 30, ids=("m1", "m3")) == ["m3"]
+
+
+async def test_what_is_peeked_at_shows_the_beginning_of_its_body_and_pages_by_seq(either: Journals) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    await journal.write(epoch, Batch(appends(*(message(f"m{n}", body=b"0123456789") for n in range(3)))))
+    await journal.write(epoch, Batch(retries=[Retry(2, 3, 1, NOW + 5, 0.0, "gone")]))
+
+    first = await journal.peek("waiting", Selection(), after_seq=0, limit=2, body_bytes=4)
+    rest = await journal.peek("waiting", Selection(), after_seq=first[-1].seq, limit=2, body_bytes=0)
+
+    assert [(one.seq, one.message.id, one.message.body, one.size_bytes) for one in first] == [
+        (1, "m0", b"0123", 10),
+        (2, "m1", b"0123", 10),
+    ]
+    assert (first[1].retries, first[1].lost) == (3, 1)
+    assert first[1].not_before == pytest.approx(NOW + 5, abs=1e-3)
+    assert [(one.seq, one.message.body) for one in rest] == [(3, b"")]
+
+
+async def test_messages_are_counted_by_tenant_and_reason(either: Journals) -> None:
+    journal = either()
+    old = NOW - 100
+    await died(journal, letter("m1", "a"), letter("m2", "a", published_at=old), letter("m3", "b"))
+
+    tallies = await journal.tally("dead", Selection())
+
+    assert [one[:4] for one in tallies] == [(TENANT, "rejected", "a", 2), (TENANT, "rejected", "b", 1)]
+    assert tallies[0].oldest_at == pytest.approx(old, abs=1e-3)
+    assert await journal.tally("waiting", Selection()) == []
+
+
+async def test_a_dead_letter_that_was_put_back_waits_again_and_is_dead_no_more(either: Journals) -> None:
+    journal = either()
+    epoch = await died(journal, letter("m1", "a"))
+    [row] = await journal.load_letters(
+        [(await journal.peek("dead", Selection(), after_seq=0, limit=1, body_bytes=0))[0].seq]
+    )
+    back = redriven(row.message, NOW)
+    end = Settlement(row.seq, published_day(row.message), "redriven", "", 0)
+
+    for _ in range(2):  # an operator who repeats himself
+        await journal.write(epoch, Batch(appends(back, first=2), letters=[end]))
+
+    waiting = await journal.load(0, 10)
+    assert [(one.message.id, one.intact, one.message.headers["x-redriven"]) for one in waiting] == [("m1", True, 1)]
+    assert waiting[0].message.published_at == pytest.approx(NOW, abs=1e-5)
+    assert await journal.load_ids(stored_ids("m1")) == waiting
+    assert await selected(journal) == []
+    assert (await journal.figures(0)).dead_letters == 0
+
+
+async def test_a_message_that_was_put_back_can_die_again(either: Journals) -> None:
+    journal = either()
+    epoch = await died(journal, letter("m1", "a"))
+    [found] = await journal.peek("dead", Selection(), after_seq=0, limit=1, body_bytes=0)
+    back = redriven(found.message, NOW)
+    end = Settlement(found.seq, published_day(found.message), "redriven", "", 0)
+    await journal.write(epoch, Batch(appends(back, first=2), letters=[end]))
+
+    again = dead_letter(back, "q", "rejected", "b")
+    await journal.write(
+        epoch, Batch(dead_letters=[again], settlements=[Settlement(2, published_day(back), "rejected", "b", 1)])
+    )
+
+    assert await selected(journal, reason="b") == ["m1"]
+    assert await selected(journal, redriven_before=int(NOW)) == []
+    assert await selected(journal, redriven_before=int(NOW) + 1) == ["m1"]
+
+
+async def test_a_pause_is_remembered_for_the_next_owner_and_an_overtaken_one_cannot_set_it(either: Journals) -> None:
+    first, second = either(), either()
+    stale = (await taken(first, "a", lease_s=0.0)).epoch
+    await first.pause(stale, paused=True)
+
+    lease = await taken(second, "b")
+
+    assert lease.paused
+    with pytest.raises(FencedError):
+        await first.pause(stale, paused=False)
+    await second.pause(lease.epoch, paused=False)
+    assert not (await taken(second, "b")).paused

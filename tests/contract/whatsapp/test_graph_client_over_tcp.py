@@ -137,3 +137,65 @@ async def test_an_error_of_graphs_comes_through_as_it_is() -> None:
             await send(client)
 
     assert caught.value.error_code == 130429
+
+
+@pytest.mark.parametrize("told", [b"", answer(ACCEPTED)[:40], answer(ACCEPTED)[:-5]])
+async def test_a_send_that_is_given_up_gives_its_connection_back(told: bytes) -> None:
+    connections = 0
+
+    async def once_stuck(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(told if connections == 1 else answer(ACCEPTED))
+        await reader.read()
+
+    async with graph(once_stuck, timeouts=QUICK._replace(read_s=5.0), limits=GraphLimits(connections=1)) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await send(client)
+
+        assert await send(client) == "wamid.A"
+
+
+@pytest.mark.parametrize(
+    "broken", [answer(ACCEPTED)[:-5], b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n" + b"x: y\r\n\r\nno"]
+)
+async def test_an_answer_that_cannot_be_read_leaves_a_doubt_and_gives_its_connection_back(broken: bytes) -> None:
+    connections = 0
+
+    async def once_broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(broken if connections == 1 else answer(ACCEPTED))
+        await writer.drain()
+
+    async with graph(once_broken, limits=GraphLimits(connections=1)) as client:
+        with pytest.raises(DoubtfulSendError):
+            await send(client)
+
+        assert await send(client) == "wamid.A"
+
+
+async def test_nothing_of_one_answer_goes_out_with_the_next_request_and_none_is_followed_elsewhere() -> None:
+    requests: list[bytes] = []
+    more = b"set-cookie: a=b; Path=/\r\nlocation: /elsewhere\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not reader.at_eof():
+            try:
+                requests.append(await read_request(reader))
+            except asyncio.IncompleteReadError:
+                return
+            writer.write(answer(b"{}", b"302 Found").replace(b"\r\n\r\n", b"\r\n" + more + b"\r\n"))
+            await writer.drain()
+
+    async with graph(serve) as client:
+        for _ in range(2):
+            with pytest.raises(DoubtfulSendError):
+                await send(client)
+
+    assert [request.split(b" ", 2)[1] for request in requests] == [b"/v23.0/100/messages"] * 2
+    assert b"cookie" not in requests[1].lower()
+    assert b"\r\naccept-encoding: identity\r\n" in requests[1].lower()

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from actors.mailbox.access import JournalAccess
     from actors.mailbox.consumer import ActorConsumer, ServeConsumer
     from actors.mailbox.handle import MailboxHandle, start_mailboxes
-    from actors.mailbox.message import Delivery, Message, Outcome, ack, reject, retry_after
+    from actors.mailbox.message import Delivery, Message, Outcome, ack, dead_letter, reject, retry_after
     from actors.mailbox.setup import set_up_journal
     from config.topology import Topology
 
@@ -57,6 +57,7 @@ __all__ = [
     "ServeConsumer",
     "Topology",
     "ack",
+    "dead_letter",
     "reject",
     "retry_after",
     "set_up_journal",
@@ -73,6 +74,7 @@ _HOMES = {
     "ServeConsumer": "actors.mailbox.consumer",
     "Topology": "config.topology",
     "ack": "actors.mailbox.message",
+    "dead_letter": "actors.mailbox.message",
     "reject": "actors.mailbox.message",
     "retry_after": "actors.mailbox.message",
     "set_up_journal": "actors.mailbox.setup",

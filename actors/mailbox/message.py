@@ -49,6 +49,8 @@ class Delivery(NamedTuple):
         tag: names this delivery; a settlement under an old tag is refused.
         attempt: 1 for the first delivery by this owner.
         redelivered: whether an earlier delivery may have had effects, by this owner or one before it.
+        retries: how often it was rejected before and tried again; unlike ``attempt`` it counts nothing else, and a
+            new owner knows it.
     """
 
     message: Message
@@ -58,14 +60,16 @@ class Delivery(NamedTuple):
     tag: int
     attempt: int
     redelivered: bool
+    retries: int = 0
 
 
 class Outcome(NamedTuple):
-    """What a consumer says of one delivery. Made by ``ack``, ``retry_after`` and ``reject``."""
+    """What a consumer says of one delivery. Made by ``ack``, ``retry_after``, ``reject`` and ``dead_letter``."""
 
     kind: Literal["ack", "retry_after", "reject"]
     delay_s: float = 0.0
     reason: str = ""
+    final: bool = False
 
 
 def ack() -> Outcome:
@@ -78,9 +82,19 @@ def retry_after(delay_s: float, reason: str) -> Outcome:
     return Outcome("retry_after", delay_s, reason)
 
 
-def reject(reason: str) -> Outcome:
-    """It cannot be handled: a failed try where the queue allows retries, else it goes to the dead-letter queue."""
-    return Outcome("reject", 0.0, reason)
+def reject(reason: str, delay_s: float = 0.0) -> Outcome:
+    """It could not be handled: a failed try where the queue allows retries, else it goes to the dead-letter queue.
+
+    Args:
+        reason: for the operator.
+        delay_s: before the next try at least; the queue's own pause, which grows with each rejection, may be longer.
+    """
+    return Outcome("reject", delay_s, reason)
+
+
+def dead_letter(reason: str) -> Outcome:
+    """No other try would end otherwise: it goes to the dead-letter queue, whatever tries the queue allows."""
+    return Outcome("reject", 0.0, reason, final=True)
 
 
 _ACK = Outcome("ack")

@@ -32,9 +32,10 @@ def after_outcome(queue: Queue, retries: int, outcome: Outcome) -> Decision:
         return Decision("acknowledged", 0.0, retries)
     if outcome.kind == "retry_after":
         return Decision(None, max(0.0, outcome.delay_s), retries)
-    if queue.max_retries is None or retries >= queue.max_retries:
+    if outcome.final or queue.max_retries is None or retries >= queue.max_retries:
         return Decision("rejected", 0.0, retries)
-    return Decision(None, growing_s(retries + 1, REJECTED_FIRST_S, REJECTED_LONGEST_S), retries + 1)
+    delay_s = max(outcome.delay_s, growing_s(retries + 1, REJECTED_FIRST_S, REJECTED_LONGEST_S))
+    return Decision(None, delay_s, retries + 1)
 
 
 def after_loss(queue: Queue, lost: int) -> Decision:

@@ -16,8 +16,8 @@ from config.topology import Queue
 
 NONSENSE: list[Any] = [
     None, 7, "ab", {}, (ack(), ack()), [], [ack()], [ack(), None], [ack(), ("ack", 0.0, "")],
-    [ack(), Outcome._make(("lost", 0.0, ""))], [ack(), Outcome("retry_after", float("nan"))],
-    [ack(), Outcome._make(("reject", 0.0, None))],
+    [ack(), Outcome._make(("lost", 0.0, "", False))], [ack(), Outcome("retry_after", float("nan"))],
+    [ack(), Outcome._make(("reject", 0.0, None, False))],
 ]  # fmt: skip
 
 

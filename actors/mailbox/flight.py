@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from actors.mailbox.journal import Batch, Settlement, Written
 from actors.mailbox.message import Message
+from actors.mailbox.redriven import stored_id
 
 
 class WriterLimits(NamedTuple):
@@ -55,3 +56,8 @@ class Flight:
     ) -> None:
         self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
         self.outcome: Written | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Under which its messages are looked up."""
+        return [stored_id(one.message) for one in self.batch.appends]

@@ -206,22 +206,23 @@ class Partition:
     def floor(self) -> int:
         return self._next_seq if self._gives_seqs else self._intake.arrivals.max_seen + 1
 
-    def written(self, appends: Sequence[Append], written: Written) -> None:
+    def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
         self.dead_letters += written.dead_letters
         if not self._tenure.is_open or not appends:
             return
         now = self._clock()
         arrivals = new_arrivals(appends, written)
-        for seq, append in arrivals:
-            self._intake.arrive(seq, append.message, History(append.clock_s), now)
+        if takes:
+            for seq, append in arrivals:
+                self._intake.arrive(seq, append.message, History(append.clock_s), now)
         self._intake.waiting += len(arrivals)
         self.counters["commits"] += 1
         self.counters["published"] += len(arrivals)
         self.counters["duplicate"] += len(appends) - len(arrivals)
         self._wake()
 
-    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
-        self._tenure.failed(error, epoch, doubtful_ids)
+    def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
+        self._tenure.failed(error, doubtful_ids)
 
     def _end(self, verdict: Verdict, letter: Message | None) -> None:
         assert verdict.cause is not None

@@ -92,11 +92,9 @@ class Tenure:
         """There may be a page to read."""
         self._nudge.set()
 
-    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
-        """A write failed: of these messages it is not known whether they are in the journal."""
+    def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
+        """A write of this epoch failed: of these messages it is not known whether they are in the journal."""
         self._doubtful.update(doubtful_ids)
-        if isinstance(error, FencedError) and epoch != self.epoch:
-            return  # begun before we took over again ourselves; nothing of it was written
         if self._trouble is None or isinstance(error, FencedError):
             self._trouble = error
         self.suspend(self._trouble)
@@ -174,7 +172,7 @@ class Tenure:
             self.state = State.RECOVERING
         if self.is_open:
             self._window.set_blocked(self._number, blocked=True, now=self._clock())
-        self._writer.suspend(error)
+        self._doubtful.update(self._writer.suspend(error))
 
     def give_up(self, error: MailboxError) -> None:
         self._writer.suspend(error)

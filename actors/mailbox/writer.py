@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OverloadedError
+from actors.mailbox.errors import JournalUnavailableError, MailboxError, OverloadedError
 from actors.mailbox.flight import Flight, Waiting, WriterLimits
 from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
-from actors.mailbox.redriven import stored_id
 from telemetry.log import get_logger
 
 _log = get_logger("mailbox")
@@ -31,11 +30,11 @@ class WriterOwner(Protocol):
     def floor(self) -> int:
         """No seq that is given from now on is lower."""
 
-    def written(self, appends: Sequence[Append], written: Written) -> None:
-        """A flush is committed."""
+    def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
+        """A flush is committed; ``takes`` is False where its messages are looked up, as those in doubt are."""
 
-    def failed(self, error: MailboxError, epoch: int, doubtful_ids: Sequence[str]) -> None:
-        """A flush failed."""
+    def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
+        """A flush of this epoch failed. It is to be suspended."""
 
 
 class Writer:
@@ -52,8 +51,9 @@ class Writer:
         self._retries: dict[int, Retry] = {}
         self._oldest_settlement = 0.0
         self._unwritten: set[int] = set()
+        # In the order in which they began. After a suspension those under way are left alone with their tasks.
         self._flights: deque[Flight] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -66,7 +66,7 @@ class Writer:
 
     @property
     def reported_from(self) -> int:
-        """Seqs from here on are reported by the flushes that are under way and those that begin later."""
+        """Seqs from here on are reported by the flushes of this epoch, under way and to come."""
         return self._flights[0].floor if self._flights else self._owner.floor()
 
     @property
@@ -83,13 +83,23 @@ class Writer:
         self._epoch = epoch
         self._pump()
 
-    def suspend(self, error: MailboxError) -> None:
-        """Write no more; who waits for an append is told why. Settlements are kept."""
+    def suspend(self, error: MailboxError) -> list[str]:
+        """Write no more; who waits for an append is told why. Settlements are kept.
+
+        Returns:
+            The message ids of the flushes under way. Their publishers will hear of them, but they are not reported as
+            they land, which after a failure is not the order of arrival. A takeover waits for them or fences them;
+            after it the ids can be looked up.
+        """
         self._epoch = None
+        flights, self._flights = self._flights, deque()
+        for flight in flights:
+            self._count_alone(flight)
         waiting, self._waiting = self._waiting, deque()
         self._waiting_messages = self._waiting_bytes = 0
         for one in waiting:
             _fail(one.answer, error)
+        return [stored for flight in flights for stored in flight.ids]
 
     def forget(self) -> None:
         """Drop the settlements: another owner delivers those messages now."""
@@ -153,11 +163,11 @@ class Writer:
 
     async def aclose(self) -> None:
         """Break off what is under way; whether it is committed is then for the next owner to see."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        under_way = dict(self._tasks)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for answer in [answer for flight in self._flights for answer in flight.answers]:
+        await asyncio.gather(*under_way, return_exceptions=True)
+        for answer in [answer for flight in under_way.values() for answer in flight.answers]:
             _fail(answer, JournalUnavailableError(self._queue, "its owner has stopped"))
         if self._timer is not None:
             self._timer.cancel()
@@ -195,7 +205,7 @@ class Writer:
         flight = self._next_flight(epoch)
         self._flights.append(flight)
         task = asyncio.get_running_loop().create_task(self._fly(flight))
-        self._tasks.add(task)
+        self._tasks[task] = flight
 
     def _next_flight(self, epoch: int) -> Flight:
         floor = self._owner.floor()
@@ -237,7 +247,7 @@ class Writer:
         finally:
             task = asyncio.current_task()
             assert task is not None
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
         if error is None:
             self._landed(flight)
         else:
@@ -249,17 +259,23 @@ class Writer:
             if not answer.done():
                 answer.set_result(None)
         self._unwritten.difference_update(one.seq for one in flight.batch.settlements)
-        self._report_in_order()
+        if flight in self._flights:
+            self._report_in_order()
+        else:
+            self._count_alone(flight)
+
+    def _count_alone(self, flight: Flight) -> None:
+        if flight.outcome is not None:
+            self._owner.written(flight.batch.appends, flight.outcome, takes=False)
 
     def _report_in_order(self) -> None:
         # In the order in which they began, which is the order of arrival.
         while self._flights and self._flights[0].outcome is not None:
             first = self._flights.popleft()
             assert first.outcome is not None
-            self._owner.written(first.batch.appends, first.outcome)
+            self._owner.written(first.batch.appends, first.outcome, takes=True)
 
     def _crashed(self, flight: Flight, error: MailboxError) -> None:
-        self._flights.remove(flight)
         for answer in flight.answers:
             _fail(answer, error)
         kept = [
@@ -272,9 +288,9 @@ class Writer:
         for retry in flight.batch.retries:
             if retry.seq not in settled:
                 self._retries.setdefault(retry.seq, retry)
-        in_doubt = [] if isinstance(error, FencedError) else [stored_id(one.message) for one in flight.batch.appends]
-        self._owner.failed(error, flight.epoch, in_doubt)
-        self._report_in_order()
+        if flight in self._flights:
+            self._flights.remove(flight)
+            self._owner.failed(error, flight.ids)
 
 
 def _fail(answer: "asyncio.Future[None]", error: MailboxError) -> None:

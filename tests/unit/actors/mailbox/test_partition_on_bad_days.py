@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors.mailbox.census import Census
-from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.errors import FencedError, JournalUnavailableError
 from actors.mailbox.journal import Batch, Figures, Progress, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from tests.unit.actors.mailbox.test_partition import FAST, message, owning, running, until
@@ -46,6 +46,69 @@ async def test_a_later_message_of_a_key_that_a_page_finds_first_does_not_overtak
         await first
 
         assert await owner.consume(2) == ["m1", "m2"]
+
+
+class DoubtfulJournal(GatedJournal):
+    """Commits the message ``doubt`` the first time, but its answer is lost, which shows once ``failures`` are let."""
+
+    doubts = 1
+
+    def __init__(self, database: MemoryDatabase, held: str) -> None:
+        super().__init__(database, held)
+        self.reads.set()
+        self.failures = asyncio.Event()
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        written = await super().write(epoch, batch)
+        if self.doubts and "doubt" in [append.message.id for append in batch.appends]:
+            self.doubts -= 1
+            await self.failures.wait()
+            raise JournalUnavailableError("memory", "the answer was lost")
+        return written
+
+
+async def test_an_append_in_doubt_is_not_left_to_a_write_of_an_earlier_epoch() -> None:
+    database = MemoryDatabase()
+    journal = DoubtfulJournal(database, "slow")
+    journal.failures.set()
+    policy = FAST._replace(writer=FAST.writer._replace(beside=1))
+    async with running(database, journal=journal, policy=policy, window=2, batch=1) as owner:
+        await until(owning(owner))
+        await until(lambda: not owner.partition.statistics()["paging"])
+        for number in range(6):
+            await owner.partition.append([message(f"m{number}")])
+        assert owner.partition.statistics()["paging"]
+        slow = asyncio.ensure_future(owner.partition.append([message("slow")]))  # waits for a connection
+        await asyncio.sleep(0)
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("doubt")])
+        await until(lambda: owner.partition.epoch == 2 and owning(owner)())
+        await owner.partition.append([message("doubt")])  # confirmed, for it is in the journal
+
+        handled = await owner.consume(7)
+
+        assert handled == [*(f"m{number}" for number in range(6)), "doubt"]
+        journal.writes.set()
+        assert isinstance((await asyncio.gather(slow, return_exceptions=True))[0], FencedError)
+        assert (owning(owner)(), owner.partition.epoch) == (True, 2)
+
+
+async def test_a_message_that_landed_after_one_in_doubt_of_its_key_does_not_overtake_it() -> None:
+    database = MemoryDatabase()
+    journal = DoubtfulJournal(database, "none")
+    policy = FAST._replace(writer=FAST.writer._replace(beside=1))
+    async with running(database, journal=journal, policy=policy) as owner:
+        await until(owning(owner))
+        await until(lambda: not owner.partition.statistics()["paging"])
+        doubt = asyncio.ensure_future(owner.partition.append([message("doubt", "k")]))
+        await asyncio.sleep(0)
+        await owner.partition.append([message("later", "k")])
+        journal.failures.set()
+        with pytest.raises(JournalUnavailableError):
+            await doubt
+
+        assert await owner.consume(2) == ["doubt", "later"]
+        assert owner.partition.counters["published"] == 1
 
 
 class FaultyJournal(InMemoryJournal):

@@ -2,8 +2,10 @@
 
 The correlation id and the tenant travel in context variables within a process, and inside the messages between
 processes. As a safety net, fields whose names speak of a customer or a secret are masked before they are written.
+Logging raises nothing into the code that logs.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -13,6 +15,8 @@ from typing import Any, TextIO, cast
 
 import orjson
 import structlog
+
+from telemetry.unfailing import unfailing
 
 # A field of such a name is replaced whole, whoever logs it.
 _PRIVATE = frozenset(
@@ -44,7 +48,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
             mask_private,
             structlog.processors.JSONRenderer(serializer=_serialise),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=unfailing(structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])),
         # Written, not printed: Ray Serve replaces print, and spoils the line.
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr if stream is None else stream),
         cache_logger_on_first_use=False,
@@ -82,4 +86,7 @@ def mask_private(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 
 def _serialise(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # half a surrogate pair, a huge number, a value that has no text
+        return json.dumps(event, default=object.__repr__, skipkeys=True)

@@ -35,8 +35,8 @@ class MailboxActor:
     """Owns some partitions of one queue: takes appends, commits them, hands them to the consumer, settles them.
 
     What survives a crash is in the journal: Ray starts the actor again, it takes its partitions over under a new epoch,
-    which fences what the dead one may still have under way, and delivers what is not settled. Should one of its
-    background tasks end, it ends its process for the same to happen. All in one event loop; calls interleave only
+    which fences what the dead one may still have under way, and delivers what is not settled. Should the dispatch or a
+    partition's task end, it ends its process for the same to happen. All in one event loop; calls interleave only
     where they wait for a commit.
 
     Args:
@@ -96,9 +96,9 @@ class MailboxActor:
         self._vigil = Vigil(end_process)
         if consumer is not None:
             self._vigil.watch("dispatch", self._dispatcher.run())
-        self._vigil.watch("report", self._report())
-        self._vigil.watch("census", Census(self._partitions.values()).run())
-        self._vigil.watch("maintenance", Maintenance(list(by_shard.values())).run())
+        self._vigil.tend("report", self._report)
+        self._vigil.tend("census", Census(self._partitions.values()).run)
+        self._vigil.tend("maintenance", Maintenance(list(by_shard.values())).run)
         for number, partition in self._partitions.items():
             self._vigil.watch(f"partition {number}", partition.run())
 

@@ -50,4 +50,7 @@ class Census:
                 except MailboxError as error:
                     well = False
                     _log.info("mailbox_not_counted", error=str(error))
+                except Exception:  # noqa: BLE001 - whatever it was, the others are to be counted
+                    well = False
+                    _log.exception("mailbox_count_raised")
         return well

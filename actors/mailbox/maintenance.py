@@ -40,6 +40,10 @@ class Maintenance:
                 well = False
                 _log.warning("journal_maintenance_failed", error=str(error))
                 continue
+            except Exception:  # noqa: BLE001 - whatever it was, the other databases are to be looked after
+                well = False
+                _log.exception("journal_maintenance_raised")
+                continue
             if made or dropped:
                 _log.info("journal_maintained", made=made, dropped=dropped)
         return well

@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from telemetry.log import get_logger
 
+AGAIN_S = 10.0
 _EXIT_CODE = 70  # EX_SOFTWARE
 _log = get_logger("mailbox")
 
@@ -33,6 +35,10 @@ class Vigil:
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
+    def tend(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run what the actor can do without, its figures say: where it raises it begins anew after a while."""
+        self.watch(name, _again_and_again(name, work))
+
     async def stop(self) -> None:
         """Cancel all of them and wait until they have ended."""
         self._over = True
@@ -45,8 +51,20 @@ class Vigil:
         if self._over:
             return
         self._over = True
-        _log.critical("background_task_ended", task=task.get_name(), cancelled=task.cancelled(), exc_info=error)
-        self._fallen(task.get_name())
+        try:
+            _log.critical("background_task_ended", task=task.get_name(), cancelled=task.cancelled(), exc_info=error)
+        finally:  # whatever logging does
+            self._fallen(task.get_name())
+
+
+async def _again_and_again(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await work()
+            _log.error("background_task_returned", task=name)
+        except Exception:  # noqa: BLE001 - whatever it was, the queue goes on without it
+            _log.exception("background_task_raised", task=name)
+        await asyncio.sleep(AGAIN_S)
 
 
 def end_process(_task: str) -> None:
@@ -55,6 +73,7 @@ def end_process(_task: str) -> None:
     An exception would not do, for nobody awaits the task; ``ray.actor.exit_actor`` counts as intended, and what has
     ended as intended is not started again.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a full disk, or no stream at all
+            stream.flush()
     os._exit(_EXIT_CODE)

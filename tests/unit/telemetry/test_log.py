@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 from collections.abc import Iterator
 
@@ -51,3 +53,42 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     get_logger("mailbox").info("not_shown")
 
     assert lines(capsys) == []
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing while it is full."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_line_that_cannot_be_written_harms_nobody_and_is_counted_with_the_next() -> None:
+    disk = FullDisk()
+    configure_logging(stream=disk)
+    log = get_logger("mailbox")
+    log.warning("first")
+    log.error("second", exc_info=ValueError("whatever"))
+    disk.full = False
+
+    log.info("third")
+
+    written = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert [(line["event"], line.get("lines")) for line in written] == [("log_lines_lost", 2), ("third", None)]
+
+
+def test_nothing_that_is_logged_can_harm_who_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    class Unspeakable:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    configure_logging()
+
+    get_logger("mailbox").warning("odd", half="\ud800", huge=1 << 70, name=Unspeakable())
+
+    [line] = lines(capsys)
+    assert (line["event"], line["component"], line["half"], line["huge"]) == ("odd", "mailbox", "\ud800", 1 << 70)
+    assert "Unspeakable" in str(line["name"])

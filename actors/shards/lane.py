@@ -153,19 +153,20 @@ class Lane:
             deadline=share.deadline, rollback_s=self._limits.rollback_s,
         )  # fmt: skip
         self._mean_s += _SMOOTHING * (perf_counter() - started - self._mean_s)
-        tries = work.tries + 1
-        delay_s = retry_delay_s(tries)
-        if (
-            tried.again
-            and tries < self._limits.attempts
-            and asyncio.get_running_loop().time() + delay_s < share.deadline
-        ):
-            self._counts["retried"] += 1
-            await asyncio.sleep(delay_s)
-            share.waiting.appendleft(work._replace(tries=tries))
-        else:
+        if not tried.again or not await self._wait_to_retry(work, share):
             share.outcomes[work.position] = self._end(tried.outcome.error, tried.outcome)
         return not connection.is_closed() and await self._is_clean(connection)
+
+    async def _wait_to_retry(self, work: Work, share: _Share) -> bool:
+        """Put a unit back to be tried again, after a pause. Returns whether it has the tries and the time for it."""
+        tries = work.tries + 1
+        delay_s = retry_delay_s(tries)
+        if tries >= self._limits.attempts or asyncio.get_running_loop().time() + delay_s >= share.deadline:
+            return False
+        self._counts["retried"] += 1
+        await asyncio.sleep(delay_s)
+        share.waiting.appendleft(work._replace(tries=tries))
+        return True
 
     async def _is_clean(self, connection: ShardConnection) -> bool:
         try:

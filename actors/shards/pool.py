@@ -60,9 +60,14 @@ class ShardPools:
                 outcomes[position] = UnitOutcome(None, (), ShardUnavailableError(call.shard, "it is another actor's"))
             else:
                 works[place].append(Work(position, call, function))
-        async with asyncio.TaskGroup() as group:
-            for place, wanted in works.items():
-                group.create_task(self._lanes[place].run(wanted, deadline, outcomes))
+        if len(works) == 1:
+            # A task for it would cost more than the rest of this.
+            ((place, wanted),) = works.items()
+            await self._lanes[place].run(wanted, deadline, outcomes)
+        elif works:
+            async with asyncio.TaskGroup() as group:
+                for place, wanted in works.items():
+                    group.create_task(self._lanes[place].run(wanted, deadline, outcomes))
         return [outcomes[position] for position in range(len(calls))]
 
     async def aclose(self) -> None:

@@ -67,14 +67,15 @@ class TransactionalPublisher:
             raise TopologyError(tuple(f"queue {name}: published to with a change, so by shard" for name in misplaced))
         if not messages and not statement:
             return []
-        text = (f"{statement}, " if statement else "WITH ") + _publishing(len(arguments))
+        text = _publishing(statement, len(arguments))
         names = [queue.name for queue in queues]
         rows = await connection.fetch(text, *arguments, shard, names, *columns(messages))
         by_id = {message.id: message for message in messages}
         return [PublishedRow(queue, shard, seq, by_id[message_id]) for queue, message_id, seq in rows]
 
 
-@lru_cache(maxsize=64)
-def _publishing(parameters_before: int) -> str:
-    """The end of a statement that has so many parameters of its own."""
-    return _PARAMETER.sub(lambda found: f"${parameters_before + int(found[1])}", _PUBLISH)
+@lru_cache(maxsize=1024)
+def _publishing(statement: str, parameters: int) -> str:
+    """A statement that has so many parameters of its own, with the publishing as its end."""
+    end = _PARAMETER.sub(lambda found: f"${parameters + int(found[1])}", _PUBLISH)
+    return f"{statement}, {end}" if statement else f"WITH {end}"

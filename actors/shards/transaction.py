@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from actors.mailbox.message import Message, PublishedRow
@@ -74,6 +75,12 @@ def begin_statement(tenant_id: str, locks: Collection[int] = ()) -> str:
     return "BEGIN" + "".join(f"; SELECT {', '.join(part)}" for part in selects)
 
 
+@lru_cache(maxsize=4096)
+def _of_schema(query: str, schema: str) -> str:
+    # Remembered less for the replacing than because all connections then know the statement by one and the same text.
+    return query.replace("{schema}", schema)
+
+
 class ShardTransaction:
     """Implements ``actors.shards.unit.Transaction`` on a connection whose transaction has begun."""
 
@@ -121,4 +128,4 @@ class ShardTransaction:
             return query
         if not self.schema:
             raise RuntimeError("a system unit has no tenant's schema")
-        return query.replace("{schema}", self.schema)
+        return _of_schema(query, self.schema)

@@ -114,7 +114,13 @@ class Spaza:
             return TenantDirectory(handle, RedisTenantCache(redis))
 
         notifier = notifications.notifier_application(
-            settings.whatsapp, settings.secrets, redis_url, shards=shards, tenants=tenants, log_level=settings.log.level
+            settings.whatsapp,
+            settings.secrets,
+            redis_url,
+            shards=shards,
+            tenants=tenants,
+            max_retries=topology.queues["notifications.whatsapp"].max_retries,
+            log_level=settings.log.level,
         )
         processor = whatsapp.processor_application(
             redis_url, shards=shards, tenants=tenants, mailbox=mailbox, log_level=settings.log.level

@@ -21,7 +21,7 @@ class Ledger:
         """Give a delivery its outcome."""
         assert self._outcomes[place] is None
         self._outcomes[place] = outcome
-        if outcome.kind == "retry_after":
+        if outcome.comes_again:
             self._waiting.setdefault(self._batch[place].message.key, outcome)
 
     def postpone(self, places: Iterable[int]) -> set[int]:

@@ -71,6 +71,11 @@ class Outcome(NamedTuple):
     reason: str = ""
     final: bool = False
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether there is to be another try; after a rejection only while the queue allows it."""
+        return self.kind == "retry_after" or (self.kind == "reject" and not self.final)
+
 
 def ack() -> Outcome:
     """The effects are durable; forget the message."""

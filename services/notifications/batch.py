@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Outcome, ack, dead_letter, retry_after
 from cache.marks import MarksRead
 from services.ledger import Ledger
 from services.notifications.doubt import Act, Decision
@@ -52,7 +52,7 @@ class Batch:
                 mark = None if marks is None else marks.marks.get(one.id)
                 self.resent[one.place] = None if mark is None else mark.at_ms
             case Act.GIVE_UP:
-                self.dead[one.place] = Failure(reject("in_doubt"), "gave_up", sent_for_certain_not=False)
+                self.dead[one.place] = Failure(dead_letter("in_doubt"), "gave_up", sent_for_certain_not=False)
             case Act.WAIT | Act.MARK_AND_WAIT:
                 self.settle(one.place, retry_after(decision.delay_s, "in_doubt"), "in_doubt")
             case Act.SEND:

@@ -1,14 +1,16 @@
 """Sending a batch: many at once up to a bound, those of one conversation one after the other."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from actors.mailbox.message import Outcome, retry_after
 from integrations.whatsapp.errors import DoubtfulSendError, WhatsAppError
 from services.notifications.outgoing import Outgoing
+from services.notifications.pauses import Pauses
 from services.notifications.ports import Sender
-from services.notifications.retry import Failure, RetryPolicy, failure_of
+from services.notifications.retry import Failure, RetryPolicy, Scope, failure_of, scope_of
 from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")
@@ -19,12 +21,10 @@ class DispatchPolicy(NamedTuple):
 
     Attributes:
         concurrency: sends under way in this process at most.
-        budget_s: after which no further send of a batch is begun; with ``send_s`` well within a delivery's lease.
         send_s: for one send, all its parts together.
     """
 
     concurrency: int = 64
-    budget_s: float = 8.0
     send_s: float = 12.0
 
 
@@ -48,6 +48,7 @@ class Dispatcher:
         *,
         policy: DispatchPolicy = _POLICY,
         retry: RetryPolicy = _RETRY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send nothing yet.
 
@@ -56,16 +57,21 @@ class Dispatcher:
             random_unit: gives numbers from 0 to 1, such as ``random.random``.
             policy: bounds of sending.
             retry: how failed sends come again.
+            clock: seconds that only go up.
         """
         self._sender, self._random, self._policy, self._retry = sender, random_unit, policy, retry
+        self._clock, self._pauses = clock, Pauses()
         self._turns = asyncio.Semaphore(policy.concurrency)
 
-    async def send(self, messages: Sequence[Outgoing], tokens: Mapping[str, str]) -> dict[int, Result]:
+    async def send(
+        self, messages: Sequence[Outgoing], tokens: Mapping[str, str], *, no_more_after: float
+    ) -> dict[int, Result]:
         """Send messages, each at most once.
 
         Args:
             messages: marked already.
             tokens: access token by phone_number_id.
+            no_more_after: by the clock; no further send is begun then.
 
         Returns:
             A result for each, by its place.
@@ -73,7 +79,7 @@ class Dispatcher:
         lines: dict[str, list[Outgoing]] = {}
         for message in messages:
             lines.setdefault(message.delivery.message.key, []).append(message)
-        run = _Run(asyncio.get_running_loop().time() + self._policy.budget_s)
+        run = _Run(no_more_after)
         await asyncio.gather(*(self._send_line(line, tokens, run) for line in lines.values()))
         return run.results
 
@@ -82,17 +88,15 @@ class Dispatcher:
         for message in line:
             result = _held_back(before) if before is not None else await self._send_one(message, tokens, run)
             run.results[message.place] = result
-            if isinstance(result, Failure) and result.outcome.kind == "retry_after":
+            if isinstance(result, Failure) and result.outcome.comes_again:
                 before = result.outcome
 
     async def _send_one(self, message: Outgoing, tokens: Mapping[str, str], run: "_Run") -> Result:
         number = message.phone_number_id
         async with self._turns:
-            stopped = run.stopped.get(number)
-            if stopped is not None:
-                return stopped
-            if asyncio.get_running_loop().time() >= run.no_more_after:
-                return Failure(retry_after(0.0, "no_time_left"), "postponed", sent_for_certain_not=True)
+            held = run.refused.get(number) or self._held(message, run)
+            if held is not None:
+                return held
             try:
                 async with asyncio.timeout(self._policy.send_s):
                     sent = await self._sender.send(number, tokens[number], message.graph_payload())
@@ -109,13 +113,27 @@ class Dispatcher:
                     correlation_ids=correlation_ids([message.delivery.message.headers]),
                 )
                 return self._fail(DoubtfulSendError(type(error).__name__), message, run)
+        self._pauses.passed(_scopes(message).values())
         return Sent(sent.wamid)
 
+    def _held(self, message: Outgoing, run: "_Run") -> Failure | None:
+        """Why it is not sent now: there is no time left for it, or it would fail as others just did."""
+        now = self._clock()
+        if now >= run.no_more_after:
+            return _postponed(0.0, "no_time_left")
+        left_s = self._pauses.left_s(_scopes(message).values(), now)
+        return _postponed(left_s, "paused") if left_s > 0 else None
+
     def _fail(self, error: WhatsAppError, message: Outgoing, run: "_Run") -> Failure:
-        failure = failure_of(error, message.delivery.attempt, self._random(), self._retry)
-        if failure.whole_number:
-            # The rest of this number's messages would be refused as well, and each try makes it worse.
-            run.stopped[message.phone_number_id] = failure
+        scope, now = scope_of(error), self._clock()
+        key = _scopes(message).get(scope)
+        times = message.delivery.retries + 1 if key is None else self._pauses.failed(key, now)
+        failure = failure_of(error, times, self._random(), self._retry)
+        if key is not None and failure.outcome.comes_again:
+            self._pauses.hold(key, times, now + failure.outcome.delay_s)
+        elif scope is Scope.NUMBER:
+            # The rest of this number's messages would be refused as well.
+            run.refused[message.phone_number_id] = failure
         return failure
 
 
@@ -125,8 +143,20 @@ class _Run:
     def __init__(self, no_more_after: float) -> None:
         self.no_more_after = no_more_after
         self.results: dict[int, Result] = {}
-        self.stopped: dict[str, Failure] = {}
+        self.refused: dict[str, Failure] = {}
+
+
+def _scopes(message: Outgoing) -> Mapping[Scope, str]:
+    """The keys of what may be paused around a message."""
+    number = message.phone_number_id
+    return {
+        Scope.PAIR: f"{number}:{'|'.join(message.recipient.values())}", Scope.NUMBER: number, Scope.GRAPH: "",
+    }  # fmt: skip
 
 
 def _held_back(before: Outcome) -> Failure:
-    return Failure(retry_after(before.delay_s, "after_another"), "postponed", sent_for_certain_not=True)
+    return _postponed(before.delay_s, "after_another")
+
+
+def _postponed(delay_s: float, reason: str) -> Failure:
+    return Failure(retry_after(delay_s, reason), "postponed", sent_for_certain_not=True)

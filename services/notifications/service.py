@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Outcome, ack, dead_letter, retry_after
 from services.notifications.batch import Batch
 from services.notifications.dispatch import Dispatcher, Result, Sent
 from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
@@ -35,10 +35,14 @@ class NotifierPolicy(NamedTuple):
 
     Attributes:
         retry_s: until messages come again whose shard or directory is away.
+        begin_s: from the beginning of a batch, after which nothing more of it is marked and no send is begun. A step
+            that is under way then (5 s), the longest send (12 s) and the record of it (5 s) still have to end within
+            the lease of a delivery (30 s).
         doubt: how long a status is awaited before a second send.
     """
 
     retry_s: float = 1.0
+    begin_s: float = 8.0
     doubt: DoubtPolicy = DoubtPolicy()
 
 
@@ -66,9 +70,11 @@ class NotificationService:
         observer: NotifierObserver,
         policy: NotifierPolicy = _POLICY,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenants, self._unsealer, self._marks, self._records = tenants, unsealer, marks, records
-        self._dispatcher, self._observer, self._policy, self._clock = dispatcher, observer, policy, clock
+        self._dispatcher, self._observer, self._policy = dispatcher, observer, policy
+        self._clock, self._timer = clock, timer
 
     async def start(self) -> None:
         """Give the marks a beginning, before anything is sent."""
@@ -81,10 +87,11 @@ class NotificationService:
             An outcome for each delivery, in order. ``ack`` means that it is sent and recorded, or will never be.
         """
         run = Batch(batch, self._clock())
+        no_more_after = self._timer() + self._policy.begin_s
         messages = await self._address(run, self._read(run))
-        messages = await self._resolve_doubts(run, messages)
-        messages = await self._mark(run, messages)
-        results = await self._dispatcher.send(messages, run.tokens)
+        messages = await self._resolve_doubts(run, self._in_time(run, messages, no_more_after))
+        messages = await self._mark(run, self._in_time(run, messages, no_more_after))
+        results = await self._dispatcher.send(messages, run.tokens, no_more_after=no_more_after)
         await self._record(run, results)
         self._observer.batch_done(run.counts, self._clock() - run.now)
         return run.ledger.outcomes()
@@ -96,7 +103,7 @@ class NotificationService:
                 messages.append(decode(place, delivery))
                 run.messages[place] = messages[-1]
             except MalformedOutgoingError as error:
-                run.settle(place, reject(f"malformed:{error.reason}"), "malformed")
+                run.settle(place, dead_letter(f"malformed:{error.reason}"), "malformed")
         return messages
 
     async def _address(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
@@ -112,10 +119,10 @@ class NotificationService:
             if one.phone_number_id in missing:
                 run.settle(one.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried")
             elif tenant is None or tenant.tenant_id != one.tenant_id:
-                run.settle(one.place, reject("unknown_phone_number"), "unknown_phone_number")
+                run.settle(one.place, dead_letter("unknown_phone_number"), "unknown_phone_number")
             elif not self._unseal(run, tenant, one):
                 run.shards[one.tenant_id] = tenant.shard
-                run.dead[one.place] = Failure(reject("unseal_failed"), "auth", sent_for_certain_not=False)
+                run.dead[one.place] = Failure(dead_letter("unseal_failed"), "auth", sent_for_certain_not=False)
             else:
                 run.shards[one.tenant_id] = tenant.shard
                 addressed.append(one)
@@ -166,6 +173,14 @@ class NotificationService:
             await self._records.mark(unmarked, run.shards, self._clock(), resend=False)
         open_ones = [one for one in messages if run.is_open(one.place)]
         return run.postpone(open_ones)
+
+    def _in_time(self, run: Batch, messages: list[Outgoing], no_more_after: float) -> list[Outgoing]:
+        """All of them, or none if too little of the lease is left to send them and record it."""
+        if self._timer() < no_more_after:
+            return messages
+        for one in messages:
+            run.settle(one.place, retry_after(0.0, "no_time_left"), "retried")
+        return []
 
     async def _mark(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
         """Mark what is about to be sent; what is not marked is not sent.

@@ -18,6 +18,7 @@ from services.notifications.dispatch import Dispatcher
 from services.notifications.metrics import NotifierMetrics
 from services.notifications.ports import Shards, Tenants
 from services.notifications.records import Records
+from services.notifications.retry import RetryPolicy
 from services.notifications.service import NotificationService
 from services.tenants.sealing import Sealer
 from telemetry.log import configure_logging
@@ -33,6 +34,7 @@ def notifier_application(
     *,
     shards: Callable[[], Shards],
     tenants: Callable[[Shards, Redis], Tenants],
+    max_retries: int | None,
     replicas: int = 1,
     log_level: str = "INFO",
 ) -> Application:
@@ -44,6 +46,7 @@ def notifier_application(
         redis_url: for the marks.
         shards: makes a handle, in the replica.
         tenants: makes a directory over that handle and that Redis.
+        max_retries: of its queue.
         replicas: that share the batches.
         log_level: of the replicas.
     """
@@ -63,7 +66,7 @@ def notifier_application(
             unsealer=Sealer(secrets.key.get_secret_value()),
             marks=Marks(redis),
             records=Records(handle),
-            dispatcher=Dispatcher(graph, random.random),
+            dispatcher=Dispatcher(graph, random.random, retry=RetryPolicy(max_retries=max_retries or 0)),
             observer=NotifierMetrics(),
         )
         return BuiltNotifier(service, aclose)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from actors.mailbox.message import Delivery, Outcome, PublishedRow, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Outcome, PublishedRow, ack, dead_letter, retry_after
 from actors.shards.unit import UnitOutcome
 from cache.claims import Claim
 from kernel.errors import SpazaError
@@ -88,7 +88,7 @@ class InboundProcessor:
             try:
                 items.append(Item(place, delivery, decode(delivery.message)))
             except MalformedError as error:
-                run.settle(place, reject(f"malformed:{error.reason}"), "malformed", "unreadable")
+                run.settle(place, dead_letter(f"malformed:{error.reason}"), "malformed", "unreadable")
         return items
 
     async def _claim(self, run: "_Batch", items: list[Item]) -> list[Item]:
@@ -119,7 +119,7 @@ class InboundProcessor:
             if number in missing:
                 run.settle(item.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried", item.kind)
             elif tenant is None and not isinstance(item.inbound, InboundEvent):
-                run.settle(item.place, reject("unknown_phone_number"), "unknown_phone_number", item.kind)
+                run.settle(item.place, dead_letter("unknown_phone_number"), "unknown_phone_number", item.kind)
             else:
                 assigned.append((tenant, item))
         return group(assigned, run.now)
@@ -145,8 +145,8 @@ class InboundProcessor:
             elif len(work.items) > 1:
                 suspects.append(work)
             else:
-                verdict = convict(outcome.error, work.items[0].delivery.attempt)
-                self._settle_all(run, work, verdict, "poison" if verdict.kind == "reject" else "retried", outcome.error)
+                verdict = convict(outcome.error)
+                self._settle_all(run, work, verdict, "poison" if verdict.final else "collision", outcome.error)
         return suspects
 
     async def _run_singly(self, run: "_Batch", work: Work) -> None:

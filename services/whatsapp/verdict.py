@@ -2,13 +2,10 @@
 
 from enum import Enum
 
-from actors.mailbox.message import Outcome, reject, retry_after
+from actors.mailbox.message import Outcome, dead_letter, reject, retry_after
 from actors.shards.errors import UnitFailedError
 from kernel.errors import SpazaError
 
-# Attempts at a message that collides with another transaction's rows again and again.
-_COLLISIONS = 5
-_COLLISION_S = 0.1
 # Of PostgreSQL's codes: the data given, or the rows it meets. All others are about the shard or our own code at large
 # (a table that is not there yet, a right that is missing), and mending them makes the messages good.
 _DATA, _CONSTRAINT = "22", "23"
@@ -41,13 +38,12 @@ def come_again(error: SpazaError, delay_s: float) -> Outcome:
     return retry_after(delay_s if own is None else own, error.code)
 
 
-def convict(error: SpazaError, attempt: int) -> Outcome:
+def convict(error: SpazaError) -> Outcome:
     """The outcome of the one message of a failed unit.
 
     A collision with another transaction's rows, such as the same new customer in two batches, passes; it is
-    tried a few times.
+    tried as often as the queue allows, and the queue counts nothing else.
     """
     state = error.sqlstate if isinstance(error, UnitFailedError) else ""
-    if state[:2] == _CONSTRAINT and attempt < _COLLISIONS:
-        return retry_after(_COLLISION_S, "collision")
-    return reject(f"unit_failed:{state}" if state else "unit_failed")
+    reason = f"unit_failed:{state}" if state else "unit_failed"
+    return reject(reason) if state[:2] == _CONSTRAINT else dead_letter(reason)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox.message import ack, reject
+from actors.mailbox.message import ack, dead_letter, reject, retry_after
 from cache.marks import Mark, MarksRead
 from integrations.whatsapp.errors import (
     AuthError,
@@ -16,7 +16,7 @@ from integrations.whatsapp.errors import (
     WhatsAppError,
 )
 from services.notifications.doubt import Act, Decision, DoubtPolicy, Recorded, decide
-from services.notifications.retry import RetryPolicy, failure_of
+from services.notifications.retry import RetryPolicy, Scope, failure_of
 
 BORN_MS, PUBLISHED, MARKED = 1_000_000, 2_000.0, 2_010.0
 NEW = Recorded(0, None, None)
@@ -72,23 +72,29 @@ def test_what_may_have_been_sent_is_not_sent_before_its_time(given: dict[str, An
     assert decision(**given) == expected
 
 
-def failure(error: WhatsAppError, attempt: int = 1, jitter: float = 0.5) -> Any:
-    return failure_of(error, attempt, jitter, RetryPolicy())
+def failure(error: WhatsAppError, times: int = 1, jitter: float = 0.5) -> Any:
+    return failure_of(error, times, jitter, RetryPolicy())
 
 
-@pytest.mark.parametrize(("attempt", "delay_s"), [(1, 1), (2, 4), (3, 16), (4, 60), (99, 60)])
-def test_a_pair_that_is_too_fast_waits_four_times_as_long_each_time(attempt: int, delay_s: float) -> None:
-    result = failure(ThrottledError(131056, 400), attempt)
+@pytest.mark.parametrize(("times", "delay_s"), [(1, 1), (2, 4), (3, 16), (4, 60), (99, 60)])
+def test_a_pair_that_is_too_fast_waits_four_times_as_long_each_time(times: int, delay_s: float) -> None:
+    result = failure(ThrottledError(131056, 400), times)
 
-    assert result.outcome.delay_s == delay_s  # 4 ** (attempt - 1), at most 60
-    assert not result.whole_number
+    assert (result.outcome, result.scope) == (retry_after(delay_s, "throttled"), Scope.PAIR)
 
 
-@pytest.mark.parametrize(("attempt", "delay_s"), [(1, 1), (2, 2), (5, 16), (50, 60)])
-def test_a_number_that_is_too_fast_waits_twice_as_long_each_time_and_as_a_whole(attempt: int, delay_s: float) -> None:
-    result = failure(ThrottledError(130429, 400), attempt)
+@pytest.mark.parametrize(("times", "delay_s"), [(1, 1), (2, 2), (5, 16), (50, 60)])
+def test_a_number_that_is_too_fast_waits_twice_as_long_each_time_and_as_a_whole(times: int, delay_s: float) -> None:
+    result = failure(ThrottledError(130429, 400), times)
 
-    assert (result.outcome.delay_s, result.whole_number) == (delay_s, True)
+    assert (result.outcome, result.scope) == (retry_after(delay_s, "throttled"), Scope.NUMBER)
+
+
+@pytest.mark.parametrize(("times", "delay_s"), [(1, 0.5), (2, 1), (99, 10)])
+def test_a_graph_api_that_cannot_be_reached_costs_no_message_a_try(times: int, delay_s: float) -> None:
+    result = failure(NotSentError("refused"), times)
+
+    assert (result.outcome, result.scope) == (retry_after(delay_s, "not_sent"), Scope.GRAPH)
 
 
 def test_meta_may_ask_for_more_patience() -> None:
@@ -109,21 +115,23 @@ def test_a_message_that_will_never_be_taken_is_recorded_as_failed() -> None:
 def test_a_token_that_is_no_good_makes_dead_letters_of_all_that_the_number_sends() -> None:
     result = failure(AuthError(190, 401))
 
-    assert (result.outcome, result.whole_number, result.error_code) == (reject("auth:190"), True, 190)
+    assert (result.outcome, result.scope, result.error_code) == (dead_letter("auth:190"), Scope.NUMBER, 190)
 
 
-def test_metas_own_trouble_is_not_waited_for_for_ever() -> None:
-    assert failure(TransientError(131000, 500), 29).outcome.kind == "retry_after"
-    assert failure(TransientError(131000, 500), 30).outcome == reject("transient:131000")
+def test_metas_own_trouble_costs_a_message_a_try_and_the_last_one_makes_a_dead_letter() -> None:
+    assert failure(TransientError(131000, 500), 30).outcome == reject("transient:131000", 60.0)
+    assert failure(TransientError(131000, 500), 30).state is None
+    assert failure(TransientError(131000, 500), 31).outcome == dead_letter("transient:131000")
+    assert failure(TransientError(131000, 500), 31).state == "transient"
 
 
 def test_what_something_before_meta_refuses_comes_again_ever_later_and_is_then_a_dead_letter() -> None:
-    delays_s = [failure(InterceptedError(403), attempt).outcome.delay_s for attempt in (1, 2, 5, 29)]
+    delays_s = [failure(InterceptedError(403), times).outcome.delay_s for times in (1, 2, 5, 30)]
 
     assert delays_s == [1, 2, 16, 60]
-    assert failure(InterceptedError(403), 29).state is None
-    assert failure(InterceptedError(403), 30).outcome == reject("intercepted:403")
-    assert failure(InterceptedError(403), 30).state == "intercepted"
+    assert failure(InterceptedError(403), 30).state is None
+    assert failure(InterceptedError(403), 31).outcome == dead_letter("intercepted:403")
+    assert failure(InterceptedError(403), 31).state == "intercepted"
 
 
 def test_only_a_send_in_doubt_keeps_its_mark() -> None:

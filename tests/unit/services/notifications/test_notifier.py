@@ -8,7 +8,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from actors.mailbox.message import Delivery, Message, Outcome, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Message, Outcome, ack, dead_letter, reject, retry_after
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.marks import Mark, MarksRead
@@ -43,10 +43,16 @@ def tenant(number: str, tenant_id: str, shard: int) -> Tenant:
 DIRECTORY: dict[str, Tenant | None] = {"100": tenant("100", A, 1), "200": tenant("200", B, 2)}
 
 
+def nothing() -> None:
+    """Happens before an answer, unless a test says otherwise."""
+
+
 class FakeTenants:
     missing: frozenset[str] = frozenset()
+    before: Callable[[], None] = staticmethod(nothing)
 
     async def by_phones(self, phone_number_ids: Collection[str]) -> Mapping[str, Tenant | None]:
+        self.before()
         found = {number: DIRECTORY.get(number) for number in phone_number_ids if number not in self.missing}
         if self.missing & set(phone_number_ids):
             raise DirectoryUnavailableError(self.missing, found)
@@ -106,7 +112,10 @@ class FakeShards:
         self.away: set[str] = set()
         self.calls: list[UnitCall] = []
 
+    before: Callable[[], None] = staticmethod(nothing)
+
     async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+        self.before()
         self.calls += calls
         return [self._run(call) for call in calls]
 
@@ -176,14 +185,20 @@ class Bench:
             unsealer=self.unsealer,
             marks=self.marks,
             records=Records(self.shards),
-            dispatcher=Dispatcher(self.graph, lambda: 0.5, policy=policy or DispatchPolicy()),
+            dispatcher=Dispatcher(self.graph, lambda: 0.5, policy=policy or DispatchPolicy(), clock=lambda: self.now),
             observer=self.watch,
             clock=lambda: self.now,
+            timer=lambda: self.now,
         )
 
-    async def consume(self, *messages: Message, attempt: int = 1, redelivered: bool = False) -> list[Outcome]:
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    async def consume(
+        self, *messages: Message, attempt: int = 1, retries: int = 0, redelivered: bool = False
+    ) -> list[Outcome]:
         batch = [
-            Delivery(message, "notifications.whatsapp", 1, seq, seq, attempt, redelivered or attempt > 1)
+            Delivery(message, "notifications.whatsapp", 1, seq, seq, attempt, redelivered or attempt > 1, retries)
             for seq, message in enumerate(messages)
         ]
         return await self.service.consume(batch)
@@ -301,7 +316,7 @@ async def test_a_message_goes_out_twice_at_most_and_is_then_a_dead_letter() -> N
             assert await bench.consume(outgoing("m1"), attempt=attempt) == [retry_after(15.0, "in_doubt")]
         bench.now += 60 if not marks_lost else 600
 
-        assert await bench.consume(outgoing("m1"), attempt=12) == [reject("in_doubt")]
+        assert await bench.consume(outgoing("m1"), attempt=12) == [dead_letter("in_doubt")]
         assert bench.graph.ids() == ["m1", "m1"]
 
 
@@ -429,7 +444,7 @@ async def test_what_no_request_can_be_made_of_is_a_dead_letter() -> None:
     bench = Bench()
     bench.graph.fail = lambda one: UnsendableError("token") if one == "m1" else None
 
-    assert await bench.consume(outgoing("m1"), outgoing("m2")) == [reject("unsendable"), ack()]
+    assert await bench.consume(outgoing("m1"), outgoing("m2")) == [dead_letter("unsendable"), ack()]
 
 
 async def test_what_was_provably_not_sent_loses_its_mark_and_is_sent_when_it_comes_again() -> None:
@@ -439,6 +454,7 @@ async def test_what_was_provably_not_sent_loses_its_mark_and_is_sent_when_it_com
         bench.graph.fail = lambda _, error=error: error  # type: ignore[misc]
         first = await bench.consume(outgoing("m1"))
         bench.graph.fail = lambda _: None
+        bench.now += 1
 
         assert first[0].kind == "retry_after"
         assert await bench.consume(outgoing("m1"), attempt=2) == [ack()]
@@ -478,11 +494,75 @@ async def test_a_send_that_takes_too_long_is_in_doubt() -> None:
 
 
 async def test_no_send_is_begun_once_the_batchs_time_is_over() -> None:
-    bench = Bench(DispatchPolicy(budget_s=0.0))
+    bench = Bench(DispatchPolicy(concurrency=1))
+    bench.graph.fail = lambda _: bench.passes(8.0)
 
-    assert await bench.consume(outgoing("m1")) == [retry_after(0.0, "no_time_left")]
-    assert bench.graph.sent == []
-    assert bench.marks.marks == {}
+    assert await bench.consume(outgoing("m1"), outgoing("m2")) == [ack(), retry_after(0.0, "no_time_left")]
+    assert bench.graph.ids() == ["m1"]
+    assert [*bench.marks.marks] == ["m1"]
+
+
+async def test_the_batchs_time_begins_with_it_and_not_with_its_sends() -> None:
+    for slow in ("tenants", "shards"):
+        bench = Bench()
+        bench.marks.since_ms = 0
+        getattr(bench, slow).before = lambda bench=bench: bench.passes(8.0)
+
+        assert await bench.consume(outgoing("m1"), redelivered=True) == [retry_after(0.0, "no_time_left")]
+        assert bench.graph.sent == []
+        assert bench.marks.marks == {}
+
+
+async def test_what_a_message_waited_for_before_costs_it_none_of_its_tries_when_meta_fails() -> None:
+    bench = Bench()
+    bench.marks.since_ms = 0
+    bench.graph.fail = lambda _: TransientError(131016, 500)
+
+    assert await bench.consume(outgoing("m1"), attempt=200) == [reject("transient:131016", 1.0)]
+    assert bench.shards.failed == {}
+    assert await bench.consume(outgoing("m1"), attempt=230, retries=30) == [dead_letter("transient:131016")]
+    assert bench.shards.failed == {"m1": ("transient", 131016)}
+
+
+async def test_a_number_that_is_too_fast_is_left_alone_by_the_next_batches_too_and_its_neighbours_go_out() -> None:
+    bench = Bench()
+    bench.marks.since_ms = 0
+    bench.graph.fail = lambda one: ThrottledError(130429, 400) if one != "other" else None
+    other = outgoing("other", number="200", tenant_id=B)
+
+    assert await bench.consume(outgoing("m1"), attempt=40) == [retry_after(1.0, "throttled")]
+    bench.now += 0.5
+    assert await bench.consume(outgoing("m2"), other) == [retry_after(0.5, "paused"), ack()]
+    bench.now += 0.5
+    assert await bench.consume(outgoing("m1"), attempt=41) == [retry_after(2.0, "throttled")]
+
+    assert bench.graph.ids() == ["m1", "other", "m1"]
+
+
+async def test_a_pair_that_is_too_fast_does_not_hold_up_its_numbers_other_recipients() -> None:
+    bench = Bench()
+    bench.graph.fail = lambda one: ThrottledError(131056, 400) if one == "m1" else None
+
+    await bench.consume(outgoing("m1"))
+
+    assert await bench.consume(outgoing("m2"), outgoing("m3", to="+27829999999")) == [retry_after(1.0, "paused"), ack()]
+
+
+async def test_while_the_graph_api_cannot_be_reached_it_is_tried_now_and_then_and_at_once_when_it_is_back() -> None:
+    bench = Bench(DispatchPolicy(concurrency=1))
+    bench.marks.since_ms = 0
+    bench.graph.fail = lambda _: NotSentError("refused")
+
+    first = await bench.consume(outgoing("m1"), outgoing("m2"), outgoing("m3", number="200", tenant_id=B))
+    bench.now += 0.5
+    second = await bench.consume(outgoing("m2"), attempt=9)
+    bench.now += 1.0
+    bench.graph.fail = lambda _: None
+
+    assert first == [retry_after(0.5, "not_sent"), retry_after(0.5, "paused"), retry_after(0.5, "paused")]
+    assert second == [retry_after(1.0, "not_sent")]
+    assert await bench.consume(outgoing("m1"), outgoing("m3", number="200", tenant_id=B)) == [ack(), ack()]
+    assert bench.graph.ids() == ["m1", "m2", "m1", "m3"]
 
 
 async def test_what_cannot_be_sent_becomes_a_dead_letter_that_says_why() -> None:
@@ -499,13 +579,13 @@ async def test_what_cannot_be_sent_becomes_a_dead_letter_that_says_why() -> None
     )
 
     assert outcomes == [
-        reject("malformed:not_json"),
-        reject("malformed:unknown_version"),
-        reject("malformed:no_recipient"),
-        reject("malformed:no_payload"),
-        reject("unknown_phone_number"),
-        reject("unknown_phone_number"),
-        reject("malformed:no_phone_number_id"),
+        dead_letter("malformed:not_json"),
+        dead_letter("malformed:unknown_version"),
+        dead_letter("malformed:no_recipient"),
+        dead_letter("malformed:no_payload"),
+        dead_letter("unknown_phone_number"),
+        dead_letter("unknown_phone_number"),
+        dead_letter("malformed:no_phone_number_id"),
     ]
     assert bench.graph.sent == []
 
@@ -514,7 +594,7 @@ async def test_a_token_that_cannot_be_unsealed_is_a_dead_letter() -> None:
     bench = Bench()
     bench.unsealer.broken = True
 
-    assert await bench.consume(outgoing("m1")) == [reject("unseal_failed")]
+    assert await bench.consume(outgoing("m1")) == [dead_letter("unseal_failed")]
     assert bench.shards.failed == {"m1": ("unseal_failed", None)}
 
 
@@ -531,10 +611,10 @@ async def test_every_dead_letter_of_a_known_sender_is_recorded_and_can_be_sent_l
             bench.marks.away = away
             bench.graph.fail = lambda _, error=error: error  # type: ignore[misc]
             outcome = ack()
-            for attempt in (1, *range(30, 60)):
+            for tries in range(60):
                 bench.now += 60
-                (outcome,) = await bench.consume(outgoing("m1"), attempt=attempt)
-                if outcome.kind == "reject":
+                (outcome,) = await bench.consume(outgoing("m1"), attempt=tries + 1, retries=tries)
+                if outcome.final:
                     break
 
             assert bench.shards.failed == {"m1": recorded}

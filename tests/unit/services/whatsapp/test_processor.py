@@ -6,7 +6,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from actors.mailbox.message import Delivery, Message, Outcome, PublishedRow, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Message, Outcome, PublishedRow, ack, dead_letter, reject, retry_after
 from actors.shards.errors import CommitUnknownError, OverloadedError, ShardUnavailableError, UnitFailedError
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.claims import Claim
@@ -213,7 +213,7 @@ async def test_an_unknown_number_is_kept_as_a_dead_letter_and_the_others_go_on()
 
     outcomes = await bench.consume(text("w1", number="999"), text("w2"))
 
-    assert outcomes == [reject("unknown_phone_number"), ack()]
+    assert outcomes == [dead_letter("unknown_phone_number"), ack()]
     assert bench.watch.outcomes == {("message", "unknown_phone_number"): 1, ("message", "done"): 1}
 
 
@@ -237,7 +237,7 @@ async def test_a_malformed_message_is_kept_as_a_dead_letter_and_the_others_go_on
 
     outcomes = await bench.consume(bad, text("w1"), text("w2")._replace(body=b"\xff"))
 
-    assert outcomes == [reject("malformed:no_text"), ack(), reject("malformed:not_json")]
+    assert outcomes == [dead_letter("malformed:no_text"), ack(), dead_letter("malformed:not_json")]
 
 
 async def test_a_directory_that_is_away_delays_only_those_it_cannot_find() -> None:
@@ -290,7 +290,7 @@ async def test_a_poisonous_message_is_found_and_its_neighbours_go_on() -> None:
 
     outcomes = await bench.consume(text("w1"), text("w2"), text("w3"), text("w4", number="200"))
 
-    assert outcomes == [ack(), reject("unit_failed:22P05"), ack(), ack()]
+    assert outcomes == [ack(), dead_letter("unit_failed:22P05"), ack(), ack()]
     assert [names(call) for call in bench.shards.calls] == [["w1", "w2", "w3"], ["w4"], ["w1"], ["w2"], ["w3"]]
     assert bench.watch.outcomes["message", "poison"] == 1
 
@@ -304,11 +304,13 @@ async def test_a_fault_of_the_tables_is_nobodys_among_the_messages() -> None:
     assert len(bench.shards.calls) == 1
 
 
-async def test_a_collision_with_another_batch_passes_but_not_for_ever() -> None:
+async def test_a_collision_with_another_batch_costs_a_try_of_the_queues_whatever_else_the_message_waited_for() -> None:
     bench = Bench(shards=FakeShards(lambda call: UnitFailedError(call.name, "23505", "UniqueViolationError")))
 
-    assert await bench.consume(text("w1")) == [retry_after(0.1, "collision")]
-    assert await bench.consume(text("w1"), attempt=5) == [reject("unit_failed:23505")]
+    assert await bench.consume(text("w1"), attempt=1) == [reject("unit_failed:23505")]
+    assert await bench.consume(text("w1"), attempt=99) == [reject("unit_failed:23505")]
+    assert bench.watch.outcomes == {("message", "collision"): 1}
+    assert bench.claims.done == []
 
 
 async def test_a_customers_later_messages_wait_while_an_earlier_one_comes_again() -> None:

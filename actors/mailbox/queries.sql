@@ -108,7 +108,8 @@ SET lease_until = now(), low_water = $4, swept_to = $5::text::xid8, clock_s = $6
 WHERE queue = $1 AND partition = $2 AND epoch = $3
 
 -- name: tick
--- Renews the lease where $4 says so, and lists the transactional rows that the last sweep could not have seen: those of
+-- Renews the lease where $4 says so; if a takeover came first, which the statement's snapshot may not know yet, it is
+-- not held any longer. Lists the transactional rows that the last sweep could not have seen: those of
 -- transactions that were running at its snapshot or began after it. A lower seq that commits late is among them.
 WITH asynchronously AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
@@ -118,8 +119,11 @@ WITH asynchronously AS MATERIALIZED (
         clock_s = $8
     FROM asynchronously
     WHERE $4 AND queue = $1 AND partition = $2 AND epoch = $3
+    RETURNING 1
 )
-SELECT EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3) AS held,
+SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
+            ELSE EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3)
+       END AS held,
        pg_snapshot_xmin(pg_current_snapshot())::text AS swept_to,
        ARRAY(SELECT seq FROM spaza.journal
              WHERE queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8 AND seq < $9

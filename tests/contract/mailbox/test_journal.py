@@ -60,6 +60,27 @@ async def test_a_takeover_waits_for_the_write_under_way(
     await slow.close()
 
 
+async def test_a_renewal_that_waited_for_a_takeover_renews_nothing_and_says_so(
+    journals: Journals, server: PostgresServer, owner: Connection, queue_name: str
+) -> None:
+    journal = journals()
+    epoch = (await taken(journal, "a", lease_s=0.0)).epoch
+    other = await asyncpg.connect(server.database_dsn("shard_00"))
+    async with other.transaction():
+        await other.execute(
+            "UPDATE spaza.mailbox_owner SET epoch = epoch + 1, owner = 'b' WHERE queue = $1", queue_name
+        )
+        renewal = asyncio.create_task(journal.tick(epoch, Progress(9, "0", 9.0), lease_s=5.0, sweep_below=0))
+        while not await owner.fetchval(  # noqa: ASYNC110 - no event tells
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'spaza_system' AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)
+
+    assert not (await renewal).held
+    assert await owner.fetchval("SELECT low_water FROM spaza.mailbox_owner WHERE queue = $1", queue_name) == 0
+    await other.close()
+
+
 async def test_the_sweep_does_not_skip_a_lower_seq_that_commits_late(
     journals: Journals, server: PostgresServer, owner: Connection, queue_name: str
 ) -> None:

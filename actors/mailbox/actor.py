@@ -125,7 +125,7 @@ class MailboxActor:
 
         Args:
             packed: pickled tuples of partition, seq and the plain tuple of ``Message``.
-            told_at: Unix seconds of the publisher.
+            told_at: Unix seconds of the publisher, of the oldest row.
         """
         if time.time() - told_at > _TOLD_WITHIN_S:
             return

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ from actors.mailbox.exchange import Router, partition_of
 from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.publisher import Item, Publisher, PublisherLimits, packed
+from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
 from telemetry.log import get_logger
 
@@ -24,8 +26,6 @@ NAMESPACE = "spaza"
 # A call has so long at most; what it carries may be waited for less.
 _CALL_S = 2.5
 _STATISTICS_S = 2.0
-_TELL_S = 2.0
-_TOLD_AT_MOST = 10_000
 _STOP_S = 8.0
 _log = get_logger("mailbox")
 
@@ -96,8 +96,7 @@ class MailboxHandle:
         self._source_of = {topology.dead_letter_queue(queue.name): queue for queue in topology.sources()}
         self._actors: dict[str, Any] = {}
         self._publishers: dict[tuple[str, str], Publisher] = {}
-        self._untold: dict[str, list[tuple[int, int, tuple[Any, ...]]]] = {}
-        self._tellers: set[asyncio.Task[None]] = set()
+        self._tellers: dict[str, Teller] = {}
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
         """Return when the messages are committed on every queue that is bound.
@@ -134,14 +133,11 @@ class MailboxHandle:
         for row in rows:
             queue = self._topology.queues[row.queue]
             name = actor_name(row.queue, queue.group_of(row.partition))
-            untold = self._untold.get(name)
-            if untold is None:
-                self._untold[name] = untold = []
-                teller = asyncio.get_running_loop().create_task(self._tell_all(name))
-                self._tellers.add(teller)
-                teller.add_done_callback(self._tellers.discard)
-            if len(untold) < _TOLD_AT_MOST:
-                untold.append((row.partition, row.seq, packed(row.message)))
+            teller = self._tellers.get(name)
+            if teller is None:
+                teller = Teller(name, partial(self._tell, name), time.time)
+                self._tellers[name] = teller
+            teller.tell((row.partition, row.seq, packed(row.message)))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         """Stop or go on delivering a queue's messages; publishing goes on.
@@ -201,18 +197,12 @@ class MailboxHandle:
             lost = JournalUnavailableError(queue, f"actor {name}: {type(error).__name__}")
             return dict.fromkeys((number for number, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
 
-    async def _tell_all(self, name: str) -> None:
-        await asyncio.sleep(0)
-        while rows := self._untold[name]:
-            self._untold[name] = []
-            try:
-                async with asyncio.timeout(_TELL_S):
-                    actor = await self._actor(name)
-                    await actor.tell.remote(pickle.dumps(rows, protocol=5), time.time())
-            except (RayError, ValueError, TimeoutError) as error:
-                self._actors.pop(name, None)
-                _log.warning("tell_failed", actor=name, rows=len(rows), error=type(error).__name__)
-        del self._untold[name]
+    async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
+        try:
+            await (await self._actor(name)).tell.remote(pickle.dumps(rows, protocol=5), told_at)
+        except (RayError, ValueError):
+            self._actors.pop(name, None)
+            raise
 
     async def _statistics(self, queue: Queue) -> Mapping[str, Any]:
         try:

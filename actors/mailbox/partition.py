@@ -163,8 +163,12 @@ class Partition:
         await self._writer.append(letters, dead=True)
 
     def told(self, rows: Sequence[PublishedRow]) -> None:
-        """Take in what was published with a change, as far as it can be now."""
-        if self.state is not State.OWNING:
+        """Take in what was published with a change, as far as it can be now.
+
+        While the journal is away too, or what is told of afterwards would overtake it. If the partition is not open,
+        the pages that follow a takeover hold it.
+        """
+        if not self._tenure.is_open:
             return
         now = self._clock()
         for row in rows:

@@ -42,6 +42,7 @@ def start_mailboxes(
     *,
     log_level: str = "INFO",
     timeout_s: float = 60.0,
+    placement: Any = "DEFAULT",
 ) -> None:
     """Create the mailbox actors that are not there yet, and wait until they answer.
 
@@ -54,6 +55,7 @@ def start_mailboxes(
         consumers: by queue; a queue that is missing here only collects.
         log_level: of the actors' processes.
         timeout_s: for all of them together.
+        placement: Ray's scheduling strategy for them, also when they are started again.
 
     Raises:
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
@@ -68,6 +70,7 @@ def start_mailboxes(
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
+            scheduling_strategy=placement,
         ).remote(
             queue,
             topology.dead_letter_queue(queue.name) or "",

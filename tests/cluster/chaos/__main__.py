@@ -1,0 +1,169 @@
+"""``python -m tests.cluster.chaos --kills 100 --seed 7``: kill at random, then hold both ledgers against each other."""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+
+from actors.shards.dsn import shard_dsn
+from tests.cluster.chaos.declared import QUEUE
+from tests.cluster.chaos.ground import PARTITIONS, Ground, ground
+from tests.cluster.chaos.ledger import read_ledger
+from tests.cluster.chaos.verdict import Delivered, Effect, Evidence, Sent, faults
+
+VICTIMS = ("mailbox", "consumer", "publisher", "postgres", "redis", "node")
+# A node takes longest to come back.
+_WEIGHTS = (5, 4, 3, 3, 2, 2)
+_RECOVERED_WITHIN_S = 90.0
+# A restarted owner's age clock stands up to so much behind.
+_BEHIND_S = 2.0
+_WAITING = """
+SELECT count(*) FROM spaza.journal j WHERE queue = $1 AND NOT EXISTS (
+    SELECT FROM spaza.settlement s WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq)
+"""
+_ENDS = """
+SELECT j.message_id, s.outcome, extract(epoch FROM s.settled_at)::float8
+FROM spaza.journal j JOIN spaza.settlement s USING (queue, partition, seq)
+WHERE queue = $1 AND s.outcome <> 'acknowledged'
+"""
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def crash(kills: int, seed: int, folder: Path) -> list[str]:
+    """Kill so many times; what was wrong at the end."""
+    chance = random.Random(seed)
+    # Each at least once, if there are enough.
+    victims = [*VICTIMS, *chance.choices(VICTIMS, _WEIGHTS, k=max(0, kills - len(VICTIMS)))][:kills]
+    chance.shuffle(victims)
+    outages: list[tuple[float, float]] = []
+    with ground(folder) as all_of_it:
+        await all_of_it.begin()
+        await _handled_since(all_of_it, time.time())
+        for number, victim in enumerate(victims, 1):
+            await asyncio.sleep(chance.uniform(0.0, 1.0))
+            began = time.time()
+            struck = await all_of_it.strike(victim, chance)
+            if chance.random() < 0.2 and number < len(victims):
+                outages.append((began - _BEHIND_S, began + 10.0))
+                _say(f"{number}: {victim}{'' if struck else ' (missed)'}, and at once")
+                continue
+            back_s = await _handled_since(all_of_it, time.time())
+            outages.append((began - _BEHIND_S, time.time() + 0.5))
+            _say(f"{number}: {victim}{'' if struck else ' (missed)'}, back after {back_s:.1f} s")
+        return await _verdict(all_of_it, outages)
+
+
+async def _handled_since(all_of_it: Ground, since: float) -> float:
+    """Wait until something is handled that was published after a moment; how long that took."""
+    deadline = time.monotonic() + _RECOVERED_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            connection = await asyncpg.connect(all_of_it.consumer_dsn, timeout=2.0)
+            try:
+                if (await connection.fetchval("SELECT max(published_at) FROM effect") or 0.0) > since:
+                    return time.time() - since
+            finally:
+                await connection.close()
+        except (asyncpg.PostgresError, OSError):
+            pass  # it has only just been started again
+        await asyncio.sleep(0.15)
+    said = (all_of_it.folder / "publisher.log").read_text(errors="replace")[-2000:]
+    raise AssertionError(f"nothing new was handled within {_RECOVERED_WITHIN_S:.0f} s; the publisher: {said}")
+
+
+async def _verdict(all_of_it: Ground, outages: list[tuple[float, float]]) -> list[str]:
+    publisher = all_of_it.publisher
+    assert publisher is not None
+    publisher.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(publisher.wait, 60.0)
+    deadline = time.monotonic() + 60.0
+    while await _waiting(all_of_it) and time.monotonic() < deadline:  # noqa: ASYNC110 - asks a database
+        await asyncio.sleep(0.3)
+    account = read_ledger(all_of_it.ledger)
+    sent = [
+        Sent(intent.key, number, intent.ttl_ms, account.confirmed.get((key, intent.first)))
+        for key, intents in account.intents.items()
+        for intent in intents
+        for number in range(intent.first, intent.first + intent.many)
+    ]
+    ends = [row for shard in range(PARTITIONS) for row in await _journal(all_of_it, shard, _ENDS)]
+    evidence = Evidence(
+        sent,
+        [
+            Delivered(*row)
+            for row in await _ledger(
+                all_of_it,
+                "SELECT position, id, redelivered, extract(epoch FROM at)::float8 FROM delivered ORDER BY position",
+            )
+        ],
+        [Effect(*row) for row in await _ledger(all_of_it, "SELECT position, id FROM effect ORDER BY position")],
+        {row[0]: row[2] for row in ends if row[1] == "expired"},
+        [row[0] for row in ends if row[1] != "expired"],
+        await _waiting(all_of_it),
+        outages,
+    )
+    again = len(evidence.delivered) - len({one.id for one in evidence.delivered})
+    _say(
+        f"{len(sent)} messages sent, {len(evidence.effects)} handled, {len(evidence.expired)} expired;"
+        f" {len(evidence.delivered)} deliveries, {again} of them again",
+    )
+    return faults(evidence)
+
+
+async def _waiting(all_of_it: Ground) -> int:
+    return sum([(await _journal(all_of_it, shard, _WAITING))[0][0] for shard in range(PARTITIONS)])
+
+
+async def _journal(all_of_it: Ground, shard: int, query: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(shard_dsn(all_of_it.database.tcp_dsn, shard))
+    try:
+        return list(await connection.fetch(query, QUEUE))
+    finally:
+        await connection.close()
+
+
+async def _ledger(all_of_it: Ground, query: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(all_of_it.consumer_dsn)
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    _say(f"seed {seed}: --seed {seed} strikes in the same order again")
+    folder = Path(tempfile.mkdtemp(prefix="chaos"))  # sockets want a short path
+    # The cluster tells others on the machine where it is; only its own are to hear it.
+    os.environ["RAY_TMPDIR"] = str(folder)
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    began = time.monotonic()
+    try:
+        found = asyncio.run(crash(options.kills, seed, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _say(f"{options.kills} kills in {time.monotonic() - began:.0f} s, {len(found)} faults")
+    for kind, times in Counter(found).most_common(50):
+        _say(f"  {kind}" + (f" ({times} times)" if times > 1 else ""))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

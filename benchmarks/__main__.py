@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.broker.__main__ import main as broker
+from benchmarks.broker.backlog import main as backlog
 from benchmarks.contest import Contest
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["broker"]:
         return broker(arguments[1:])
+    if arguments[:1] == ["backlog"]:
+        return backlog(arguments[1:])
     options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)

@@ -2,29 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from actors.mailbox import (
-    ActorConsumer,
-    Delivery,
-    JournalAccess,
-    MailboxHandle,
-    Message,
-    Outcome,
-    Topology,
-    ack,
-    set_up_journal,
-    start_mailboxes,
-)
-from benchmarks.broker.brokers import BODY, KEYS, Load, Published, Turn, publish_all
+from actors.mailbox import ActorConsumer, JournalAccess, MailboxHandle, Topology, set_up_journal, start_mailboxes
+from actors.mailbox.handle import actor_name
+from benchmarks.broker.actors import start_consumer, start_publisher
+from benchmarks.broker.brokers import Load, Published, Turn
 from cluster.postgres import PostgresServer, start_postgres
 
-_CONSUMER = "bench-consumer"
 _STALL_S = 3.0
-_OPTIONS = {"namespace": "spaza", "num_cpus": 0}
 
 
 def topology(queue: str, **fields: Any) -> Topology:
@@ -35,89 +25,82 @@ def topology(queue: str, **fields: Any) -> Topology:
     )
 
 
-class Publisher:
-    """The publisher's process."""
-
-    async def publish(self, declared: Topology, queue: str, load: Load) -> Published:
-        handle = MailboxHandle(declared)
-
-        async def publish(number: int) -> None:
-            message = Message(f"{queue}-{number}", f"k{number % KEYS}", f"t{number % 50}", BODY, {}, time.time())
-            await handle.publish("bench", queue, [message], timeout_s=30.0)
-
-        return await publish_all(publish, load)
-
-
-class EmptyConsumer:
-    """Acknowledges, and counts."""
-
-    def __init__(self) -> None:
-        self._consumed, self._last = 0, 0.0
-
-    async def consume(self, batch: list[Delivery]) -> list[Outcome]:
-        self._consumed += len(batch)
-        if batch:
-            self._last = time.monotonic()
-        return [ack()] * len(batch)
-
-    async def count(self) -> tuple[int, float]:
-        return self._consumed, self._last
-
-
-class MailboxBroker:
-    """PostgreSQL as Spaza runs it, a Ray, and for each load a queue of its own."""
+class Platform:
+    """PostgreSQL as Spaza runs it, and a Ray."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._postgres: PostgresServer | None = None
-        self._number = 0
+
+    @property
+    def dsn(self) -> str:
+        """Of the database that has the journal."""
+        assert self._postgres is not None
+        return self._postgres.database_dsn("shard_00")
 
     def start(self) -> None:
         self._postgres = start_postgres(self._directory / "data", self._directory / "run")
-        set_up_journal(self._postgres.database_dsn("shard_00"))
+        set_up_journal(self.dsn)
         ray.init(
             address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="spaza",
             object_store_memory=100_000_000, _temp_dir=str(self._directory / "ray"),
         )  # fmt: skip
 
-    async def run(self, load: Load) -> Turn:
-        self._number += 1
-        alone, both = f"alone-{load.publishers}-{self._number}", f"both-{load.publishers}-{self._number}"
-        published, _ = await self._load(alone, load, consumed=False)
-        sent, (consumed, ended) = await self._load(both, load, consumed=True)
-        began = sent.began - 1.0
-        figures = self._figures
-        batches = {
-            "messages a commit": figures["published"] / figures["commits"],
-            "messages a delivery": figures["delivered"] / max(1, figures["batches"]),
-        }
-        return Turn(
-            "mailbox", load.publishers, published, consumed / (ended - began), sent.all_confirmed, consumed, batches
-        )
+    async def declare(self, queue: str, consumer: str = "") -> Topology:
+        """Start a queue's mailbox, for a consumer of that name."""
+        declared = topology(queue)
+        addresses = {queue: ActorConsumer(consumer)} if consumer else {}
+        await asyncio.to_thread(start_mailboxes, declared, JournalAccess.to(self.dsn), addresses)
+        return declared
+
+    async def end(self, declared: Topology, queue: str) -> Mapping[str, int]:
+        """Hand over and end a queue's mailbox; what it has counted."""
+        handle = MailboxHandle(declared)
+        counters: Mapping[str, int] = (await handle.statistics())[queue]["counters"]
+        await handle.stop()
+        ray.kill(ray.get_actor(actor_name(queue, 0), namespace="spaza"))
+        return counters
 
     def stop(self) -> None:
         ray.shutdown()
         if self._postgres is not None:
             self._postgres.stop()
 
-    async def _load(self, queue: str, load: Load, *, consumed: bool) -> tuple[Published, tuple[int, float]]:
-        assert self._postgres is not None
-        declared = topology(queue)
-        make_consumer: Any = ray.remote(EmptyConsumer)
-        consumer = make_consumer.options(name=_CONSUMER, **_OPTIONS).remote()
-        access = JournalAccess.to(self._postgres.database_dsn("shard_00"))
-        addresses = {queue: ActorConsumer(_CONSUMER)} if consumed else {}
-        await asyncio.to_thread(start_mailboxes, declared, access, addresses)
-        make_publisher: Any = ray.remote(Publisher)
-        publisher = make_publisher.options(**_OPTIONS).remote()
+
+class MailboxBroker:
+    """For each load a queue, a publisher and a consumer of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._platform = Platform(directory)
+
+    def start(self) -> None:
+        self._platform.start()
+
+    async def run(self, load: Load) -> Turn:
+        published, _, _ = await self._load(f"alone-{load.publishers}", load, consumed=False)
+        sent, (consumed, ended), counted = await self._load(f"both-{load.publishers}", load, consumed=True)
+        began = sent.began - 1.0
+        batches = {
+            "messages a commit": counted["published"] / counted["commits"],
+            "messages a delivery": counted["delivered"] / counted["batches"],
+        }
+        per_s = consumed / (ended - began)
+        return Turn("mailbox", load.publishers, published, per_s, sent.all_confirmed, consumed, batches)
+
+    def stop(self) -> None:
+        self._platform.stop()
+
+    async def _load(
+        self, queue: str, load: Load, *, consumed: bool
+    ) -> tuple[Published, tuple[int, float], Mapping[str, int]]:
+        consumer, publisher = start_consumer(f"consumer-{queue}"), start_publisher()
+        declared = await self._platform.declare(queue, f"consumer-{queue}" if consumed else "")
         published: Published = await publisher.publish.remote(declared, queue, load)
         counted: tuple[int, float] = await consumer.count.remote()
         while consumed and counted[0] < published.all_confirmed and time.monotonic() < counted[1] + _STALL_S:
             await asyncio.sleep(0.2)
             counted = await consumer.count.remote()
-        handle = MailboxHandle(declared)
-        self._figures = (await handle.statistics())[queue]["counters"]
-        await handle.stop()
-        for actor in (publisher, consumer, ray.get_actor(f"mailbox:{queue}:0", namespace="spaza")):
+        counters = await self._platform.end(declared, queue)
+        for actor in (publisher, consumer):
             ray.kill(actor)
-        return published, counted
+        return published, counted, counters

@@ -6,7 +6,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make check   ruff, strict types, import contract"
 	@echo "make bench   measure against the fair peer, and the mailbox against RabbitMQ"
-	@echo "make chaos   kill every part in the middle of 2,000 messages, and parts at random 100 times"
+	@echo "make chaos   kill every part in the middle of 2,000 messages, at random 100 times, and under a million"
 	@echo "make lock    write requirements.lock anew from pyproject.toml"
 
 setup:
@@ -29,7 +29,8 @@ bench: setup
 	@.venv/bin/python -m benchmarks broker
 
 chaos: setup
-	@CHAOS_MESSAGES=2000 CHAOS_KILLS=100 .venv/bin/python -m pytest tests/journeys/test_kills.py tests/cluster/test_chaos.py
+	@CHAOS_MESSAGES=2000 CHAOS_KILLS=100 CHAOS_BACKLOG=1000000 .venv/bin/python -m pytest -s \
+		tests/journeys/test_kills.py tests/cluster/test_chaos.py tests/cluster/test_backlog.py
 
 lock: setup
 	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --universal --quiet -o requirements.lock

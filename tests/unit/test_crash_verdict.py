@@ -10,12 +10,12 @@ A0, A1, B0 = Sent("a", 0, None, 100.0), Sent("a", 1, 500, 100.0), Sent("b", 0, N
 WELL = Evidence(
     [A0, A1, B0],
     [
-        Delivered(1, "a-0", False, 100.1),
-        Delivered(2, "b-0", False, 100.1),
-        Delivered(5, "a-1", False, 100.2),
-        Delivered(7, "a-1", True, 100.3),
+        Delivered(100.1, "a-0", False),
+        Delivered(100.1, "b-0", False),
+        Delivered(100.5, "a-1", False),
+        Delivered(100.7, "a-1", True),
     ],
-    [Effect(3, "a-0"), Effect(4, "b-0"), Effect(8, "a-1")],
+    [Effect(100.3, "a-0"), Effect(100.4, "b-0"), Effect(100.8, "a-1")],
     {},
     [],
     0,
@@ -24,7 +24,7 @@ WELL = Evidence(
 
 
 def late(at: float, **changed: Any) -> Evidence:
-    return WELL._replace(delivered=[*WELL.delivered[:2], Delivered(5, "a-1", False, at)], **changed)
+    return WELL._replace(delivered=[*WELL.delivered[:2], Delivered(at, "a-1", False)], **changed)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def late(at: float, **changed: Any) -> Evidence:
         (WELL._replace(effects=WELL.effects[1:]), "never handled"),
         (WELL._replace(sent=[A0._replace(confirmed_at=None), A1, B0]), "never confirmed"),
         (WELL._replace(expired={"b-0": 100.2}), "no time to live"),
-        (WELL._replace(effects=[*WELL.effects, Effect(9, "a-1")]), "2 times"),
+        (WELL._replace(effects=[*WELL.effects, Effect(100.9, "a-1")]), "2 times"),
         (WELL._replace(sent=[A0, A1]), "never sent"),
-        (WELL._replace(effects=[Effect(6, "a-0"), *WELL.effects[1:]]), "before one that came ahead"),
-        (WELL._replace(delivered=[*WELL.delivered, Delivered(9, "a-0", False, 100.4)]), "not said to be"),
-        (WELL._replace(expired={"a-1": 100.25}), "found expired"),
-        (late(101.6), "after its expiry"),
-        (late(104.6, outages=[(101.0, 103.0), (102.0, 103.0)]), "after its expiry"),
+        (WELL._replace(effects=[Effect(100.6, "a-0"), *WELL.effects[1:]]), "before one that came ahead"),
+        (WELL._replace(delivered=[*WELL.delivered, Delivered(100.9, "a-0", False)]), "not said to be"),
+        (WELL._replace(expired={"a-1": 100.6}), "found expired"),
+        (late(102.6), "after its expiry"),
+        (late(105.6, outages=[(101.0, 103.0), (102.0, 103.0)]), "after its expiry"),
         (WELL._replace(other_ends=["a-0"]), "dead-letter"),
         (WELL._replace(waiting=3), "3 messages still wait"),
     ],
@@ -56,7 +56,7 @@ def test_every_fault_is_found(evidence: Evidence, word: str) -> None:
     [
         WELL,
         WELL._replace(effects=WELL.effects[:2], delivered=WELL.delivered[:2], expired={"a-1": 100.6}),
-        late(104.0, outages=[(101.0, 103.0), (100.5, 102.0)]),
+        late(104.9, outages=[(101.0, 103.0), (100.5, 102.0)]),
     ],
 )
 def test_what_is_well_is_found_so(evidence: Evidence) -> None:

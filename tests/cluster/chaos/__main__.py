@@ -49,6 +49,7 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
     victims = [*VICTIMS, *chance.choices(VICTIMS, _WEIGHTS, k=max(0, kills - len(VICTIMS)))][:kills]
     chance.shuffle(victims)
     outages: list[tuple[float, float]] = []
+    begun: list[float] = []
     with ground(folder) as all_of_it:
         await all_of_it.begin()
         await _handled_since(all_of_it, time.time())
@@ -56,24 +57,26 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             began = time.time()
             struck = await all_of_it.strike(victim, chance)
+            begun.append(began - _BEHIND_S)
             if chance.random() < 0.2 and number < len(victims):
-                outages.append((began - _BEHIND_S, began + 10.0))
                 _say(f"{number}: {victim}{'' if struck else ' (missed)'}, and at once")
                 continue
             back_s = await _handled_since(all_of_it, time.time())
-            outages.append((began - _BEHIND_S, time.time() + 0.5))
+            outages += [(one, time.time() + 0.5) for one in begun]
+            begun.clear()
             _say(f"{number}: {victim}{'' if struck else ' (missed)'}, back after {back_s:.1f} s")
         return await _verdict(all_of_it, outages)
 
 
 async def _handled_since(all_of_it: Ground, since: float) -> float:
-    """Wait until something is handled that was published after a moment; how long that took."""
+    """Wait until of each partition something is handled that was published after a moment; how long that took."""
     deadline = time.monotonic() + _RECOVERED_WITHIN_S
     while time.monotonic() < deadline:
         try:
             connection = await asyncpg.connect(all_of_it.consumer_dsn, timeout=2.0)
             try:
-                if (await connection.fetchval("SELECT max(published_at) FROM effect") or 0.0) > since:
+                counted = "SELECT count(DISTINCT partition) FROM effect WHERE published_at > $1"
+                if await connection.fetchval(counted, since) == PARTITIONS:
                     return time.time() - since
             finally:
                 await connection.close()
@@ -106,10 +109,10 @@ async def _verdict(all_of_it: Ground, outages: list[tuple[float, float]]) -> lis
             Delivered(*row)
             for row in await _ledger(
                 all_of_it,
-                "SELECT position, id, redelivered, extract(epoch FROM at)::float8 FROM delivered ORDER BY position",
+                "SELECT at, id, redelivered FROM delivered ORDER BY at",
             )
         ],
-        [Effect(*row) for row in await _ledger(all_of_it, "SELECT position, id FROM effect ORDER BY position")],
+        [Effect(*row) for row in await _ledger(all_of_it, "SELECT at, id FROM effect ORDER BY at")],
         {row[0]: row[2] for row in ends if row[1] == "expired"},
         [row[0] for row in ends if row[1] != "expired"],
         await _waiting(all_of_it),

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from typing import Any
 
 import asyncpg
@@ -12,11 +13,8 @@ from redis.exceptions import RedisError
 from actors.mailbox import Delivery, Outcome, ack, retry_after
 
 TABLES = """
-CREATE SEQUENCE happened;
-CREATE TABLE delivered (position bigint DEFAULT nextval('happened'), id text, redelivered bool,
-                        at timestamptz DEFAULT clock_timestamp());
-CREATE TABLE effect (position bigint DEFAULT nextval('happened'), id text PRIMARY KEY, published_at float8,
-                     at timestamptz DEFAULT clock_timestamp());
+CREATE TABLE delivered (at float8, id text, redelivered bool);
+CREATE TABLE effect (at float8, id text PRIMARY KEY, partition int, published_at float8);
 """
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -32,9 +30,10 @@ class RecordingConsumer:
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         if not batch:
             return []
+        handed_at = time.time()
         try:
             async with asyncio.timeout(5.0), self._one:
-                await self._handle(batch)
+                await self._handle(batch, handed_at)
         except _AWAY:
             self._drop()
             return [retry_after(random.uniform(0.1, 0.5), "no database")] * len(batch)
@@ -45,19 +44,23 @@ class RecordingConsumer:
     async def pid(self) -> int:
         return os.getpid()
 
-    async def _handle(self, batch: list[Delivery]) -> None:
+    async def _handle(self, batch: list[Delivery], handed_at: float) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._dsn, timeout=2.0)
         await self._connection.executemany(
-            "INSERT INTO delivered (id, redelivered) VALUES ($1, $2)",
-            [(one.message.id, one.redelivered) for one in batch],
+            "INSERT INTO delivered VALUES ($1, $2, $3)",
+            [(handed_at, one.message.id, one.redelivered) for one in batch],
         )
         done = await self._done(batch)
         await asyncio.sleep(random.uniform(0.0, 0.02))
         # Redis' mark is a short cut and no more: it is set after the commit, and the row is what counts.
         await self._connection.executemany(
-            "INSERT INTO effect (id, published_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            [(one.message.id, float(one.message.body)) for one in batch if one.message.id not in done],
+            "INSERT INTO effect VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            [
+                (time.time(), one.message.id, one.partition, float(one.message.body))
+                for one in batch
+                if one.message.id not in done
+            ],
         )
 
     async def _done(self, batch: list[Delivery]) -> set[str]:

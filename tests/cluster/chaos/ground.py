@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import In, NodeLabelSchedulingStrategy
 from actors.mailbox import ActorConsumer, JournalAccess, start_mailboxes
 from actors.mailbox.handle import NAMESPACE, actor_name
 from actors.shards.dsn import shard_dsn
+from cluster.ports import free_port
 from cluster.postgres import PostgresServer
 from cluster.redis_server import RedisServer
 from tests.cluster.chaos.consumer import TABLES, RecordingConsumer
@@ -188,7 +189,12 @@ def ground(folder: Path) -> Iterator[Ground]:
     """Servers and a head node; ``Ground.begin`` starts the rest."""
     cluster: Any = Cluster()
     with postgres(folder / "p") as database, redis(folder / "r") as cache:
-        head = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
+        head: dict[str, Any] = {
+            "num_cpus": 2,
+            "object_store_memory": 80_000_000,
+            "include_dashboard": False,
+            "dashboard_port": free_port(),
+        }
         cluster.add_node(**head, temp_dir=str(folder / "ray"), labels={"part": "head"}, _system_config=_HEALTH)
         ray.init(address=cluster.address, namespace=NAMESPACE, log_to_driver=False)
         made = Ground(folder, database, cache, cluster)

@@ -18,7 +18,7 @@ from actors.mailbox.errors import MailboxError
 from tests.cluster.chaos.declared import HOT_KEYS, KEYS, TOPOLOGY
 from tests.cluster.chaos.ledger import Account, Intent, Ledger, read_ledger
 
-_TTLS_MS = (300, 600, 1200)
+_TTLS_MS = (300, 600, 1200)  # a hot key's messages take longer than that, one after the other
 
 
 def messages(intent: Intent) -> list[Message]:
@@ -48,11 +48,11 @@ async def publish_key(handle: MailboxHandle, ledger: Ledger, account: Account, k
     while not ended.is_set():
         hot = key in HOT_KEYS
         ttl_ms = random.choice(_TTLS_MS) if hot or random.random() < 0.2 else None
-        intent = Intent(key, following, random.randint(10, 60) if hot else random.randint(1, 4), ttl_ms, time.time())
+        intent = Intent(key, following, random.randint(80, 160) if hot else random.randint(1, 4), ttl_ms, time.time())
         ledger.intend(intent)
         await surely(handle, ledger, intent)
         following += intent.many
-        await asyncio.sleep(random.uniform(0.1, 0.4) if not hot else random.uniform(1.0, 2.0))
+        await asyncio.sleep(random.uniform(0.1, 0.4) if not hot else random.uniform(3.0, 6.0))
 
 
 async def main() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 # From the deadline to the consumer's line: the way to it, and what else the machine did.
-_TOLERANCE_S = 1.0
+_TOLERANCE_S = 2.0
 
 
 class Sent(NamedTuple):
@@ -21,14 +21,17 @@ class Sent(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    position: int
+    """What the consumer was handed, and when."""
+
+    at: float
     id: str
     redelivered: bool
-    at: float
 
 
 class Effect(NamedTuple):
-    position: int
+    """What it did; the moment is just before the commit."""
+
+    at: float
     id: str
 
 
@@ -37,6 +40,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         sent: in the order of each key's numbers.
+        delivered: in the order of time.
         expired: ids that the journal says have expired, and when that was written.
         other_ends: ids that ended otherwise than acknowledged or expired.
         waiting: messages in the journal without an end.
@@ -87,18 +91,18 @@ def _out_of_order(evidence: Evidence) -> Iterable[str]:
     by_key: dict[str, list[Sent]] = {}
     for one in evidence.sent:
         by_key.setdefault(one.key, []).append(one)
-    effect_at = {effect.id: effect.position for effect in evidence.effects}
-    # The position after which everything ahead of a message was done; what expired never has to be.
-    open_from: dict[str, int] = {}
+    effect_at = {effect.id: effect.at for effect in evidence.effects}
+    # The moment after which everything ahead of a message was done; what expired never has to be.
+    open_from: dict[str, float] = {}
     for ordered in by_key.values():
-        done = 0
+        done = 0.0
         for one in ordered:
             open_from[one.id] = done
             if one.id in effect_at and one.id not in evidence.expired:
                 done = max(done, effect_at[one.id])
     seen: set[str] = set()
     for delivery in evidence.delivered:
-        if delivery.position < open_from.get(delivery.id, 0):
+        if delivery.at < open_from.get(delivery.id, 0):
             # An earlier one of its key has its effect later, though this one was handed out before.
             yield f"{delivery.id} was delivered before one that came ahead of it was done"
         if delivery.id in seen and not delivery.redelivered:

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
 from actors.mailbox.handle import MailboxHandle, start_mailboxes
+from actors.mailbox.operator_handle import MailboxOperator
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.handle import ShardsHandle, start_shards
 from actors.shards.setup import SetupReport, set_up_shards
@@ -26,6 +27,7 @@ from config.settings import Settings, load_settings
 from config.topology import Topology, load_topology
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
+from services.ops import wiring as ops
 from services.tenants.directory import TenantDirectory
 from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
@@ -43,6 +45,10 @@ _CONSUMERS: Final[Mapping[str, ConsumerAddress]] = {
     "whatsapp.inbound": ServeConsumer(whatsapp.PROCESSOR_APP, whatsapp.PROCESSOR_DEPLOYMENT),
     "notifications.whatsapp": ServeConsumer(notifications.NOTIFIER_APP, notifications.NOTIFIER_DEPLOYMENT),
 }
+
+
+# Dead letters that may have reached a customer: nobody knows whether Meta took them.
+_DOUBTFUL: Final[Mapping[str, tuple[str, ...]]] = {"notifications.whatsapp": ("in_doubt", "delivery_limit")}
 
 
 class ServeApplication(NamedTuple):
@@ -128,10 +134,19 @@ class Spaza:
         webhook = whatsapp.webhook_application(
             settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas, log_level=settings.log.level
         )
+        admin = ops.admin_application(
+            settings.admin,
+            topology,
+            operator=lambda: MailboxOperator(topology),
+            shards=shards,
+            doubtful=_DOUBTFUL,
+            log_level=settings.log.level,
+        )
         # The webhook last: what it takes can be handled then.
         return [
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),
             ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
+            ServeApplication(ops.ADMIN_APP, ops.ADMIN_PREFIX, admin),
             ServeApplication(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_PREFIX, webhook),
         ]
 

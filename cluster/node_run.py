@@ -25,7 +25,7 @@ from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
 from cluster.ray_sessions import link_ray_logs
-from cluster.settling import settle
+from cluster.settling import hand_over, settle
 from cluster.status_socket import serve_status
 from config.settings import Settings, load_settings
 from serve_app import Spaza, deploy
@@ -36,7 +36,7 @@ _LOGICAL_CPUS = 16
 # Nothing large goes through Ray's object store: batches are passed by value.
 _OBJECT_STORE_BYTES = 100_000_000
 # Together within what the supervisor waits for a node.
-_SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S = 2.5, 4.0
+_SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S, _HAND_OVER_LIMIT_S = 2.5, 3.0, 1.3
 _FIRST_ANSWER_LIMIT_S = 60.0
 _log = get_logger("node")
 
@@ -109,7 +109,10 @@ async def _serve(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
             link.ready()
             await told_to_end.wait()
         await _settle(prepared.result())
-    await _shut_down_serve()
+        await _shut_down_serve()
+        await _hand_over(prepared.result())
+    else:
+        await _shut_down_serve()
 
 
 async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> NodeStatus:
@@ -166,6 +169,12 @@ async def _settle(spaza: Spaza) -> None:
     queues = [queue.name for queue in spaza.topology.sources()]
     left = await settle(spaza.mailbox(), queues, limit_s=_SETTLE_LIMIT_S)
     _log.info("deliveries_ended", seconds=round(time.monotonic() - started, 3), in_flight=left)
+
+
+async def _hand_over(spaza: Spaza) -> None:
+    started = time.monotonic()
+    whole = await hand_over(spaza.mailbox(), limit_s=_HAND_OVER_LIMIT_S)
+    _log.info("mailboxes_handed_over", seconds=round(time.monotonic() - started, 3), whole=whole)
 
 
 async def _shut_down_serve() -> None:

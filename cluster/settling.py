@@ -14,8 +14,11 @@ _log = get_logger("node")
 class Mailboxes(Protocol):
     """What is asked of a ``MailboxHandle``."""
 
-    async def pause(self, queue: str, *, paused: bool) -> None:
-        """Stop or go on delivering."""
+    async def drain(self, queue: str) -> None:
+        """Deliver nothing more."""
+
+    async def stop(self) -> None:
+        """Write what is settled, and hand the partitions over."""
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
         """Figures by queue, with ``in_flight`` where its owner answers."""
@@ -24,8 +27,8 @@ class Mailboxes(Protocol):
 async def settle(mailboxes: Mailboxes, queues: Collection[str], *, limit_s: float) -> int:
     """Deliver nothing more, and wait until the consumers have said what became of what they have.
 
-    The queues go on taking messages. Who starts them again need not let them go on: that they are paused is known to
-    their owners' processes alone, which end with the node.
+    The queues go on taking messages. Who starts them again need not let them go on: that they deliver nothing is known
+    to their owners' processes alone, which end with the node.
 
     Args:
         mailboxes: where the queues are.
@@ -38,7 +41,7 @@ async def settle(mailboxes: Mailboxes, queues: Collection[str], *, limit_s: floa
     left = 0
     try:
         async with asyncio.timeout(limit_s):
-            await asyncio.gather(*(_pause(mailboxes, queue) for queue in queues))
+            await asyncio.gather(*(_drain(mailboxes, queue) for queue in queues))
             while left := _in_flight(await mailboxes.statistics()):  # noqa: ASYNC110 - it happens in other processes
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError:
@@ -46,11 +49,28 @@ async def settle(mailboxes: Mailboxes, queues: Collection[str], *, limit_s: floa
     return left
 
 
-async def _pause(mailboxes: Mailboxes, queue: str) -> None:
+async def hand_over(mailboxes: Mailboxes, *, limit_s: float) -> bool:
+    """Have the owners write what is settled and give their leases back, when nobody publishes any more.
+
+    Then the next owners take over at once, whoever they are, and nothing that was handled is delivered again.
+
+    Returns:
+        Whether it was done within ``limit_s``. If not the journal is whole all the same.
+    """
     try:
-        await mailboxes.pause(queue, paused=True)
+        async with asyncio.timeout(limit_s):
+            await mailboxes.stop()
+    except TimeoutError:
+        _log.warning("mailboxes_not_handed_over", limit_s=limit_s)
+        return False
+    return True
+
+
+async def _drain(mailboxes: Mailboxes, queue: str) -> None:
+    try:
+        await mailboxes.drain(queue)
     except SpazaError as error:
-        _log.warning("queue_not_paused", queue=queue, error=str(error))
+        _log.warning("queue_not_drained", queue=queue, error=str(error))
 
 
 def _in_flight(figures: Mapping[str, Mapping[str, Any]]) -> int:

@@ -8,9 +8,10 @@ from typing import Final
 from actors.shards.unit import registry
 from services.catalog import store as catalog
 from services.notifications import store as notifications
+from services.ops import store as ops
 from services.tenants import store as tenants
 from services.whatsapp import store as whatsapp
 
-UNITS: Final = registry(tenants.UNITS, catalog.UNITS, whatsapp.UNITS, notifications.UNITS)
+UNITS: Final = registry(tenants.UNITS, catalog.UNITS, whatsapp.UNITS, notifications.UNITS, ops.UNITS)
 # What each shard needs from time to time.
-CHORES: Final = (whatsapp.MAINTAIN,)
+CHORES: Final = (whatsapp.MAINTAIN, ops.FORGET_ACTIONS)

@@ -5,7 +5,7 @@ import os
 import pickle
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.census import Census
@@ -18,9 +18,13 @@ from actors.mailbox.figures import Figures
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.operations import Change, Changed, Count, Look, Operations
 from actors.mailbox.ownership import PartitionPolicy
 from actors.mailbox.partition import Partition
 from actors.mailbox.postgres_journal import PostgresJournal
+from actors.mailbox.rates import Rates
+from actors.mailbox.retry import Cause
+from actors.mailbox.selection import Peeked, Selection, Which
 from actors.mailbox.vigil import Vigil, end_process
 from actors.mailbox.window import Verdict, Window
 from config.topology import Queue
@@ -29,6 +33,7 @@ from telemetry.log import configure_logging
 # A word about a row that is older than this may come after the row is settled and forgotten; the sweep knows better.
 _TOLD_WITHIN_S = 20.0
 _DRAIN_S = 3.0
+_ENDS = get_args(Cause)
 
 
 class MailboxActor:
@@ -91,7 +96,8 @@ class MailboxActor:
             )
             for number, journal in self._journals.items()
         }
-        self._figures = Figures(queue.name)
+        self._operations = Operations(self._partitions)
+        self._figures, self._rates = Figures(queue.name), Rates()
         by_shard = {shard_of_partition(number): journal for number, journal in self._journals.items()}
         self._vigil = Vigil(end_process)
         if consumer is not None:
@@ -137,9 +143,25 @@ class MailboxActor:
         for number, rows in by_partition.items():
             self._partitions[number].told(rows)
 
-    async def pause(self, paused: bool) -> None:
-        """Stop or go on delivering; publishing is not affected."""
-        self._dispatcher.pause(paused=paused)
+    async def pause(self, paused: bool) -> dict[int, MailboxError]:
+        """Stop or go on delivering, for this process and those after it; publishing is not affected."""
+        return await self._operations.pause(paused=paused)
+
+    async def drain(self) -> None:
+        """Deliver nothing more, as long as this process lives: its end is near."""
+        self._dispatcher.pause(paused=True)
+
+    async def count(self, which: Which, wanted: Selection) -> Count:
+        """For ``Operations.count``."""
+        return await self._operations.count(which, wanted)
+
+    async def look(self, look: Look) -> list[tuple[int, Peeked]]:
+        """For ``Operations.look``."""
+        return await self._operations.look(look)
+
+    async def change(self, change: Change) -> Changed:
+        """For ``Operations.change``."""
+        return await self._operations.change(change)
 
     async def statistics(self) -> dict[str, Any]:
         """A snapshot of the queue as far as this actor owns it."""
@@ -176,11 +198,16 @@ class MailboxActor:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(2.0)
-            self._figures.report(self._snapshot())
+            snapshot = self._snapshot()
+            left = sum(snapshot["counters"].get(cause, 0) for cause in _ENDS)
+            arrived = sum(partition.arrived for partition in self._partitions.values())
+            self._rates.note(time.monotonic(), arrived=arrived, left=left)
+            self._figures.report(snapshot)
 
     def _snapshot(self) -> dict[str, Any]:
         counters = self._dispatcher.counters + sum((one.counters for one in self._partitions.values()), Counter())
         oldest = self._window.oldest_published_at()
+        in_per_s, out_per_s = (round(one, 2) for one in self._rates.per_s())
         states = {partition.state.value for partition in self._partitions.values()}
         return {
             "state": "owning" if states == {"owning"} else min(states - {"owning"}),
@@ -194,6 +221,9 @@ class MailboxActor:
             "counters": dict(counters),
             "pid": os.getpid(),
             "consumer_up": self._dispatcher.consumer_up,
-            "paused": self._dispatcher.paused,
+            "paused": any(partition.paused for partition in self._partitions.values()),
+            "draining": self._dispatcher.paused,
+            "in_per_s": in_per_s,
+            "out_per_s": out_per_s,
             "partitions": {number: partition.statistics() for number, partition in self._partitions.items()},
         }

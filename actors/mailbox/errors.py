@@ -7,6 +7,7 @@ SpazaError
         OverloadedError           the waiting line of a partition, or of this publisher, is full
         UnroutableError           no exchange of that name, or no queue is bound for that routing key
         InvalidMessageError       the journal cannot hold such a message
+        UnknownQueueError         an operator named a queue that is not declared
 """
 
 from kernel.errors import SpazaError
@@ -87,3 +88,18 @@ class InvalidMessageError(MailboxError):
 
     def __str__(self) -> str:
         return f"the message cannot be published: {self.rule}"
+
+
+class UnknownQueueError(MailboxError):
+    """A queue of this name is not declared, or it has no dead letters."""
+
+    code = "unknown_queue"
+    http_status = 404
+    retryable = False
+
+    def __init__(self, queue: str, known: tuple[str, ...]) -> None:
+        super().__init__(queue, known)
+        self.queue, self.known = queue, known
+
+    def __str__(self) -> str:
+        return f"there is no queue {self.queue!r}; the queues are {', '.join(self.known)}"

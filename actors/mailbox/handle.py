@@ -143,17 +143,27 @@ class MailboxHandle:
             teller.tell((row.partition, row.seq, packed(row.message)))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
-        """Stop or go on delivering a queue's messages; publishing goes on.
+        """Stop or go on delivering a queue's messages, until told otherwise; publishing goes on.
+
+        Raises:
+            JournalUnavailableError: some owner could not note it; the others have. It may be repeated.
+        """
+        errors: dict[int, MailboxError] = {}
+        for name in self._actor_names(queue):
+            errors |= await self._order(queue, name, "pause", paused)
+        if errors:
+            number, error = next(iter(errors.items()))
+            detail = f"{len(errors)} of {self._topology.queues[queue].partitions} partitions, such as {number}: {error}"
+            raise JournalUnavailableError(queue, detail)
+
+    async def drain(self, queue: str) -> None:
+        """Deliver nothing more under the owners' present processes; for their end.
 
         Raises:
             JournalUnavailableError: an owner could not be reached.
         """
         for name in self._actor_names(queue):
-            try:
-                async with asyncio.timeout(_CALL_S):
-                    await (await self._actor(name)).pause.remote(paused)
-            except (RayError, ValueError, TimeoutError) as error:
-                raise JournalUnavailableError(queue, f"its owner cannot be reached: {type(error).__name__}") from error
+            await self._order(queue, name, "drain")
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
         """By queue: state, epoch, waiting, in_flight, oldest_age_s, dead_letters, counters, and its partitions.
@@ -207,6 +217,14 @@ class MailboxHandle:
             self._actors.pop(name, None)
             raise
 
+    async def _order(self, queue: str, name: str, method: str, *arguments: Any) -> Any:
+        try:
+            async with asyncio.timeout(_CALL_S):
+                return await getattr(await self._actor(name), method).remote(*arguments)
+        except (RayError, ValueError, TimeoutError) as error:
+            self._actors.pop(name, None)
+            raise JournalUnavailableError(queue, f"its owner cannot be reached: {type(error).__name__}") from error
+
     async def _statistics(self, queue: Queue) -> Mapping[str, Any]:
         try:
             async with asyncio.timeout(_STATISTICS_S):
@@ -241,8 +259,10 @@ def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The figures of a queue, from those of its actors."""
     whole: dict[str, Any] = dict(answers[0])
     for answer in answers[1:]:
-        for name in ("waiting", "in_flight", "dead_letters"):
+        for name in ("waiting", "in_flight", "dead_letters", "in_per_s", "out_per_s"):
             whole[name] += answer[name]
+        for name in ("paused", "draining"):
+            whole[name] = whole[name] or answer[name]
         whole["counters"] = {
             event: whole["counters"].get(event, 0) + answer["counters"].get(event, 0)
             for event in {*whole["counters"], *answer["counters"]}

@@ -26,6 +26,7 @@ class Intake:
     Attributes:
         arrivals: which are in memory.
         waiting: how many are not settled; an estimate.
+        arrived: how many have come, about.
         corrupt: rows whose checksum did not fit.
     """
 
@@ -47,7 +48,7 @@ class Intake:
         self._page_limit = PAGE
         self.arrivals = Arrivals(window, number, queue.window)
         self.waiting = 0
-        self.corrupt = 0
+        self.arrived = self.corrupt = 0
 
     def begin(self, low_water: int, max_seq: int) -> None:
         """After a takeover: what is there up to ``max_seq`` may have been delivered before."""
@@ -57,7 +58,9 @@ class Intake:
     def arrive(self, seq: int, message: Message, history: History, now: float) -> None:
         """Take in a message that is committed, unless it is known."""
         if not self._writer.is_settling(seq):
-            self.arrivals.arrive(seq, message, history, now)
+            highest = self.arrivals.max_seen
+            # What is left to its page has come all the same.
+            self.arrived += self.arrivals.arrive(seq, message, history, now) or seq > highest
 
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""

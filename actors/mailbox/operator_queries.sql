@@ -57,6 +57,22 @@ WHERE j.queue = $1 AND j.partition = $2
 GROUP BY 1, 2, 3
 ORDER BY 4 DESC, 1, 2, 3
 
+-- name: tally_tenants
+-- What waits by tenant alone: reads no headers. $1 queue, $2 partition, $3 tenant, $4 key, $5 since, $6 until, $7 ids
+SELECT j.tenant_id, '', '', count(*), extract(epoch FROM min(j.published_at))::float8
+FROM spaza.journal j
+WHERE j.queue = $1 AND j.partition = $2
+  AND ($3::text IS NULL OR j.tenant_id = $3)
+  AND ($4::text IS NULL OR j.key = $4)
+  AND ($5::float8 IS NULL OR j.published_at >= to_timestamp($5))
+  AND ($6::float8 IS NULL OR j.published_at < to_timestamp($6))
+  AND ($7::text[] IS NULL OR split_part(j.message_id, chr(31), 1) = ANY ($7))
+  AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+GROUP BY 1
+ORDER BY 4 DESC, 1
+
 -- name: pause
 -- Whether the partition's messages are delivered; says whether the epoch is the owner's.
 UPDATE spaza.mailbox_owner SET paused = $4 WHERE queue = $1 AND partition = $2 AND epoch = $3

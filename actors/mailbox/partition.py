@@ -111,6 +111,16 @@ class Partition:
             return held
         return max(held, self._intake.waiting, 0 if self.counted else 1)
 
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has stopped its deliveries."""
+        return self._tenure.paused
+
+    @property
+    def arrived(self) -> int:
+        """How many messages have come under this process, about."""
+        return self._intake.arrived
+
     def statistics(self) -> dict[str, Any]:
         """A snapshot."""
         return {
@@ -119,7 +129,7 @@ class Partition:
             "waiting": self.waiting,
             "paging": self._intake.arrivals.paging,
             "counted": self.counted,
-            "paused": self._tenure.paused,
+            "paused": self.paused,
             "dead_letters": self.dead_letters,
         }
 

@@ -20,6 +20,8 @@ _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 _OPERATOR = load_queries(Path(__file__).with_name("operator_queries.sql"))
 _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _NO_BEFORE = 0.0
+# The selection's part that needs the headers.
+_NO_REASONS: tuple[Any, ...] = (None, [], None)
 
 
 class Patience(NamedTuple):
@@ -136,8 +138,12 @@ class PostgresJournal:
         return [Peeked(row[8], _readable(row), row[9], row[10], row[11], row[12]) for row in rows]
 
     async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
+        query, arguments = "tally", _selection(wanted)
+        if which == "waiting" and arguments[5:] == _NO_REASONS:
+            # Reading the headers of a million messages takes long.
+            query, arguments = "tally_tenants", arguments[:5]
         async with self._session(self._patience.count_s, self._connections.extra) as connection:
-            rows = await connection.fetch(_OPERATOR["tally"], self._name(which), self._partition, *_selection(wanted))
+            rows = await connection.fetch(_OPERATOR[query], self._name(which), self._partition, *arguments)
         return [Tally(*row) for row in rows]
 
     async def load_letters(self, seqs: Sequence[int]) -> list[Row]:

@@ -14,6 +14,8 @@ from config.topology import Queue
 from telemetry.log import get_logger
 
 _EVERY_SEQ = (1 << 63) - 1
+# An operator waits so long for an owner that is about to own.
+_PATIENCE_S, _LOOK_S = 1.5, 0.02
 _log = get_logger("mailbox")
 
 
@@ -82,6 +84,9 @@ class Tenure:
 
     async def pause(self, *, paused: bool) -> None:
         """Stop or go on delivering, and note it for who owns the partition next; raises ``MailboxError``."""
+        until = self._clock() + _PATIENCE_S
+        while self.state in {State.STARTING, State.RECOVERING} and self._clock() < until:  # noqa: ASYNC110 - short
+            await asyncio.sleep(_LOOK_S)
         if self.state is not State.OWNING:
             raise JournalUnavailableError(self._queue.name, f"partition {self._number} is {self.state.value}")
         await self._journal.pause(self.epoch, paused=paused)

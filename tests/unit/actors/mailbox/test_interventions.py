@@ -160,6 +160,7 @@ async def test_a_paused_partition_takes_messages_and_delivers_none_not_even_unde
 
 async def test_who_does_not_own_the_partition_changes_nothing() -> None:
     owner = Owner(MemoryDatabase(), "a")
+    await owner.partition.abandon()
 
     with pytest.raises(JournalUnavailableError):
         await owner.partition.pause(paused=True)

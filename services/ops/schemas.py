@@ -1,0 +1,145 @@
+"""What operators send, checked at the edge."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from actors.mailbox.operations import Place
+from actors.mailbox.selection import Selection, Which
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Filter(_Given):
+    """Which messages. Times are of their publication; without a zone they are UTC."""
+
+    tenant: Text | None = None
+    key: Text | None = None
+    reason: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    ids: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = None
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it leaves anything out."""
+        return any(getattr(self, name) is not None for name in Filter.model_fields)
+
+    def selection(self) -> Selection:
+        """As the mailbox takes it."""
+        return Selection(
+            tenant=self.tenant,
+            key=self.key,
+            reason=self.reason,
+            since=None if self.since is None else self.since.timestamp(),
+            until=None if self.until is None else self.until.timestamp(),
+            ids=None if self.ids is None else tuple(self.ids),
+        )
+
+
+class PeekQuery(Filter):
+    """What is to be shown.
+
+    Attributes:
+        after: where to go on, as the answer before said.
+        body: how many bytes of each body.
+        unmasked: with customers' phone numbers; that is recorded.
+    """
+
+    which: Which = "waiting"
+    limit: int = Field(default=20, ge=1, le=200)
+    after: str = Field(default="0:0", pattern=r"^\d{1,4}:\d{1,19}$")
+    body: int = Field(default=0, ge=0, le=65_536)
+    unmasked: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where to go on."""
+        partition, seq = self.after.split(":")
+        return Place(int(partition), int(seq))
+
+
+class ChangeRequest(Filter):
+    """What redrive and purge have in common.
+
+    Attributes:
+        all: has to be said where the filter leaves nothing out.
+        limit: messages of this call at most; the answer says whether there is more.
+    """
+
+    all: bool = False
+    dry_run: bool = False
+    limit: int = Field(default=10_000, ge=1, le=1_000_000)
+    per_s: float | None = Field(default=None, gt=0, le=100_000)
+
+
+class RedriveRequest(ChangeRequest):
+    """Which dead letters to put back.
+
+    Attributes:
+        force: also those that may reach a customer twice then.
+        began: of a redrive that is gone on with, as its first answer said; leaves out what died anew since.
+    """
+
+    force: bool = False
+    began: Moment | None = None
+
+
+class PurgeRequest(ChangeRequest):
+    """Which messages to settle as purged."""
+
+    which: Which = "dead"
+
+
+class TraceQuery(_Given):
+    """One message, named in one way.
+
+    Attributes:
+        phone_number_id: of the number that received the wamid, where it is known; saves a search.
+        hours: how far back an order or correlation id is searched for.
+    """
+
+    message_id: Text | None = None
+    wamid: Text | None = None
+    order_id: Text | None = None
+    correlation_id: Text | None = None
+    phone_number_id: Text | None = None
+    hours: int = Field(default=24, ge=1, le=24 * 8)
+    unmasked: bool = False
+
+    @property
+    def named(self) -> list[tuple[Literal["message_id", "wamid", "order_id", "correlation_id"], str]]:
+        """The ways in which it is named."""
+        names: tuple[Literal["message_id", "wamid", "order_id", "correlation_id"], ...] = (
+            "message_id", "wamid", "order_id", "correlation_id",
+        )  # fmt: skip
+        return [(name, value) for name in names if (value := getattr(self, name)) is not None]
+
+
+class ListQuery(_Given):
+    """How many tenants to show for each queue; 0 leaves out whatever has to be counted."""
+
+    tenants: int = Field(default=3, ge=0, le=1000)
+
+
+class ActionsQuery(_Given):
+    """Which actions to read, the latest first."""
+
+    limit: int = Field(default=50, ge=1, le=500)
+    before: Moment | None = None
+    queue: Text | None = None
+
+
+class NoFields(_Given):
+    """A body without fields."""

@@ -1,0 +1,146 @@
+"""Operators at work on real actors and a real journal."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+import ray
+
+from actors.mailbox.errors import UnknownQueueError
+from actors.mailbox.operations import Place
+from actors.mailbox.operator_handle import MailboxOperator
+from actors.mailbox.selection import Selection
+from tests.cluster.test_mailbox import (
+    Mailbox,
+    MakeMailbox,
+    dead_letters,
+    eventually,
+    mailbox,
+    message,
+    server,
+    settled,
+)
+
+__all__ = ["mailbox", "server"]
+ALL = Selection()
+
+
+async def with_dead_letters(box: Mailbox, *ids: str) -> None:
+    sent = [message(one, one, b"reject") for one in ids]
+    await box.handle.publish("in", "a.b", sent, timeout_s=5.0)
+    await eventually(lambda: dead_letters(box, len(ids)))
+
+
+async def test_dead_letters_are_counted_seen_and_put_back_in_their_order(mailbox: MakeMailbox) -> None:
+    box = await mailbox()
+    ids = [f"m{number}" for number in range(30)]
+    await with_dead_letters(box, *ids)
+    operator = MailboxOperator(box.topology)
+    dead = operator.target(f"dlq.{box.name}")
+
+    count = await operator.count(dead, ALL)
+    first = await operator.look(dead, ALL, after=Place(), limit=20, body_bytes=3)
+    number, last = first[-1]
+    rest = await operator.look(dead, ALL, after=Place(number, last.seq), limit=20, body_bytes=0)
+    done = await operator.change(dead, "redrive", ALL, limit=1_000, per_s=None, timeout_s=10.0)
+
+    assert [(one.cause, one.detail, one.messages) for one in count.tallies] == [("rejected", "as it asks", 30)]
+    assert [one.message.id for _, one in (*first, *rest)] == ids
+    assert first[0][1].message.body == b"rej"
+    # What dies anew under this consumer is met again, for nothing was said of when the redrive began.
+    assert done.messages >= 30
+    assert done.complete
+    await eventually(lambda: settled(box))
+    assert [line.id for line in box.lines()][:60] == [*ids, *ids]
+
+
+async def test_a_redrive_keeps_to_its_rate_and_says_that_there_is_more(mailbox: MakeMailbox) -> None:
+    box = await mailbox()
+    await with_dead_letters(box, *(f"m{number}" for number in range(40)))
+    await box.handle.pause(box.name, paused=True)
+    operator = MailboxOperator(box.topology)
+
+    done = await operator.change(operator.target(box.name, "dead"), "redrive", ALL, limit=100, per_s=10, timeout_s=1.5)
+
+    assert 10 <= done.messages <= 20
+    assert not done.complete
+    assert (await box.figures())["waiting"] == done.messages
+
+
+async def test_a_pause_outlives_the_process_of_the_owner(mailbox: MakeMailbox) -> None:
+    box = await mailbox()
+    pid = (await box.figures())["pid"]
+    await box.handle.pause(box.name, paused=True)
+    os.kill(pid, signal.SIGKILL)
+
+    async def back() -> bool:
+        figures = await box.figures()
+        return bool(figures.get("pid", pid) != pid and figures["state"] == "owning")
+
+    await eventually(back)
+    await box.handle.publish("in", "a.b", [message("m1")], timeout_s=5.0)
+    await asyncio.sleep(0.5)
+
+    assert (await box.figures())["paused"] is True
+    assert box.lines() == []
+    await box.handle.pause(box.name, paused=False)
+    await eventually(lambda: len(box.lines()) == 1)
+
+
+async def test_what_waits_is_purged_and_what_comes_after_it_is_delivered(mailbox: MakeMailbox) -> None:
+    box = await mailbox(window=10)
+    operator = MailboxOperator(box.topology)
+    await box.handle.pause(box.name, paused=True)
+    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(50)], timeout_s=5.0)
+
+    before = await operator.count(operator.target(box.name), ALL)
+    done = await operator.change(operator.target(box.name), "purge", ALL, limit=1_000, per_s=None, timeout_s=10.0)
+    await box.handle.publish("in", "a.b", [message("after")], timeout_s=5.0)
+    await box.handle.pause(box.name, paused=False)
+
+    assert [one.messages for one in before.tallies] == [50]
+    assert (done.messages, done.complete) == (50, True)
+    await eventually(lambda: [line.id for line in box.lines()] == ["after"])
+    assert (await operator.count(operator.target(box.name), ALL)).tallies == []
+
+
+async def test_all_partitions_of_a_queue_by_shard_are_operated_at_once(mailbox: MakeMailbox) -> None:
+    box = await mailbox(by="shard")
+    operator = MailboxOperator(box.topology)
+
+    async def owned() -> bool:
+        figures = await box.figures()
+        # Three of the test's 32 databases have tables.
+        return [one["state"] for one in figures["partitions"].values()].count("owning") == 3
+
+    await eventually(owned)
+    count = await operator.count(operator.target(box.name), ALL)
+
+    assert (list(count.tallies), len(count.missing)) == ([], 29)
+
+
+async def test_after_the_owner_has_stopped_its_lease_is_free_and_nothing_is_delivered_again(
+    mailbox: MakeMailbox,
+) -> None:
+    box = await mailbox(settle_linger_ms=1000)
+    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(20)], timeout_s=5.0)
+    await eventually(lambda: len(box.lines()) == 20)
+
+    await box.handle.stop()
+    ray.kill(box.actor(), no_restart=False)
+
+    async def back() -> bool:
+        return bool((await box.figures()).get("state") == "owning")
+
+    await eventually(back)
+    await box.handle.publish("in", "a.b", [message("last")], timeout_s=5.0)
+    await eventually(lambda: "last" in box.handled())
+    assert max(box.handled().values()) == 1
+
+
+async def test_an_unknown_queue_is_refused_with_the_names_of_the_queues(mailbox: MakeMailbox) -> None:
+    box = await mailbox()
+
+    with pytest.raises(UnknownQueueError, match=box.name):
+        MailboxOperator(box.topology).target("nonsense")

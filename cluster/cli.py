@@ -7,10 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.instance import chosen_data_dir
+from cluster.mailbox_arguments import add_mailbox_commands
 from config.settings import SettingsError
 
 OK, FAILED, MISUSED, NOT_READY = 0, 1, 2, 3
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what runs, its health and its figures")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(command=_status)
+    add_mailbox_commands(commands)
     return parser
 
 
@@ -69,8 +71,7 @@ def _status(given: argparse.Namespace) -> int:
     from cluster.status import ask  # noqa: PLC0415
     from cluster.status_text import show  # noqa: PLC0415
 
-    data_dir = Path(os.environ.get("SPAZA_DATA_DIR", ".spaza")).expanduser().absolute()
-    document: dict[str, Any] = asyncio.run(ask(data_dir))
+    document: dict[str, Any] = asyncio.run(ask(chosen_data_dir(os.environ)))
     if given.json:
         print(json.dumps(document, indent=1))
     else:

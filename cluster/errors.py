@@ -8,6 +8,8 @@ ClusterError
     ServerStartError         a server that we start did not come up
     NodeFailedError          Ray, the actors or the applications did not come up
     ServerUnreachableError   a server that we were given does not answer
+    NotRunningError          a command needs an instance that answers
+    AdminRefusedError        the instance refuses a command
 """
 
 from pathlib import Path
@@ -132,3 +134,36 @@ class ServerUnreachableError(ClusterError):
             f"{self.part}, named by {self.setting}, does not answer: {self.reason.rstrip('.')}. "
             f"Start it, correct {self.setting}, or unset it to have Spaza start its own."
         )
+
+
+class NotRunningError(ClusterError):
+    """A command needs the instance of a data folder, and it does not answer."""
+
+    code = "not_running"
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        super().__init__(data_dir, reason)
+        self.data_dir, self.reason = data_dir, reason
+
+    def __str__(self) -> str:
+        return (
+            f"Spaza cannot be asked in {self.data_dir}: {self.reason}. Start it with `spaza up`, see what it does with "
+            "`spaza status`, or name its folder with SPAZA_DATA_DIR."
+        )
+
+
+class AdminRefusedError(ClusterError):
+    """The admin API refused."""
+
+    code = "admin_refused"
+    http_status = 400
+
+    def __init__(self, status: int, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(status, message, faults)
+        self.status, self.message, self.faults = status, message, faults
+
+    def __str__(self) -> str:
+        said = ". ".join([self.message.rstrip("."), *self.faults])
+        if self.status == 401:
+            return f"{said}. Set SPAZA_ADMIN__TOKEN to the token with which the instance was started."
+        return f"{said}."

@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -113,6 +114,11 @@ def read_record(data_dir: Path) -> InstanceRecord | None:
         return InstanceRecord(**json.loads((data_dir / "instance.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def chosen_data_dir(environment: Mapping[str, str]) -> Path:
+    """The data folder that a command is about."""
+    return Path(environment.get("SPAZA_DATA_DIR", ".spaza")).expanduser().absolute()
 
 
 def is_claimed(data_dir: Path) -> bool:

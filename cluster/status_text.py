@@ -5,10 +5,12 @@ from typing import Any
 
 from rich.console import Console
 
+from cluster.durations import duration
+from cluster.mailbox_text import remarks
 from cluster.node_environment import metrics_address
 
 _LABEL = 26
-_COLUMNS = ("Waiting", "In flight", "Oldest", "Delivered", "Dead letters")
+_COLUMNS = ("Waiting", "In flight", "Oldest", "In/s", "Out/s", "Delivered", "Dead letters")
 
 
 def show(document: Mapping[str, Any], console: Console | None = None) -> None:
@@ -52,35 +54,17 @@ def _queues(mailboxes: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _queue(name: str, figures: Mapping[str, Any]) -> str:
-    remark = _remark(figures)
     if "waiting" not in figures:
-        return f"  {name:<{_LABEL}}{remark}"
+        return f"  {name:<{_LABEL}}{figures['state']}"
+    remark, uncounted = ", ".join(remarks(figures)), "" if figures["counted"] else "+"
     age_s = figures["oldest_age_s"]
     cells = (
-        f"{figures['waiting']:,}",
+        f"{figures['waiting']:,}{uncounted}",
         f"{figures['in_flight']:,}",
         "-" if age_s is None else duration(age_s),
+        f"{figures['in_per_s']:,.1f}",
+        f"{figures['out_per_s']:,.1f}",
         f"{figures['counters'].get('delivered', 0):,}",
-        f"{figures['dead_letters']:,}",
+        f"{figures['dead_letters']:,}{uncounted}",
     )
     return (f"  {name:<{_LABEL}}" + "".join(f"{cell:>14}" for cell in cells) + f"   {remark}").rstrip()
-
-
-def _remark(figures: Mapping[str, Any]) -> str:
-    """What keeps a queue from delivering; empty where nothing does."""
-    if figures["state"] != "owning":
-        return str(figures["state"])
-    if figures["paused"]:
-        return "paused"
-    return "" if figures["consumer_up"] else "its consumer is away"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units that tell something: ``0.3 s``, ``42 s``, ``3 min 20 s``, ``2 d 5 h``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for size, name, part, part_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // part} {part_name}"
-    return f"{whole} s"

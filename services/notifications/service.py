@@ -3,9 +3,9 @@
 The order is what makes it safe: look up what may have gone out before, mark, send, record, acknowledge.
 
 A message that becomes a dead letter is recorded as ``failed:<reason>`` and loses its marks, but its rank stays
-``queued``. So nobody waits for it in vain, a late status still moves it, and when it is put back into the mailbox it is
-sent as if for the first time. Weakness: one that was given up as ``in_doubt`` may reach the customer once more then,
-so whoever puts it back looks at its state first.
+``queued``. So nobody waits for it in vain, a late status still moves it, and when an operator puts it back into the
+mailbox it is sent, unless a status or a mark tells by then that it went out. Weakness: one that was given up as
+``in_doubt`` may reach the customer once more then, so it is put back only if that is asked for.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Delivery, Outcome, ack, dead_letter, retry_after
+from actors.mailbox.redriven import redrives
 from services.notifications.batch import Batch
 from services.notifications.dispatch import Dispatcher, Result, Sent
 from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
@@ -145,7 +146,7 @@ class NotificationService:
 
     async def _resolve_doubts(self, run: Batch, messages: list[Outgoing]) -> list[Outgoing]:
         """Settle or hold back what may have been sent before; returns what is to be sent."""
-        again = [one for one in messages if one.delivery.redelivered or one.delivery.attempt > 1]
+        again = [one for one in messages if _may_have_been_sent(one.delivery)]
         if not again:
             return messages
         known, marks = await asyncio.gather(
@@ -260,3 +261,7 @@ class NotificationService:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _may_have_been_sent(delivery: Delivery) -> bool:
+    return delivery.redelivered or delivery.attempt > 1 or redrives(delivery.message) > 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Delivery, Outcome, PublishedRow, ack, dead_letter, retry_after
+from actors.mailbox.redriven import redrives
 from actors.shards.unit import UnitOutcome
 from cache.claims import Claim
 from kernel.errors import SpazaError
@@ -95,7 +96,8 @@ class InboundProcessor:
         held = await self._claims.claim([item.id for item in items], run.token)
         claimed: list[Item] = []
         for item, claim in zip(items, held, strict=True):
-            if claim is Claim.DONE:
+            # What an operator has put back is for the row on the shard to judge, not for Redis.
+            if claim is Claim.DONE and not redrives(item.delivery.message):
                 run.settle(item.place, ack(), "duplicate", item.kind)
             elif claim is Claim.ELSEWHERE:
                 run.settle(item.place, retry_after(self._policy.claimed_s, "claimed_elsewhere"), "claimed", item.kind)

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster.status_text import duration, show
+from cluster.durations import duration
+from cluster.status_text import show
 
 
 def _queue(**more: Any) -> dict[str, Any]:
     figures = {
         "state": "owning", "epoch": 3, "waiting": 0, "in_flight": 0, "oldest_age_s": None, "dead_letters": 0,
         "counters": {"delivered": 1234, "acknowledged": 1234}, "pid": 4711, "consumer_up": True, "paused": False,
+        "counted": True, "in_per_s": 0.0, "out_per_s": 1.25,
         "partitions": {str(number): {"state": "owning", "epoch": 3} for number in range(32)},
     }  # fmt: skip
     return {**figures, **more}
@@ -45,9 +47,18 @@ def test_a_person_reads_the_parts_and_the_figures_that_matter() -> None:
         "  Disk free                 41.2 GB",
         "  Shards                    20,000 units committed, 3 failed, 14 connections",
         "",
-        "  Queue                            Waiting     In flight        Oldest     Delivered  Dead letters",
-        "  inbound                                0             0             -         1,234             0",
-        "  outgoing                          12,345             2         2.1 s         1,234             0",
+        (
+            "  Queue                            Waiting     In flight        Oldest          In/s         Out/s"
+            "     Delivered  Dead letters"
+        ),
+        (
+            "  inbound                                0             0             -           0.0           1.2"
+            "         1,234             0"
+        ),
+        (
+            "  outgoing                          12,345             2         2.1 s           0.0           1.2"
+            "         1,234             0"
+        ),
     ]
 
 
@@ -57,6 +68,7 @@ def test_a_person_reads_the_parts_and_the_figures_that_matter() -> None:
         ({"paused": True}, "paused"),
         ({"consumer_up": False}, "its consumer is away"),
         ({"state": "recovering"}, "recovering"),
+        ({"counted": False}, "not counted yet"),
     ],
 )
 def test_what_keeps_a_queue_from_delivering_stands_beside_it(figures: dict[str, Any], said: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from actors.mailbox.message import Delivery, Message, Outcome, ack, dead_letter, reject, retry_after
+from actors.mailbox.redriven import redriven
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.marks import Mark, MarksRead
@@ -657,3 +658,26 @@ async def test_a_warning_says_under_which_ids_its_messages_are_followed() -> Non
         "send_failed_unexpectedly": ["c0"],
         "notifier_unit_failed": ["c1", "c2", "c3"],
     }
+
+
+async def test_a_dead_letter_that_is_put_back_is_sent() -> None:
+    bench = Bench()
+    await bench.service.start()
+    message = outgoing("m1")._replace(published_at=NOW + 1)
+    bench.graph.fail = lambda _: AuthError(190, 401)
+    assert [one.kind for one in await bench.consume(message)] == ["reject"]
+    bench.graph.fail = lambda _: None
+
+    assert await bench.consume(redriven(message, NOW + 60)) == [ack()]
+
+    assert bench.graph.ids() == ["m1", "m1"]
+    assert bench.shards.rows["m1"].wamid == "wamid.m1"
+
+
+async def test_a_dead_letter_that_went_out_after_all_is_not_sent_again_when_it_is_put_back() -> None:
+    bench = Bench()
+    bench.shards.rows["m1"] = Recorded(2, "wamid.m1", None)  # a late status told so
+
+    assert await bench.consume(redriven(outgoing("m1"), NOW)) == [ack()]
+
+    assert bench.graph.ids() == []

@@ -7,6 +7,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from actors.mailbox.message import Delivery, Message, Outcome, PublishedRow, ack, dead_letter, reject, retry_after
+from actors.mailbox.redriven import redriven
 from actors.shards.errors import CommitUnknownError, OverloadedError, ShardUnavailableError, UnitFailedError
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.claims import Claim
@@ -180,6 +181,16 @@ async def test_what_was_published_is_told_and_what_is_done_is_remembered() -> No
 
 async def test_a_mailbox_that_cannot_be_told_harms_nothing() -> None:
     assert await Bench(mailbox=FakeTeller(SpazaError("away"))).consume(text("w1")) == [ack()]
+
+
+async def test_what_an_operator_put_back_is_worked_on_though_redis_calls_it_done() -> None:
+    again = redriven(text("w1"), 1_750_000_100.0)
+    bench = Bench(claims=FakeClaims({again.id: Claim.DONE}))
+
+    assert await bench.consume(again) == [ack()]
+
+    # Only the row on the shard may prove that it is a duplicate.
+    assert [names(call) for call in bench.shards.calls] == [["w1"]]
 
 
 async def test_what_is_done_already_is_acknowledged_without_work() -> None:

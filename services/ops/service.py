@@ -185,7 +185,6 @@ class MailboxOperations:
         return {**answer, **done, "action_id": begun}
 
     async def _queue(self, name: str, known: Mapping[str, Any], tenants: int) -> dict[str, Any]:
-        waiting = self._operator.target(name)
         if "waiting" not in known:
             return {"queue": name, "state": known["state"]}
         shown = {
@@ -197,6 +196,7 @@ class MailboxOperations:
         }  # fmt: skip
         if tenants == 0:
             return {"queue": name, **shown}
+        waiting = self._operator.target(name)
         count = await self._operator.count(waiting, Selection())
         missing = set(count.missing)
         reasons: Mapping[str, int] = {}

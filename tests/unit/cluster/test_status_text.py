@@ -72,7 +72,7 @@ def test_a_person_reads_the_parts_and_the_figures_that_matter() -> None:
     ],
 )
 def test_what_keeps_a_queue_from_delivering_stands_beside_it(figures: dict[str, Any], said: str) -> None:
-    assert _shown(_document(inbound=_queue(**figures)))[-1].endswith(f"0   {said}")
+    assert _shown(_document(inbound=_queue(**figures)))[-1].endswith(f"   {said}")
 
 
 def test_a_queue_that_does_not_answer_is_said_so() -> None:

@@ -36,7 +36,7 @@ _LOGICAL_CPUS = 16
 # Nothing large goes through Ray's object store: batches are passed by value.
 _OBJECT_STORE_BYTES = 100_000_000
 # Together within what the supervisor waits for a node.
-_SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S, _HAND_OVER_LIMIT_S = 2.5, 3.0, 1.3
+_SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S, _HAND_OVER_LIMIT_S = 2.5, 3.3, 0.9
 _FIRST_ANSWER_LIMIT_S = 60.0
 _log = get_logger("node")
 

@@ -68,7 +68,7 @@ def log_context(*, correlation_id: str | None = None, tenant_id: str | None = No
         yield
 
 
-def correlation_ids(headers: Iterable[Mapping[str, str | int]]) -> list[str]:
+def correlation_ids(headers: Iterable[Mapping[str, object]]) -> list[str]:
     """The ids under which the first few of many messages are followed, for one line about all of them.
 
     Args:

@@ -1,18 +1,94 @@
-"""What a dead letter says of its death, in RabbitMQ's headers. Pure."""
+"""What a dead letter says of its death, in RabbitMQ's headers, and what may be read from them. Pure.
 
+``x-death`` has one entry for each queue and reason, the latest death first. ``x-first-death-*`` never change,
+``x-last-death-*`` always tell of the latest.
+
+Source:
+    RabbitMQ 4, https://www.rabbitmq.com/docs/dlx and ``record_death``, ``is_death_cycle`` of its ``mc.erl``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from actors.mailbox.exchange import EXCHANGE, ROUTING_KEY, addressed
 from actors.mailbox.message import HeaderValue, Message
 from actors.mailbox.retry import Cause
+from config.topology import Queue
+
+_LONGEST_DETAIL = 500
 
 
-def dead_letter(message: Message, queue: str, cause: Cause, reason: str) -> Message:
-    """The message as it goes into the dead-letter queue: it does not expire there, and knows where and why it died."""
+def dead_letter(message: Message, queue: Queue, cause: Cause, reason: str, wall: float) -> Message:
+    """The message as it goes into the dead-letter queue: it does not expire there, and knows where and why it died.
+
+    Args:
+        message: as it was in the queue.
+        queue: where it died.
+        cause: why.
+        reason: of the consumer, for the operator.
+        wall: Unix seconds.
+    """
+    exchange = str(message.headers.get(EXCHANGE, ""))
+    latest: dict[str, HeaderValue] = {"queue": queue.name, "reason": cause, "exchange": exchange}
     headers: dict[str, HeaderValue] = {
-        "x-first-death-queue": queue,
-        "x-first-death-reason": cause,
+        **{f"x-first-death-{name}": value for name, value in latest.items()},
         **message.headers,
-        "x-last-death-queue": queue,
-        "x-last-death-reason": cause,
+        **{f"x-last-death-{name}": value for name, value in latest.items()},
+        "x-death": _deaths_with(message, queue.name, cause, wall),
     }
+    headers.pop("x-death-detail", None)
     if reason:
-        headers["x-death-detail"] = reason[:500]
-    return message._replace(headers=headers, ttl_ms=None)
+        headers["x-death-detail"] = reason[:_LONGEST_DETAIL]
+    dead = message._replace(headers=headers, ttl_ms=None)
+    return addressed(dead, "" if queue.dlx is None else queue.dlx, queue.name)
+
+
+def death_count(message: Message) -> int:
+    """How often a message was dead-lettered, in all queues and for all reasons."""
+    return sum(_count(death) for death in _deaths(message))
+
+
+def is_death_cycle(message: Message, queue: str) -> bool:
+    """Whether giving a dead letter to a queue would close a cycle that turns by itself: it is then to be dropped.
+
+    That is so if it died there before, and neither then nor since because somebody rejected it.
+    """
+    for death in _deaths(message):
+        if death["reason"] == "rejected":
+            return False
+        if death["queue"] == queue:
+            return True
+    return False
+
+
+def _deaths_with(message: Message, queue: str, cause: Cause, wall: float) -> list[HeaderValue]:
+    known = _deaths(message)
+    same = [death for death in known if (death["queue"], death["reason"]) == (queue, cause)]
+    others = [dict(death) for death in known if (death["queue"], death["reason"]) != (queue, cause)]
+    if same:  # told of as it was the first time
+        return [{**same[0], "count": _count(same[0]) + 1}, *others]
+    routing_key = message.headers.get(ROUTING_KEY)
+    death: dict[str, HeaderValue] = {
+        "queue": queue,
+        "reason": cause,
+        "count": 1,
+        "exchange": str(message.headers.get(EXCHANGE, "")),
+        "routing-keys": [] if routing_key is None else [str(routing_key)],
+        "time": int(wall),
+    }
+    if message.ttl_ms is not None:
+        death["original-expiration"] = str(message.ttl_ms)
+    return [death, *others]
+
+
+def _deaths(message: Message) -> list[Mapping[str, Any]]:
+    """What is there, as far as it is such a header: any publisher may have written it."""
+    deaths = message.headers.get("x-death")
+    if not isinstance(deaths, list):
+        return []
+    return [one for one in deaths if isinstance(one, Mapping) and {"queue", "reason"} <= one.keys()]
+
+
+def _count(death: Mapping[str, Any]) -> int:
+    count = death.get("count")
+    return count if isinstance(count, int) and count > 0 else 1

@@ -7,6 +7,9 @@ from actors.mailbox.errors import UnroutableError
 from actors.mailbox.message import Message
 from config.topology import Queue, Topology
 
+# Headers that say where a message was published.
+EXCHANGE, ROUTING_KEY = "x-exchange", "x-routing-key"
+
 
 class Router:
     """Finds the queues of a routing key. Remembers what it found, for keys are few."""
@@ -38,6 +41,11 @@ class Router:
                 for binding in queue.bindings
             )
         )
+
+
+def addressed(message: Message, exchange: str, routing_key: str) -> Message:
+    """The message with the exchange and the routing key in its headers, for whoever finds it as a dead letter."""
+    return message._replace(headers={**message.headers, EXCHANGE: exchange, ROUTING_KEY: routing_key})
 
 
 def matches(exchange_type: str, pattern: str, routing_key: str) -> bool:

@@ -14,7 +14,7 @@ from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
-from actors.mailbox.exchange import Router, partition_of
+from actors.mailbox.exchange import Router, addressed, partition_of
 from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.publisher import Item, Publisher, PublisherLimits, packed
@@ -112,6 +112,7 @@ class MailboxHandle:
         """
         queues = self._router.route(exchange, routing_key)
         check(messages)
+        messages = [addressed(message, exchange, routing_key) for message in messages]
         deadline = asyncio.get_running_loop().time() + timeout_s
         work = []
         for queue in queues:

@@ -122,7 +122,9 @@ class Intake:
     def _bury(self, row: Row) -> None:
         _log.error("journal_row_corrupt", queue=self._queue.name, partition=self._number, seq=row.seq)
         self.corrupt += 1
-        letter = dead_letter(row.message, self._queue.name, "corrupt", "checksum") if self._has_dead_letters else None
+        letter = None
+        if self._has_dead_letters:
+            letter = dead_letter(row.message, self._queue, "corrupt", "checksum", time.time())
         self.over(row.seq, self._clock())
         self._writer.settle(Settlement(row.seq, published_day(row.message), "corrupt", "checksum", row.lost), letter)
 

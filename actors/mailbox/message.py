@@ -4,12 +4,13 @@ All are immutable records that pickle as plain tuples, for they cross processes 
 """
 
 import time
-from collections.abc import Mapping
-from typing import Literal, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Self, TypeAlias
 
 from kernel.identifiers import new_id
 
-HeaderValue = str | int
+# JSON, as nested as the headers of a dead letter are. Nobody changes it in place.
+HeaderValue: TypeAlias = "str | int | Sequence[HeaderValue] | Mapping[str, HeaderValue]"
 
 
 class Message(NamedTuple):
@@ -21,7 +22,8 @@ class Message(NamedTuple):
         tenant: turns are shared fairly among the values of this field: the tenant's id or, before the tenant is
             known, the phone_number_id that received the message.
         body: opaque bytes.
-        headers: small facts for routing and tracing, such as ``correlation_id``.
+        headers: small facts for routing and tracing, such as ``correlation_id``. ``x-exchange`` and ``x-routing-key``
+            say where it was published; publishing writes them.
         published_at: Unix seconds, given once by the publisher and kept through its retries.
         priority: 0 to 9, 9 first.
         ttl_ms: how long it may wait; None means as long as its queue allows.

@@ -169,7 +169,8 @@ class Partition:
 
     async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:
         """Return when the messages are committed to the dead-letter queue; raises as ``append``."""
-        letters = [dead_letter(message, self._queue.name, "rejected", reason) for message in messages]
+        wall = time.time()
+        letters = [dead_letter(message, self._queue, "rejected", reason, wall) for message in messages]
         await self._writer.append(letters, dead=True)
 
     def told(self, rows: Sequence[PublishedRow]) -> None:
@@ -193,7 +194,7 @@ class Partition:
             return
         letter = None
         if verdict.cause != "acknowledged" and self._has_dead_letters:
-            letter = dead_letter(verdict.entry.message, self._queue.name, verdict.cause, verdict.reason)
+            letter = dead_letter(verdict.entry.message, self._queue, verdict.cause, verdict.reason, time.time())
         self._end(verdict, letter)
 
     def settled_by_hand(self, verdict: Verdict) -> None:

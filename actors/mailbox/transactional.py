@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from actors.mailbox.exchange import Router
+from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.rows import columns
 from config.topology import Topology, TopologyError
@@ -67,6 +67,7 @@ class TransactionalPublisher:
             raise TopologyError(tuple(f"queue {name}: published to with a change, so by shard" for name in misplaced))
         if not messages and not statement:
             return []
+        messages = [addressed(message, exchange, routing_key) for message in messages]
         text = _publishing(statement, len(arguments))
         names = [queue.name for queue in queues]
         rows = await connection.fetch(text, *arguments, shard, names, *columns(messages))

@@ -1,0 +1,105 @@
+"""What a dead letter says of its deaths."""
+
+import orjson
+import pytest
+
+from actors.mailbox.deaths import dead_letter, death_count, is_death_cycle
+from actors.mailbox.exchange import addressed
+from actors.mailbox.message import Message
+from actors.mailbox.rows import decode_headers, encode_headers
+from config.topology import Queue
+
+
+def queue(name: str, dlx: str | None = None) -> Queue:
+    return Queue.model_validate({"name": name, "bindings": [{"exchange": "x"}], "dlx": dlx})
+
+
+def message(**fields: object) -> Message:
+    made = Message("m", "k", "t", b"", {"correlation_id": "c"}, 0.0)._replace(**fields)  # type: ignore[arg-type]
+    return addressed(made, "orders", "orders.new")
+
+
+def test_a_dead_letter_says_where_and_why_it_died_as_rabbitmq_does() -> None:
+    dead = dead_letter(message(ttl_ms=5_000), queue("q", "dlx"), "expired", "", 1_700_000_000.9)
+
+    assert dead.headers == {
+        "correlation_id": "c",
+        "x-exchange": "dlx",
+        "x-routing-key": "q",
+        "x-death": [
+            {
+                "queue": "q", "reason": "expired", "count": 1, "exchange": "orders", "routing-keys": ["orders.new"],
+                "time": 1_700_000_000, "original-expiration": "5000",
+            }
+        ],
+        "x-first-death-queue": "q", "x-first-death-reason": "expired", "x-first-death-exchange": "orders",
+        "x-last-death-queue": "q", "x-last-death-reason": "expired", "x-last-death-exchange": "orders",
+    }  # fmt: skip
+    assert dead.ttl_ms is None
+
+
+def test_deaths_are_told_newest_first_and_counted_by_queue_and_reason() -> None:
+    one, two = queue("one", "dlx"), queue("two", "dlx")
+    dead = dead_letter(message(), one, "expired", "", 1.0)
+    dead = dead_letter(addressed(dead, "again", "key"), two, "rejected", "no stock", 2.0)
+    dead = dead_letter(addressed(dead, "again", "key"), one, "expired", "", 3.0)
+
+    deaths = dead.headers["x-death"]
+    assert isinstance(deaths, list)
+    assert [(one["queue"], one["reason"], one["count"], one["time"], one["exchange"]) for one in deaths] == [
+        ("one", "expired", 2, 1, "orders"),
+        ("two", "rejected", 1, 2, "again"),
+    ]
+    assert (dead.headers["x-first-death-queue"], dead.headers["x-first-death-exchange"]) == ("one", "orders")
+    assert (dead.headers["x-last-death-queue"], dead.headers["x-last-death-exchange"]) == ("one", "again")
+    assert "x-death-detail" not in dead.headers, "that of an earlier death"
+    assert death_count(dead) == 3
+
+
+def test_another_death_leaves_the_message_before_it_as_it_was() -> None:
+    first = dead_letter(message(), queue("q"), "expired", "", 1.0)
+    before = orjson.dumps(first.headers)
+
+    dead_letter(first, queue("q"), "expired", "", 2.0)
+
+    assert orjson.dumps(first.headers) == before
+
+
+@pytest.mark.parametrize(
+    ("causes", "target", "is_cycle"),
+    [
+        ([], "a", False),
+        ([("a", "expired")], "a", True),
+        ([("a", "expired")], "b", False),
+        ([("a", "expired"), ("b", "delivery_limit")], "a", True),
+        ([("a", "rejected"), ("b", "expired")], "a", False),
+        ([("a", "expired"), ("b", "rejected")], "a", False),
+        ([("b", "rejected"), ("a", "expired")], "a", True),
+    ],
+)
+def test_a_cycle_without_a_rejection_is_to_be_cut(
+    causes: list[tuple[str, str]], target: str, *, is_cycle: bool
+) -> None:
+    dead = message()
+    for name, cause in causes:
+        dead = dead_letter(dead, queue(name), cause, "", 1.0)  # type: ignore[arg-type]
+
+    assert is_death_cycle(dead, target) is is_cycle
+
+
+@pytest.mark.parametrize("given", ["text", 7, [1, "a", {}], [{"queue": "q"}], {"queue": "q"}])
+def test_what_a_publisher_writes_there_does_no_harm(given: object) -> None:
+    dead = dead_letter(message(headers={"x-death": given}), queue("q"), "rejected", "no", 1.0)
+
+    assert death_count(dead) == 1
+    assert dead.headers["x-death-detail"] == "no"
+
+
+def test_its_headers_survive_the_journal_and_are_shared_with_nobody() -> None:
+    dead = dead_letter(message(), queue("q"), "expired", "", 1.0)
+    encoded = encode_headers(dead)
+
+    one, other = decode_headers(encoded), decode_headers(encoded)
+
+    assert one == dead.headers
+    assert one["x-death"] is not other["x-death"]

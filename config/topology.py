@@ -6,7 +6,7 @@ exchange that leads nowhere, a dead-letter queue that is partitioned unlike its 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -52,18 +52,25 @@ class Queue(_Declared):
         name: as declared.
         dlx: the exchange to which its dead letters go, under its own name as routing key.
         ttl_ms: how long a message may wait while it could be delivered; None for as long as it takes.
-        max_retries: tries after a first one that was rejected; None dead-letters on the first rejection.
-        priority: whether a tenant's messages of higher priority go before its others.
-        delivery_limit: deliveries that may be lost with their consumer before the message is dead-lettered.
+        max_retries: tries after a first one that was rejected, or at which the consumer raised; None dead-letters on
+            the first rejection, and counts what the consumer raised as a lost delivery.
+        priority: whether a tenant's messages of higher priority go before its others, and take their key along.
+        priority_step_s: who came so much earlier counts as one priority higher, so that none waits for ever.
+        weights: how many turns a tenant has where the others have one, by its label; 1 for who is missing here.
+        delivery_limit: deliveries that may be lost, with their consumer or by their lease, before the message is
+            dead-lettered.
         partition_by: what decides the partition, see ``queues.yaml``.
         partitions_per_actor: how many partitions one actor owns.
         batch: messages of one call to the consumer at most.
-        batches_in_flight: calls to the consumer that may be under way at once.
+        prefetch: messages in flight at most, with the consumers of one actor's partitions; a batch shrinks to it.
+        batches_in_flight: calls to the consumer that may be under way at once. 1 for a consumer that handles one call
+            after the other, where the leases of the next would run while they wait.
         linger_ms: least time between two calls that are not full.
         patience_ms: how long a call may be under way before another that is not full begins beside it.
         settle_linger_ms: how long a settlement waits for others to share its commit. A crash delivers again what was
             not settled yet, so the consumer has to know it again.
-        lease_s: time that the consumer has for a batch.
+        lease_s: time that the consumer has for each message of a batch, unless it extends the lease
+            (``actors/mailbox/heartbeat.py``); then the message is delivered again.
         window: messages of one partition held in memory at most; the rest stays in the journal until its turn.
     """
 
@@ -73,11 +80,14 @@ class Queue(_Declared):
     ttl_ms: int | None = Field(default=None, ge=1)
     max_retries: int | None = Field(default=None, ge=0)
     priority: bool = False
+    priority_step_s: float = Field(default=10.0, gt=0)
+    weights: Mapping[str, Annotated[int, Field(ge=1, le=100)]] = Field(default_factory=dict)
     delivery_limit: int = Field(default=20, ge=1)
     partition_by: Literal["key", "shard"] = "key"
     partitions: int = Field(default=1, ge=1, le=1024)
     partitions_per_actor: int = Field(default=1, ge=1)
     batch: int = Field(default=256, ge=1, le=4096)
+    prefetch: int = Field(default=1024, ge=1)
     batches_in_flight: int = Field(default=4, ge=1, le=64)
     linger_ms: int = Field(default=75, ge=0, le=1000)
     patience_ms: int = Field(default=250, ge=0, le=10_000)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import secrets
 import time
 from collections import Counter
 from typing import Any, get_args
@@ -16,6 +17,7 @@ from actors.mailbox.errors import MailboxError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures
 from actors.mailbox.flight import WriterLimits
+from actors.mailbox.lane import Verdict
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.operations import Change, Changed, Count, Look, Operations
@@ -26,7 +28,7 @@ from actors.mailbox.rates import Rates
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Which
 from actors.mailbox.vigil import Vigil, end_process
-from actors.mailbox.window import Verdict, Window
+from actors.mailbox.window import Window
 from config.topology import Queue
 from telemetry.log import configure_logging
 
@@ -34,6 +36,8 @@ from telemetry.log import configure_logging
 _TOLD_WITHIN_S = 20.0
 _DRAIN_S = 3.0
 _ENDS = get_args(Cause)
+# So many that no tag of an owner before is given again.
+_TAG_BITS = 62
 
 
 class MailboxActor:
@@ -67,7 +71,7 @@ class MailboxActor:
         configure_logging(log_level)
         clock = time.monotonic
         self._queue = queue
-        window = self._window = Window(queue)
+        window = self._window = Window(queue, secrets.randbits(_TAG_BITS))
         self._dispatcher = Dispatcher(
             queue, window, None if consumer is None else RayConsumer(consumer), self._record, clock
         )
@@ -162,6 +166,10 @@ class MailboxActor:
     async def change(self, change: Change) -> Changed:
         """For ``Operations.change``."""
         return await self._operations.change(change)
+
+    async def extend(self, tags: list[int], lease_s: float) -> list[int]:
+        """Extend leases; returns the tags of those deliveries that are still under way."""
+        return self._dispatcher.extend(tags, lease_s)
 
     async def statistics(self) -> dict[str, Any]:
         """A snapshot of the queue as far as this actor owns it."""

@@ -36,19 +36,24 @@ class ConsumerLostError(Exception):
     """No answer came: the consumer died, raised, took too long or was not there. For the dispatcher alone.
 
     Attributes:
-        raised: the consumer itself raised, so it is alive.
+        raised: the consumer itself raised, or answered nonsense, so it is alive.
+        reached: whether the call may have come to it.
     """
 
-    def __init__(self, detail: str, *, raised: bool) -> None:
+    def __init__(self, detail: str, *, raised: bool, reached: bool = True) -> None:
         super().__init__(detail)
-        self.raised = raised
+        self.raised, self.reached = raised, reached
 
 
 class Consumer(Protocol):
     """Takes batches."""
 
-    async def consume(self, batch: list[Delivery], timeout_s: float) -> object:
+    async def consume(self, batch: list[Delivery], timeout_s: float | None) -> object:
         """Hand a batch over and wait for what should be a list with an outcome for each, in order.
+
+        Args:
+            batch: empty to ask whether somebody is there.
+            timeout_s: how long to wait; None where the caller sees to it.
 
         Raises:
             ConsumerLostError: there is no answer.
@@ -62,18 +67,20 @@ class RayConsumer:
         self._address = address
         self._target: Any = None
 
-    async def consume(self, batch: list[Delivery], timeout_s: float) -> object:
+    async def consume(self, batch: list[Delivery], timeout_s: float | None) -> object:
+        reached = False
         try:
             async with asyncio.timeout(timeout_s):
                 if self._target is None:
                     # Looking a name up asks Ray's control service and blocks.
                     self._target = await asyncio.to_thread(_find, self._address)
+                reached = True
                 answer: object = await self._target.consume.remote(batch)
         except RayTaskError as error:
             raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
         except Exception as error:  # whatever Ray or Serve raise, there is no answer
             self._target = None
-            raise ConsumerLostError(type(error).__name__, raised=False) from error
+            raise ConsumerLostError(type(error).__name__, raised=False, reached=reached) from error
         return answer
 
 

@@ -48,6 +48,16 @@ def death_count(message: Message) -> int:
     return sum(_count(death) for death in _deaths(message))
 
 
+def published_at_death(message: Message) -> tuple[str, str] | None:
+    """Exchange and routing key under which a dead letter was published before it died last; None if unknown."""
+    deaths = _deaths(message)
+    if not deaths:
+        return None
+    routing_keys = deaths[0].get("routing-keys")
+    first = str(routing_keys[0]) if isinstance(routing_keys, list) and routing_keys else ""
+    return str(deaths[0].get("exchange", "")), first
+
+
 def is_death_cycle(message: Message, queue: str) -> bool:
     """Whether giving a dead letter to a queue would close a cycle that turns by itself: it is then to be dropped.
 

@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from actors.mailbox.consumer import Consumer, ConsumerLostError, outcomes_of
+from actors.mailbox.lane import Verdict
 from actors.mailbox.message import Delivery
 from actors.mailbox.pacing import dispatch_wait_s
 from actors.mailbox.retry import growing_s
-from actors.mailbox.window import Verdict, Window
+from actors.mailbox.window import Window
 from config.topology import Queue
 from telemetry.log import get_logger
 
@@ -23,6 +24,9 @@ class Dispatcher:
 
     After a call was lost, an empty batch asks whether the consumer is there before messages go to it again, so that an
     outage does not count against them. While it is away nothing ages.
+
+    A call is under way for as long as one of its deliveries is leased. Then it makes room for others; what it answers
+    within another lease is refused and counted.
 
     Args:
         queue: its limits.
@@ -43,8 +47,11 @@ class Dispatcher:
         self._queue, self._window, self._consumer, self._record, self._clock = queue, window, consumer, record, clock
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._overdue: set[asyncio.Task[None]] = set()
         self._last = float("-inf")
         self._consumer_up = False
+        self._consumer_away = asyncio.Event()
+        self._consumer_away.set()
         self.paused = False
         self.counters: Counter[str] = Counter()
         window.set_consumer_up(up=False, now=clock())
@@ -64,35 +71,52 @@ class Dispatcher:
         self._set_up(up=self._consumer_up)
         self.wake()
 
+    def extend(self, tags: Iterable[int], lease_s: float) -> list[int]:
+        """Extend leases; returns the tags of those deliveries that are still under way."""
+        return self._window.extend(tags, lease_s, self._clock())
+
     async def run(self) -> None:
         """Dispatch until cancelled."""
         if self._consumer is None:
             return
-        while True:
-            if not self._consumer_up:
-                await self._probe(self._consumer)
-            now = self._clock()
-            for verdict in self._window.advance(now):
-                self._record(verdict)
-            wait_s = self._wait_s(now)
-            if wait_s == 0:
-                self._dispatch(self._consumer, now)
-                continue
-            event = self._window.next_event(now)
-            if event is not None:
-                wait_s = event - now if wait_s is None else min(wait_s, event - now)
-            await self._sleep(wait_s)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._deliver(self._consumer))
+                tasks.create_task(self._look_for(self._consumer))
+        finally:
+            for call in self._calls | self._overdue:
+                call.cancel()
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is in flight; for the end of the actor."""
         if self._calls:
             await asyncio.wait(set(self._calls), timeout=timeout_s)
 
+    async def _deliver(self, consumer: Consumer) -> None:
+        while True:
+            now = self._clock()
+            self._lapse(now)
+            self._tell(self._window.advance(now))
+            wait_s = self._wait_s(now)
+            if wait_s == 0:
+                self._dispatch(consumer, now)
+                continue
+            event = self._window.next_event(now)
+            if event is not None:
+                wait_s = event - now if wait_s is None else min(wait_s, event - now)
+            await self._sleep(wait_s)
+
     def _wait_s(self, now: float) -> float | None:
-        if self.paused:
+        if self.paused or not self._consumer_up:
             return None
         return dispatch_wait_s(
-            self._queue, now=now, ready=self._window.ready, batches_in_flight=len(self._calls), last=self._last
+            self._queue,
+            now=now,
+            ready=self._window.ready,
+            room=self._window.room,
+            alone=self._window.suspect_ready,
+            batches_in_flight=len(self._calls),
+            last=self._last,
         )
 
     async def _sleep(self, wait_s: float | None) -> None:
@@ -111,40 +135,87 @@ class Dispatcher:
         self._last = now
         self.counters["delivered"] += len(batch)
         self.counters["batches"] += 1
-        call = asyncio.get_running_loop().create_task(self._call(consumer, batch))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls.add(asyncio.get_running_loop().create_task(self._call(consumer, batch)))
 
     async def _call(self, consumer: Consumer, batch: list[Delivery]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        answer = asyncio.ensure_future(consumer.consume(batch, None))
         try:
-            outcomes = outcomes_of(await consumer.consume(batch, self._queue.lease_s), len(batch))
-        except ConsumerLostError as error:
-            self._lost(batch, str(error), raised=error.raised)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the deliveries are to come back
-            _log.exception("consumer_call_raised", queue=self._queue.name)
-            self._lost(batch, type(error).__name__, raised=True)
-        else:
-            now = self._clock()
-            for delivery, outcome in zip(batch, outcomes, strict=True):
-                verdict = self._window.settle(delivery.tag, outcome, now)
-                if verdict is not None:
-                    self._record(verdict)
+            await self._while_leased(answer, [delivery.tag for delivery in batch])
+            if not answer.done():
+                _log.warning("consumer_overran_its_leases", queue=self._queue.name, messages=len(batch))
+                self._calls.discard(task)
+                self._overdue.add(task)
+                self._lapse(self._clock())
+                self._set_up(up=False)
+                self.wake()
+                await asyncio.wait({answer}, timeout=self._queue.lease_s)
+            if answer.done():
+                self._settle(batch, answer)
         finally:
-            task = asyncio.current_task()
-            assert task is not None
+            answer.cancel()
             self._calls.discard(task)
+            self._overdue.discard(task)
             self.wake()
 
-    def _lost(self, batch: list[Delivery], detail: str, *, raised: bool) -> None:
-        _log.warning("deliveries_lost", queue=self._queue.name, messages=len(batch), error=detail)
+    async def _while_leased(self, answer: "asyncio.Future[object]", tags: Sequence[int]) -> None:
+        """Wait for the answer until the last lease has run out, those that are extended meanwhile included."""
+        until: float | None = self._clock() + self._queue.lease_s
+        while until is not None and (left_s := until - self._clock()) > 0:
+            await asyncio.wait({answer}, timeout=left_s)
+            if answer.done():
+                return
+            until = self._window.leased_until(tags)
+
+    def _settle(self, batch: list[Delivery], answer: "asyncio.Future[object]") -> None:
         now = self._clock()
-        self.counters["lost"] += len(batch)
-        if not raised:
+        self._lapse(now)
+        try:
+            outcomes = outcomes_of(answer.result(), len(batch))
+        except ConsumerLostError as error:
+            self._lost(batch, error, now)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the deliveries are to come back
+            _log.exception("consumer_call_raised", queue=self._queue.name)
+            self._lost(batch, ConsumerLostError(type(error).__name__, raised=True), now)
+        else:
+            verdicts = [
+                self._window.settle(delivery.tag, outcome, now)
+                for delivery, outcome in zip(batch, outcomes, strict=True)
+            ]
+            self.counters["late"] += verdicts.count(None)
+            self._tell(verdicts)
+
+    def _lost(self, batch: list[Delivery], error: ConsumerLostError, now: float) -> None:
+        _log.warning("deliveries_lost", queue=self._queue.name, messages=len(batch), error=str(error))
+        if not error.raised:
             self._set_up(up=False)
         for delivery in batch:
-            verdict = self._window.lose(delivery.tag, detail, now)
+            if error.raised:
+                verdict = self._window.fail(delivery.tag, str(error), now, alone=len(batch) == 1)
+            else:
+                verdict = self._window.lose(delivery.tag, str(error), now, counts=error.reached)
+            if verdict is not None:
+                self.counters["failed" if error.raised else "lost"] += 1
+                self._record(verdict)
+
+    def _lapse(self, now: float) -> None:
+        lapsed = self._window.lapse(now)
+        if lapsed:
+            _log.warning("leases_ran_out", queue=self._queue.name, messages=len(lapsed))
+            self.counters["lost"] += len(lapsed)
+            self._tell(lapsed)
+
+    def _tell(self, verdicts: Iterable[Verdict | None]) -> None:
+        for verdict in verdicts:
             if verdict is not None:
                 self._record(verdict)
+
+    async def _look_for(self, consumer: Consumer) -> None:
+        while True:
+            await self._consumer_away.wait()
+            await self._probe(consumer)
+            self.wake()
 
     async def _probe(self, consumer: Consumer) -> None:
         failures = 0
@@ -163,4 +234,8 @@ class Dispatcher:
 
     def _set_up(self, *, up: bool) -> None:
         self._consumer_up = up
+        if up:
+            self._consumer_away.clear()
+        else:
+            self._consumer_away.set()
         self._window.set_consumer_up(up=up and not self.paused, now=self._clock())

@@ -16,7 +16,7 @@ from actors.mailbox.consumer import ConsumerAddress
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.exchange import Router, addressed, partition_of
 from actors.mailbox.limits import LONGEST_TEXT, check
-from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.publisher import Item, Publisher, PublisherLimits, packed
 from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
@@ -26,6 +26,7 @@ NAMESPACE = "spaza"
 # A call has so long at most; what it carries may be waited for less.
 _CALL_S = 2.5
 _STATISTICS_S = 2.0
+_LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
 _log = get_logger("mailbox")
 
@@ -165,6 +166,31 @@ class MailboxHandle:
         """
         for name in self._actor_names(queue):
             await self._order(queue, name, "drain")
+
+    async def extend(self, deliveries: Sequence[Delivery], lease_s: float) -> list[Delivery]:
+        """Let the leases of deliveries end no earlier than so many seconds from now. ``Heartbeat`` does it regularly.
+
+        Args:
+            deliveries: as a consumer got them.
+            lease_s: at most an hour.
+
+        Returns:
+            Those that are still held, in order. The others are delivered again, and their outcomes refused.
+
+        Raises:
+            ValueError: ``lease_s`` is not above 0 and at most an hour.
+            JournalUnavailableError: an owner could not be reached; the leases run on.
+        """
+        if not 0 < lease_s <= _LONGEST_LEASE_S:
+            raise ValueError(f"lease_s is above 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s!r}")
+        by_owner: dict[tuple[str, str], list[Delivery]] = {}
+        for delivery in deliveries:
+            group = self._topology.queues[delivery.queue].group_of(delivery.partition)
+            by_owner.setdefault((delivery.queue, actor_name(delivery.queue, group)), []).append(delivery)
+        held: set[int] = set()
+        for (queue, name), theirs in by_owner.items():
+            held.update(await self._order(queue, name, "extend", [delivery.tag for delivery in theirs], lease_s))
+        return [delivery for delivery in deliveries if delivery.tag in held]
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
         """By queue: state, epoch, waiting, in_flight, oldest_age_s, dead_letters, counters, and its partitions.

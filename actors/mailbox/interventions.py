@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.intake import Intake
 from actors.mailbox.journal import Journal, Row, Settlement
+from actors.mailbox.lane import Verdict
 from actors.mailbox.message import Message
 from actors.mailbox.ownership import State
 from actors.mailbox.redriven import MOST, published_day, redriven, redrives
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
-from actors.mailbox.window import Verdict, Window
+from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 
 # Of one commit.

@@ -1,9 +1,15 @@
 """One key's messages in the order of their arrival, and one message's way through the window. Pure state."""
 
 from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
 from typing import NamedTuple
 
 from actors.mailbox.message import Message
+from actors.mailbox.retry import Cause
+
+_numbers = count(1)
 
 
 class History(NamedTuple):
@@ -30,8 +36,8 @@ class Entry:
     """One message in the window."""
 
     __slots__ = (
-        "attempts", "deferred_s", "expires", "frozen_before_s", "gone", "history", "lane", "lost", "message",
-        "not_before", "partition", "retries", "seq", "suspect", "tag",
+        "attempts", "deferred_s", "expires", "frozen_before_s", "gone", "history", "lane", "leased_until", "lost",
+        "message", "not_before", "partition", "retries", "seq", "suspect", "tag",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
@@ -44,11 +50,27 @@ class Entry:
         self.suspect = history.lost > 0
         self.gone = False  # settled or expired; its place in the lane is cleared later
         self.tag = 0  # of the delivery under way
+        self.leased_until = 0.0  # by the window's clock
 
     @property
     def deliveries(self) -> int:
         """Deliveries by this owner, and those lost under earlier ones."""
         return self.attempts + self.history.lost
+
+
+class Verdict(NamedTuple):
+    """What became of a message, to be written to the journal.
+
+    Attributes:
+        cause: why it is settled; None if it will be tried again.
+        not_before: when, by the window's clock.
+        reason: free text of the consumer's.
+    """
+
+    entry: Entry
+    cause: Cause | None
+    not_before: float
+    reason: str
 
 
 class KeyLane:
@@ -57,13 +79,16 @@ class KeyLane:
     While the first is deferred the lane is frozen: none of it ages, for none of it could be delivered.
     """
 
-    __slots__ = ("_frozen_at", "_frozen_s", "busy", "entries", "key", "queued")
+    __slots__ = ("_frozen_at", "_frozen_s", "_ranks", "busy", "entries", "key", "line", "queued", "ticket")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.entries: deque[Entry] = deque()
         self.busy = False  # the first is in flight or deferred
-        self.queued = False  # it stands in line for its turn
+        self.queued = False  # it stands in line for its turn, as a suspect, or parked
+        self.ticket = 0  # names its place in line for its turn
+        self.line = ""  # in which tenant's line
+        self._ranks: list[tuple[float, int, Entry]] = []
         self._frozen_at: float | None = None
         self._frozen_s = 0.0
 
@@ -76,6 +101,20 @@ class KeyLane:
     def frozen(self) -> bool:
         """Whether its messages do not age."""
         return self._frozen_at is not None
+
+    def append(self, entry: Entry, rank: float | None) -> None:
+        """Let a message follow; it has a rank where priorities count."""
+        self.entries.append(entry)
+        if rank is not None:
+            heappush(self._ranks, (rank, next(_numbers), entry))
+
+    @property
+    def rank(self) -> float:
+        """The lowest of its messages', whichever has it: the first goes before, or that one could not go."""
+        ranks = self._ranks
+        while ranks and ranks[0][2].gone:
+            heappop(ranks)
+        return ranks[0][0] if ranks else -inf
 
     def prune(self) -> bool:
         """Drop what has gone from the front; say whether anything is left."""

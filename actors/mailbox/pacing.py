@@ -3,7 +3,9 @@
 from config.topology import Queue
 
 
-def dispatch_wait_s(queue: Queue, *, now: float, ready: int, batches_in_flight: int, last: float) -> float | None:
+def dispatch_wait_s(
+    queue: Queue, *, now: float, ready: int, room: int, alone: bool, batches_in_flight: int, last: float
+) -> float | None:
     """How long to wait before the next call to the consumer.
 
     A call costs about the same whatever it carries. So a lone message goes at once, and under load calls that are not
@@ -14,15 +16,17 @@ def dispatch_wait_s(queue: Queue, *, now: float, ready: int, batches_in_flight: 
         queue: its batch, linger_ms, patience_ms and batches_in_flight.
         now: the same clock as ``last``.
         ready: messages that could go.
+        room: messages that the call could carry.
+        alone: whether the next message goes alone, so that company is not worth waiting for.
         batches_in_flight: calls under way.
         last: when the last call began.
 
     Returns:
         0 for now; None to wait for something to happen.
     """
-    if ready == 0 or batches_in_flight >= queue.batches_in_flight:
+    if ready == 0 or room <= 0 or batches_in_flight >= queue.batches_in_flight:
         return None
-    if ready >= queue.batch:
+    if alone or ready >= room:
         return 0.0
     distance_ms = queue.patience_ms if batches_in_flight else queue.linger_ms
     return max(0.0, last + distance_ms / 1000 - now)

@@ -10,12 +10,12 @@ from actors.mailbox.errors import MailboxError
 from actors.mailbox.intake import Intake
 from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
-from actors.mailbox.lane import History
+from actors.mailbox.lane import History, Verdict
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.ownership import PartitionPolicy, State
 from actors.mailbox.records import new_arrivals, retry_of, settlement_of
 from actors.mailbox.tenure import Tenure
-from actors.mailbox.window import Verdict, Window
+from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
 

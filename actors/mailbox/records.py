@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from actors.mailbox.journal import Append, Retry, Settlement, Written
+from actors.mailbox.lane import Verdict
 from actors.mailbox.redriven import stored_id
 from actors.mailbox.rows import published_day
-from actors.mailbox.window import Verdict
 
 
 def settlement_of(verdict: Verdict) -> Settlement:

@@ -7,6 +7,8 @@ which no consumer sees, and stands under the day of the redrive, so that it is k
 
 from collections.abc import Mapping
 
+from actors.mailbox.deaths import published_at_death
+from actors.mailbox.exchange import addressed
 from actors.mailbox.message import HeaderValue, Message
 
 COUNT, AT = "x-redriven", "x-redriven-at"
@@ -14,7 +16,7 @@ MOST = 99
 DAY_S = 86_400
 _MARK = "\x1f"
 # Of its last death; how it died first is kept.
-_OVER = frozenset({"x-last-death-queue", "x-last-death-reason", "x-death-detail"})
+_OVER = frozenset({"x-last-death-queue", "x-last-death-reason", "x-last-death-exchange", "x-death-detail"})
 
 
 def redriven(letter: Message, now: float) -> Message:
@@ -25,7 +27,9 @@ def redriven(letter: Message, now: float) -> Message:
         now: Unix seconds.
     """
     headers = {name: value for name, value in letter.headers.items() if name not in _OVER}
-    return letter._replace(headers={**headers, COUNT: redrives(letter) + 1, AT: int(now)})
+    back = letter._replace(headers={**headers, COUNT: redrives(letter) + 1, AT: int(now)})
+    address = published_at_death(letter)
+    return back if address is None else addressed(back, *address)
 
 
 def redrives(message: Message) -> int:

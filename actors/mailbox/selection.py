@@ -82,7 +82,7 @@ def matches(wanted: Selection, message: Message) -> bool:
         and (wanted.since is None or message.published_at >= wanted.since)
         and (wanted.until is None or message.published_at < wanted.until)
         and (wanted.ids is None or message.id in wanted.ids)
-        and (wanted.redriven_before is None or int(redriven_at) < wanted.redriven_before)
+        and (wanted.redriven_before is None or (isinstance(redriven_at, int) and redriven_at < wanted.redriven_before))
     )
 
 

@@ -62,10 +62,20 @@ class Shelf:
                 continue  # what is in flight is watched again when it comes back
             expiry = entry.lane.expiry(entry, reading)
             assert expiry is not None
-            if expiry > reading or entry.lane.frozen:
+            if expiry > reading:
                 again = max(expiry, reading + _FROZEN_AGAIN_S) if entry.lane.frozen else expiry
                 heappush(self._expiries, (again, entry.seq, entry))
                 continue
-            entry.gone = True
-            del self.entries[entry.seq]
+            self.discard(entry)
             yield entry
+
+    def is_over(self, entry: Entry, now: float) -> bool:
+        """Whether a message that could be delivered has expired."""
+        reading = self.clock.reading(now)
+        expiry = entry.lane.expiry(entry, reading)
+        return expiry is not None and expiry <= reading
+
+    def discard(self, entry: Entry) -> None:
+        """Take a message out."""
+        entry.gone = True
+        del self.entries[entry.seq]

@@ -4,35 +4,19 @@ Order holds for each key: its next message is delivered when the one before is s
 one actor owns share a window, so that one call to the consumer carries messages of many.
 """
 
-from collections import deque
-from heapq import heappop, heappush
-from itertools import count
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from actors.mailbox.ageing import shorter_ttl_s
-from actors.mailbox.lane import Entry, History, KeyLane
-from actors.mailbox.message import Delivery, Message, Outcome
-from actors.mailbox.retry import Cause, after_loss, after_outcome
+from actors.mailbox.lane import Entry, History, Verdict
+from actors.mailbox.leases import Leases
+from actors.mailbox.lineup import LineUp
+from actors.mailbox.message import Delivery, Message, Outcome, reject
+from actors.mailbox.retry import Cause, Decision, after_loss, after_outcome
 from actors.mailbox.shelf import Shelf
-from actors.mailbox.turns import Turns
+from actors.mailbox.turns import rank_of
 from config.topology import Queue
 
 _NEW = History()
-
-
-class Verdict(NamedTuple):
-    """What became of a message, to be written to the journal.
-
-    Attributes:
-        cause: why it is settled; None if it will be tried again.
-        not_before: when, by the window's clock.
-        reason: free text of the consumer's.
-    """
-
-    entry: Entry
-    cause: Cause | None
-    not_before: float
-    reason: str
 
 
 class Window:
@@ -40,30 +24,39 @@ class Window:
 
     Invariants: no message is in flight twice; of a key at most one is; what came in leaves only by a verdict or with
     its partition.
+
+    Args:
+        queue: whose.
+        first_tag: of its deliveries, see ``Leases``.
     """
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, first_tag: int = 1) -> None:
         self._queue = queue
         self._shelves: dict[int, Shelf] = {}
-        self._lanes: dict[str, KeyLane] = {}
-        self._turns = Turns(by_priority=queue.priority)
-        # Keys whose first message was lost with its consumer: one at a time, in a call of its own.
-        self._suspects: deque[KeyLane] = deque()
+        self._line_up = LineUp(queue, self._shelves)
+        self._leases = Leases(first_tag)
         self._suspect_tag = 0
-        self._in_flight: dict[int, Entry] = {}
-        self._deferred: list[tuple[float, int, Entry]] = []
-        self._numbers = count(1)
         self._consumer_up = True
 
     @property
     def ready(self) -> int:
         """Messages that could be delivered now, at least if none of them has just expired."""
-        return len(self._turns) + (1 if self._suspects and not self._suspect_tag else 0)
+        return self._line_up.in_turn + self.suspect_ready
+
+    @property
+    def suspect_ready(self) -> bool:
+        """Whether the next batch would be a suspect's. One is under way at a time."""
+        return self._line_up.has_suspects and not self._suspect_tag
+
+    @property
+    def room(self) -> int:
+        """Messages that the next batch may carry."""
+        return min(self._queue.batch, self._queue.prefetch - len(self._leases))
 
     @property
     def in_flight(self) -> int:
         """Messages with the consumer."""
-        return len(self._in_flight)
+        return len(self._leases)
 
     @property
     def size(self) -> int:
@@ -94,20 +87,11 @@ class Window:
         shelf = self._shelves.pop(partition, None)
         if shelf is None:
             return
-        lanes: dict[int, KeyLane] = {}
-        for lane in shelf.parked:
-            lane.queued = False
         for entry in shelf.entries.values():
             entry.gone = True
-            lanes[id(entry.lane)] = entry.lane
-            if self._in_flight.pop(entry.tag, None) is not None:
-                self._left_flight(entry)
-        for lane in lanes.values():
-            if lane.busy and lane.head.gone:
-                lane.busy = False
-                lane.thaw(shelf.clock.reading(now))
-            if not lane.busy and not lane.queued:
-                self._line_up(lane, now)
+            if entry.tag:
+                self._land(entry)
+        self._line_up.closed(shelf, now)
 
     def set_blocked(self, partition: int, *, blocked: bool, now: float) -> None:
         """Hold a partition's messages back, while its journal or its ownership is in doubt, or let them go."""
@@ -117,10 +101,7 @@ class Window:
         shelf.blocked = blocked
         self._run_clock(shelf, now)
         if not blocked:
-            parked, shelf.parked = shelf.parked, []
-            for lane in parked:
-                lane.queued = False
-                self._line_up(lane, now)
+            self._line_up.unpark(shelf, now)
 
     def hold_until(self, partition: int, until: float) -> None:
         """From then on, by the window's clock, the partition is blocked, should nobody say otherwise before."""
@@ -141,48 +122,34 @@ class Window:
         shelf = self._shelves[partition]
         if seq in shelf.entries:
             return False
-        lane = self._lanes.get(message.key)
-        if lane is None:
-            lane = self._lanes[message.key] = KeyLane(message.key)
-        entry = Entry(partition, seq, message, history, lane)
+        entry = Entry(partition, seq, message, history, self._line_up.lane_of(message.key))
         self._set_expiry(shelf, entry, now)
         shelf.entries[seq] = entry
-        lane.entries.append(entry)
-        if not lane.busy and not lane.queued:
-            self._line_up(lane, now)
+        self._line_up.append(entry, self._rank(shelf, entry, now), now)
         return True
 
     def take(self, now: float) -> list[Delivery]:
-        """The next batch: a suspect alone, else of each tenant in turn. Empty if nothing is ready."""
+        """The next batch: a suspect alone, else of each tenant in turn. Empty if nothing is ready, or fits."""
         for partition, shelf in self._shelves.items():
             if shelf.held_until <= now:
                 self.set_blocked(partition, blocked=True, now=now)
-        while self._suspects and not self._suspect_tag:
-            lane = self._suspects.popleft()
-            lane.queued = False
-            if self._is_next(lane, now, suspect=True):
-                delivery = self._deliver(lane)
-                self._suspect_tag = delivery.tag
-                return [delivery]
+        room = self.room
+        if room > 0 and self.suspect_ready and (lane := self._line_up.next_suspect(now)) is not None:
+            delivery = self._deliver(lane.head, now)
+            self._suspect_tag = delivery.tag
+            return [delivery]
         batch: list[Delivery] = []
-        while len(batch) < self._queue.batch:
-            following = self._turns.next()
-            if following is None:
-                break
-            if self._is_next(following, now, suspect=False):
-                batch.append(self._deliver(following))
+        while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
+            batch.append(self._deliver(lane.head, now))
         return batch
 
     def settle(self, tag: int, outcome: Outcome, now: float) -> Verdict | None:
-        """What the consumer said of a delivery. None if that delivery is not under way any more."""
-        entry = self._in_flight.pop(tag, None)
+        """What the consumer said of a delivery. None if that is not under way any more, or its lease has run out."""
+        entry = self._land_in_time(tag, now)
         if entry is None:
             return None
-        self._left_flight(entry)
         entry.suspect = False
-        decision = after_outcome(self._queue, entry.retries, outcome)
-        entry.retries = decision.retries
-        return self._apply(entry, decision.cause, decision.delay_s, outcome.reason, now)
+        return self._count_try(entry, outcome, now)
 
     def lose(self, tag: int, reason: str, now: float, *, counts: bool = True) -> Verdict | None:
         """A delivery ended without an answer; the message comes back, alone.
@@ -193,17 +160,49 @@ class Window:
             now: the window's clock.
             counts: False if it is known not to have reached the consumer.
         """
-        entry = self._in_flight.pop(tag, None)
+        entry = self._land_in_time(tag, now)
         if entry is None:
             return None
-        self._left_flight(entry)
         if not counts:
             entry.attempts -= 1
-            return self._apply(entry, None, 0.0, reason, now)
-        entry.lost += 1
+            return self._apply(entry, Decision(None, 0.0, entry.retries), reason, now)
+        return self._count_loss(entry, reason, now)
+
+    def fail(self, tag: int, reason: str, now: float, *, alone: bool) -> Verdict | None:
+        """The consumer raised, or answered nonsense.
+
+        Which message of a batch is to blame nobody knows: they come back one by one, and nothing is counted. One that
+        was alone has failed a try, where the queue allows tries, and is alone at the next one as well.
+        """
+        entry = self._land_in_time(tag, now)
+        if entry is None:
+            return None
         entry.suspect = True
-        decision = after_loss(self._queue, entry.lost)
-        return self._apply(entry, decision.cause, decision.delay_s, reason, now)
+        if not alone:
+            return self._apply(entry, Decision(None, 0.0, entry.retries), reason, now)
+        if self._queue.max_retries is None:
+            return self._count_loss(entry, reason, now)
+        return self._count_try(entry, reject(reason), now)
+
+    def extend(self, tags: Iterable[int], lease_s: float, now: float) -> list[int]:
+        """Let the leases of these deliveries end no earlier than so many seconds from now.
+
+        Returns:
+            The tags of those that are still under way.
+        """
+        return self._leases.extend(tags, now + lease_s, now)
+
+    def leased_until(self, tags: Iterable[int]) -> float | None:
+        """When the longest lease of these deliveries ends; None if none of them is under way."""
+        return self._leases.longest(tags)
+
+    def lapse(self, now: float) -> list[Verdict]:
+        """End the deliveries whose lease has run out; the messages come back, each alone."""
+        verdicts = []
+        for entry in self._leases.lapsed(now):
+            self._land(entry)
+            verdicts.append(self._count_loss(entry, "its lease ran out", now))
+        return verdicts
 
     def withdraw(self, partition: int, seq: int, cause: Cause, now: float) -> Verdict | None:
         """Take a message out that waits; None if it is not here or with the consumer."""
@@ -211,95 +210,77 @@ class Window:
         entry = None if shelf is None else shelf.entries.get(seq)
         if shelf is None or entry is None or entry.tag:
             return None
-        entry.gone = True
-        del shelf.entries[seq]
-        lane = entry.lane
-        if lane.busy and lane.head is entry:  # deferred, and its key with it
-            self._thaw(entry, now)
-            lane.busy = False
-            self._line_up(lane, now)
+        shelf.discard(entry)
+        self._line_up.withdrawn(entry, now)
         return Verdict(entry, cause, now, "")
 
     def advance(self, now: float) -> list[Verdict]:
         """Bring back what was deferred until now, and take out what has expired."""
-        while self._deferred and self._deferred[0][0] <= now:
-            entry = heappop(self._deferred)[2]
-            if not entry.gone:
-                self._thaw(entry, now)
-                entry.lane.busy = False
-                self._line_up(entry.lane, now)
-        return [Verdict(entry, "expired", 0.0, "") for shelf in self._shelves.values() for entry in shelf.expired(now)]
+        self._line_up.bring_back(now)
+        over = self._line_up.found_expired()
+        for shelf in self._shelves.values():
+            for entry in shelf.expired(now):
+                over.append(entry)
+                self._line_up.withdrawn(entry, now)
+        return [Verdict(entry, "expired", 0.0, "") for entry in over]
 
     def next_event(self, now: float) -> float | None:
-        """When ``advance`` has something to do next, or None. Never before now."""
+        """When ``advance`` or ``lapse`` may have something to do next, or None. Never before now."""
+        if self._line_up.has_found_expired:
+            return now
         times = [shelf.next_expiry(now) for shelf in self._shelves.values() if shelf.has_expiries]
-        if self._deferred:
-            times.append(self._deferred[0][0])
+        times += [self._line_up.next_event, self._leases.next_end]
         earliest = min((at for at in times if at is not None), default=None)
         return None if earliest is None else max(now, earliest)
 
-    def _apply(self, entry: Entry, cause: Cause | None, delay_s: float, reason: str, now: float) -> Verdict:
-        lane = entry.lane
+    def _count_try(self, entry: Entry, outcome: Outcome, now: float) -> Verdict:
+        decision = after_outcome(self._queue, entry.retries, outcome)
+        entry.retries = decision.retries
+        return self._apply(entry, decision, outcome.reason, now)
+
+    def _count_loss(self, entry: Entry, reason: str, now: float) -> Verdict:
+        entry.lost += 1
+        entry.suspect = True
+        return self._apply(entry, after_loss(self._queue, entry.lost), reason, now)
+
+    def _apply(self, entry: Entry, decision: Decision, reason: str, now: float) -> Verdict:
+        lane, shelf = entry.lane, self._shelves[entry.partition]
         lane.busy = False
-        entry.not_before = now + delay_s
-        if cause is not None:
-            entry.gone = True
-            self._shelves[entry.partition].entries.pop(entry.seq, None)
+        entry.not_before = now + decision.delay_s
+        if decision.cause is not None:
+            shelf.discard(entry)
         else:
-            entry.deferred_s += delay_s
-            self._shelves[entry.partition].watch(entry, now)
-        self._line_up(lane, now)
-        return Verdict(entry, cause, entry.not_before, reason)
+            entry.deferred_s += decision.delay_s
+            shelf.watch(entry, now)
+        self._line_up.place(lane, now)
+        return Verdict(entry, decision.cause, entry.not_before, reason)
 
-    def _line_up(self, lane: KeyLane, now: float) -> None:
-        """Put a key that is neither busy nor in line where its first message belongs."""
-        if not lane.prune():
-            if self._lanes.get(lane.key) is lane:
-                del self._lanes[lane.key]
-            return
-        head = lane.head
-        shelf = self._shelves[head.partition]
-        if shelf.blocked:
-            lane.queued = True
-            shelf.parked.append(lane)
-        elif head.not_before > now:
-            lane.busy = True
-            lane.freeze(shelf.clock.reading(now))
-            heappush(self._deferred, (head.not_before, next(self._numbers), head))
-        elif head.suspect:
-            lane.queued = True
-            self._suspects.append(lane)
-        else:
-            self._turns.add(lane)
-
-    def _is_next(self, lane: KeyLane, now: float, *, suspect: bool) -> bool:
-        """Whether a key that was in line may be delivered from there; if not, it is put where it belongs."""
-        if lane.prune():
-            head = lane.head
-            blocked = self._shelves[head.partition].blocked
-            if not blocked and head.suspect is suspect and head.not_before <= now:
-                return True
-        self._line_up(lane, now)
-        return False
-
-    def _deliver(self, lane: KeyLane) -> Delivery:
-        entry = lane.head
-        lane.busy = True
+    def _deliver(self, entry: Entry, now: float) -> Delivery:
+        entry.lane.busy = True
         entry.attempts += 1
-        entry.tag = next(self._numbers)
-        self._in_flight[entry.tag] = entry
+        tag = self._leases.give(entry, now + self._queue.lease_s)
         redelivered = entry.attempts > 1 or entry.history.redelivered or entry.lost > 0
         return Delivery(
-            entry.message, self._queue.name, entry.partition, entry.seq, entry.tag, entry.attempts, redelivered
+            entry.message, self._queue.name, entry.partition, entry.seq, tag, entry.attempts, redelivered, entry.retries
         )
 
-    def _left_flight(self, entry: Entry) -> None:
+    def _land_in_time(self, tag: int, now: float) -> Entry | None:
+        entry = self._leases.held(tag, now)
+        if entry is not None:
+            self._land(entry)
+        return entry
+
+    def _land(self, entry: Entry) -> None:
         if entry.tag == self._suspect_tag:
             self._suspect_tag = 0
-        entry.tag = 0
+        self._leases.drop(entry)
 
-    def _thaw(self, entry: Entry, now: float) -> None:
-        entry.lane.thaw(self._shelves[entry.partition].clock.reading(now))
+    def _rank(self, shelf: Shelf, entry: Entry, now: float) -> float | None:
+        if not self._queue.priority:
+            return None
+        clock_s = entry.history.clock_s
+        waited_s = 0.0 if clock_s is None else max(0.0, shelf.clock.reading(now) - clock_s)
+        return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
 
     def _set_expiry(self, shelf: Shelf, entry: Entry, now: float) -> None:
         ttl_s = shorter_ttl_s(entry.message.ttl_ms, self._queue.ttl_ms)

@@ -13,6 +13,7 @@ from actors.mailbox.message import Message
 from actors.mailbox.redriven import redriven, stored_ids
 from actors.mailbox.rows import published_day
 from actors.mailbox.selection import Selection
+from config.topology import Queue
 
 Journals = Callable[[], Journal]
 NOW = time.time()
@@ -224,7 +225,8 @@ async def test_a_message_that_was_put_back_can_die_again(either: Journals) -> No
     end = Settlement(found.seq, published_day(found.message), "redriven", "", 0)
     await journal.write(epoch, Batch(appends(back, first=2), letters=[end]))
 
-    again = dead_letter(back, "q", "rejected", "b")
+    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
+    again = dead_letter(back, queue, "rejected", "b", NOW)
     await journal.write(
         epoch, Batch(dead_letters=[again], settlements=[Settlement(2, published_day(back), "rejected", "b", 1)])
     )

@@ -10,8 +10,9 @@ import pytest
 
 from actors.mailbox.consumer import ConsumerLostError, outcomes_of
 from actors.mailbox.dispatcher import Dispatcher
+from actors.mailbox.lane import Verdict
 from actors.mailbox.message import Delivery, Message, Outcome, ack, reject, retry_after
-from actors.mailbox.window import Verdict, Window
+from actors.mailbox.window import Window
 from config.topology import Queue
 
 NONSENSE: list[Any] = [
@@ -42,7 +43,7 @@ class Scripted:
         self._first: list[Any] = [first]
         self.batches: list[list[Delivery]] = []
 
-    async def consume(self, batch: list[Delivery], timeout_s: float) -> object:
+    async def consume(self, batch: list[Delivery], timeout_s: float | None) -> object:
         if not batch:
             return []
         self.batches.append(batch)

@@ -30,12 +30,15 @@ QUEUE = Queue.model_validate(
         ({"ready": 1, "last": 99.990, "batches_in_flight": 1}, 0.240),  # goes with others when that call ends
         ({"ready": 1, "last": 99.700, "batches_in_flight": 1}, 0.0),  # that call takes long
         ({"ready": 10, "last": 99.990, "batches_in_flight": 1}, 0.0),
+        ({"ready": 3, "last": 99.999, "room": 3}, 0.0),  # all that the prefetch allows
+        ({"ready": 3, "last": 0.0, "room": 0}, None),
+        ({"ready": 1, "last": 99.999, "batches_in_flight": 1, "alone": True}, 0.0),
     ],
 )
 def test_a_call_to_the_consumer_waits_for_company_only_under_load(
     given: dict[str, Any], expected: float | None
 ) -> None:
-    wait_s = dispatch_wait_s(QUEUE, **{"now": 100.0, "batches_in_flight": 0, **given})
+    wait_s = dispatch_wait_s(QUEUE, **{"now": 100.0, "batches_in_flight": 0, "room": 10, "alone": False, **given})
 
     assert wait_s == (None if expected is None else pytest.approx(expected))
 

@@ -1,6 +1,8 @@
 """The queue's core against a simple model, whatever happens in whatever order.
 
-Nothing is lost, nothing is delivered twice at once, and each key keeps its order.
+Nothing is lost, in flight twice or delivered after its expiry; each key keeps its order, paged or not; urgent keys go
+first and no tenant waits longer than the weights of the others; nothing rests that could go; what comes late is
+refused.
 """
 
 from typing import Any
@@ -9,123 +11,293 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from actors.mailbox.arrivals import Arrival, Arrivals
+from actors.mailbox.lane import History, Verdict
 from actors.mailbox.message import Message, ack, reject, retry_after
-from actors.mailbox.window import Verdict, Window
-from config.topology import Queue
+from actors.mailbox.window import Window
+from tests.unit.actors.mailbox.queue_model import (
+    BATCH,
+    DELIVERY_LIMIT,
+    EPSILON,
+    LEASE_S,
+    MAX_RETRIES,
+    PARTITIONS,
+    PREFETCH,
+    QUEUE,
+    TTL_S,
+    WEIGHTS,
+    Flight,
+    QueueModel,
+    Record,
+)  # fmt: skip
 
-QUEUE = Queue.model_validate(
-    {"name": "q", "bindings": [{"exchange": "x"}], "max_retries": 2, "delivery_limit": 3, "batch": 3, "ttl_ms": 20_000}
-)
-PARTITIONS = (0, 1)
+IN_MEMORY, PAGE = 6, 3
+KINDS = ("ack", "later", "reject", "lost", "unreached", "raised", "raised alone")
+TENANTS = ("heavy", "light", "small")
+# What a frozen key's messages may be late, see ``shelf``.
+LATE_S = 1.0
 
 
 class QueueCore(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
+        self.model = QueueModel()
         self.core = Window(QUEUE)
         self.seq = 0
-        # The model: what waits, by partition and seq, in order; what flies, by tag; what is over.
-        self.there: dict[tuple[int, int], Message] = {}
-        self.flying: dict[int, tuple[int, int]] = {}
-        self.blocked: set[int] = set()
+        self.messages: dict[int, tuple[Message, float]] = {}
+        self.arrivals = {partition: Arrivals(self.core, partition, IN_MEMORY) for partition in PARTITIONS}
         for partition in PARTITIONS:
-            self.core.open(partition, 0.0, self.now)
-            self.core.set_blocked(partition, blocked=False, now=self.now)
+            self.core.open(partition, 0.0, 0.0)
+            self.core.set_blocked(partition, blocked=False, now=0.0)
 
-    @rule(partition=st.sampled_from(PARTITIONS), key=st.sampled_from("abc"), tenant=st.sampled_from("tu"),
-          ttl=st.sampled_from([None, 500]))  # fmt: skip
-    def arrives(self, partition: int, key: str, tenant: str, ttl: int | None) -> None:
+    # What happens
+
+    @rule(partition=st.sampled_from(PARTITIONS), key=st.sampled_from("abc"), tenant=st.sampled_from(TENANTS),
+          priority=st.sampled_from([0, 0, 1, 9]), ttl_ms=st.sampled_from([None, None, 500]))  # fmt: skip
+    def arrives(self, partition: int, key: str, tenant: str, priority: int, ttl_ms: int | None) -> None:
         self.seq += 1
-        message = Message(str(self.seq), f"{partition}{key}", tenant, b"", {}, 0.0, 0, ttl)
-        assert self.core.offer(partition, self.seq, message, self.now)
-        assert not self.core.offer(partition, self.seq, message, self.now)
-        self.there[partition, self.seq] = message
+        message = Message(str(self.seq), f"{partition}{tenant}{key}", tenant, b"", {}, 0.0, priority, ttl_ms)
+        ttl_s = TTL_S if ttl_ms is None else ttl_ms / 1000
+        record = Record(
+            (partition, self.seq), message.key, tenant, priority=priority, ttl_s=ttl_s, since=self.model.now
+        )
+        self.model.there[record.place] = record
+        clock_s = self.core.shelf(partition).clock.reading(self.model.now)
+        self.messages[self.seq] = message, clock_s
+        self.arrivals[partition].arrive(self.seq, message, History(clock_s), self.model.now)
+        record.in_memory = self.core.knows(partition, self.seq)
+        assert not self.arrivals[partition].arrive(self.seq, message, History(clock_s), self.model.now)
 
     @rule()
     def is_delivered(self) -> None:
-        batch = self.core.take(self.now)
-        assert len(batch) <= QUEUE.batch
-        for delivery in batch:
-            place = (delivery.partition, delivery.seq)
-            assert place in self.there, "delivered though it is over"
-            assert place not in self.flying.values(), "in flight twice"
-            assert delivery.partition not in self.blocked
-            of_key = [at for at, one in self.there.items() if one.key == delivery.message.key]
-            assert of_key[0] == place, "before an earlier one of its key"
-            self.flying[delivery.tag] = place
+        model = self.model
+        room = min(BATCH, PREFETCH - len(model.flying))
+        heads = {one.place: one for one in model.heads()}
+        regular = [one for one in heads.values() if not one.suspect]
+        suspects = [one for one in heads.values() if one.suspect]
+        suspect_goes = bool(suspects) and not any(flight.record.suspect for flight in model.flying.values())
+        urgency = {one.key: model.urgency(one.key) for one in regular}
+        batch = self.core.take(model.now)
+        taken = [heads.get((one.partition, one.seq)) for one in batch]
+        for delivery, record in zip(batch, taken, strict=True):
+            assert record is not None, "over, expired, in flight, held up, or not the first of its key"
+            assert record is next(one for one in model.there.values() if one.key == record.key and
+                                  (model.is_flying(one) or not one.expired or not one.in_memory))  # fmt: skip
+            assert delivery.tag not in model.flying
+            assert delivery.tag not in model.old_tags
+            model.flying[delivery.tag] = Flight(record, model.now + LEASE_S)
+        records = [one for one in taken if one is not None]
+        if room > 0 and suspect_goes:
+            assert [one.suspect for one in records] == [True]
+            return
+        assert len(batch) == max(0, min(room, len(regular))), "something rests that could go"
+        assert not any(one.suspect for one in records)
+        self.is_fair(regular, records)
+        for tenant in TENANTS:
+            order = [urgency[one.key] for one in records if one.tenant == tenant]
+            left = [urgency[one.key] for one in regular if one.tenant == tenant and one not in records]
+            assert all(one >= other - EPSILON for one, other in zip(order, [*order, *left][1:], strict=False))
+            assert not (order and left) or min(order) >= max(left) - EPSILON, "a less urgent key went first"
 
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), outcome=st.sampled_from([ack(), retry_after(1.0, ""), reject("")]))
-    def is_settled(self, data: Any, outcome: Any) -> None:
-        tag = data.draw(st.sampled_from(sorted(self.flying)))
-        self.came(self.core.settle(tag, outcome, self.now), self.flying.pop(tag), over=outcome.kind == "ack")
-        assert self.core.settle(tag, ack(), self.now) is None
+    def is_fair(self, ready: list[Record], taken: list[Record]) -> None:
+        left = {tenant: sum(one.tenant == tenant for one in ready) for tenant in TENANTS}
+        watched = self.model.watched
+        for one in taken:
+            for tenant in TENANTS:
+                waits = left[tenant] > 0 and tenant != one.tenant
+                watched[tenant] = watched.get(tenant, 0) + 1 if waits else 0
+                others = sum(WEIGHTS.get(other, 1) for other in TENANTS if other != tenant)
+                assert watched[tenant] <= others, f"{tenant} watches the others longer than their weight"
+            left[one.tenant] -= 1
+        for tenant in TENANTS:
+            if not left[tenant]:
+                watched[tenant] = 0
 
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), counts=st.booleans())
-    def is_lost(self, data: Any, counts: bool) -> None:
-        tag = data.draw(st.sampled_from(sorted(self.flying)))
-        self.came(self.core.lose(tag, "", self.now, counts=counts), self.flying.pop(tag))
+    def a_flight(self, data: Any) -> tuple[int, Record]:
+        tag = data.draw(st.sampled_from(sorted(self.model.flying)))
+        return tag, self.model.flying[tag].record
 
-    def came(self, verdict: Verdict | None, place: tuple[int, int], *, over: bool = False) -> None:
+    @precondition(lambda self: self.model.flying)
+    @rule(
+        data=st.data(), kind=st.sampled_from(["ack", "later", "reject", "lost", "unreached", "raised", "raised alone"])
+    )
+    def ends(self, data: Any, kind: str) -> None:
+        tag, record = self.a_flight(data)
+        late = self.model.flying[tag].until <= self.model.now
+        core, now = self.core, self.model.now
+        verdict = {
+            "ack": lambda: core.settle(tag, ack(), now),
+            "later": lambda: core.settle(tag, retry_after(1.0, ""), now),
+            "reject": lambda: core.settle(tag, reject(""), now),
+            "lost": lambda: core.lose(tag, "", now),
+            "unreached": lambda: core.lose(tag, "", now, counts=False),
+            "raised": lambda: core.fail(tag, "", now, alone=False),
+            "raised alone": lambda: core.fail(tag, "", now, alone=True),
+        }[kind]()
+        if late:
+            assert verdict is None, "its lease has run out"
+            return
+        cause = "acknowledged" if kind == "ack" else None
+        if kind in {"reject", "raised alone"}:
+            cause = "rejected" if record.retries == MAX_RETRIES else None
+            record.retries += cause is None
+        if kind in {"ack", "later", "reject"}:
+            record.suspect = False
+        self.came(verdict, tag, cause, lost=kind == "lost", suspect=kind.startswith("raised"))
+
+    def came(self, verdict: Verdict | None, tag: int, cause: str | None, *, lost: bool, suspect: bool = False) -> None:
+        record = self.model.flying.pop(tag).record
+        self.model.old_tags.append(tag)
         assert verdict is not None
-        assert (verdict.entry.partition, verdict.entry.seq) == place
-        assert not over or verdict.cause == "acknowledged"
+        assert (verdict.entry.partition, verdict.entry.seq) == record.place
+        record.lost += lost
+        record.suspect |= lost or suspect
+        assert verdict.cause == ("delivery_limit" if record.lost == DELIVERY_LIMIT else cause)
         if verdict.cause is not None:
-            del self.there[place]
+            self.is_over(record)
+            return
+        record.not_before = verdict.not_before
+        record.deferred_s += max(0.0, verdict.not_before - self.model.now)
+        if verdict.not_before > self.model.now:
+            self.model.deferred[record.key] = verdict.not_before
 
-    @rule(seconds=st.sampled_from([0.01, 0.6, 2.0, 100.0]))
+    def is_over(self, record: Record) -> None:
+        self.model.over(record)
+        self.arrivals[record.place[0]].settled(record.place[1], self.model.now)
+
+    @precondition(lambda self: self.model.old_tags)
+    @rule(data=st.data())
+    def is_answered_late(self, data: Any) -> None:
+        tag = data.draw(st.sampled_from(self.model.old_tags))
+        assert self.core.settle(tag, ack(), self.model.now) is None
+        assert self.core.extend([tag], 5.0, self.model.now) == []
+
+    @precondition(lambda self: self.model.flying)
+    @rule(data=st.data(), lease_s=st.sampled_from([1.0, 30.0]))
+    def is_extended(self, data: Any, lease_s: float) -> None:
+        tag, record = self.a_flight(data)
+        until = self.model.flying[tag].until
+        held = self.core.extend([tag, -1], lease_s, self.model.now)
+        assert held == ([tag] if until > self.model.now else [])
+        if held:
+            self.model.flying[tag] = Flight(record, max(until, self.model.now + lease_s))
+
+    @rule(seconds=st.sampled_from([0.01, 0.6, 2.0, 20.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        for verdict in self.core.advance(self.now):
-            place = (verdict.entry.partition, verdict.entry.seq)
-            assert place not in self.flying.values(), "expired in flight"
-            assert place[0] not in self.blocked, "aged though it could not be delivered"
-            del self.there[place]
+        end = self.model.now + seconds
+        self.is_noticed()
+        while (event := self.core.next_event(self.model.now)) is not None and event < end:
+            self.model.elapse(max(event - self.model.now, EPSILON / 1000))
+            self.is_noticed()
+        self.model.elapse(max(0.0, end - self.model.now))
+        self.is_noticed()
+
+    @rule(seconds=st.sampled_from([0.6, 12.0]))
+    def time_passes_unnoticed(self, seconds: float) -> None:
+        self.model.elapse(seconds)
+
+    def is_noticed(self) -> None:
+        model = self.model
+        tags = {flight.record.place: tag for tag, flight in model.flying.items() if flight.until <= model.now}
+        lapsed = {(one.entry.partition, one.entry.seq): one for one in self.core.lapse(model.now)}
+        assert lapsed.keys() == tags.keys()
+        for place, verdict in lapsed.items():
+            self.came(verdict, tags[place], None, lost=True)
+        model.deferred = {key: until for key, until in model.deferred.items() if until > model.now}
+        for verdict in self.core.advance(model.now):
+            record = model.there[verdict.entry.partition, verdict.entry.seq]
+            assert verdict.cause == "expired"
+            assert not model.is_flying(record)
+            assert record.expired, "before its time"
+            self.is_over(record)
+        for one in model.there.values():
+            if one.in_memory and model.up and one.place[0] not in model.blocked:
+                assert model.is_flying(one) or one.age_s <= one.ttl_s + LATE_S + EPSILON, "not expired in time"
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def is_blocked_or_not(self, partition: int) -> None:
-        self.blocked ^= {partition}
-        self.core.set_blocked(partition, blocked=partition in self.blocked, now=self.now)
+        self.is_noticed()
+        self.model.blocked ^= {partition}
+        self.core.set_blocked(partition, blocked=partition in self.model.blocked, now=self.model.now)
+
+    @rule()
+    def consumer_goes_or_comes(self) -> None:
+        self.model.up = not self.model.up
+        self.core.set_consumer_up(up=self.model.up, now=self.model.now)
 
     @rule(partition=st.sampled_from(PARTITIONS))
-    def is_closed_and_opened_again(self, partition: int) -> None:
-        self.core.close(partition, self.now)
-        self.flying = {tag: place for tag, place in self.flying.items() if place[0] != partition}
-        self.core.open(partition, 0.0, self.now)
-        self.core.set_blocked(partition, blocked=False, now=self.now)
-        self.blocked -= {partition}
-        for (at, seq), message in self.there.items():
-            if at == partition:
-                self.core.offer(partition, seq, message, self.now)
+    def owner_changes(self, partition: int) -> None:
+        model, core = self.model, self.core
+        clock_s = core.shelf(partition).clock.reading(model.now)
+        core.close(partition, model.now)
+        gone = [tag for tag, flight in model.flying.items() if flight.record.place[0] == partition]
+        model.old_tags += gone
+        model.flying = {tag: flight for tag, flight in model.flying.items() if tag not in gone}
+        theirs = [one for one in model.there.values() if one.place[0] == partition]
+        for one in theirs:
+            one.in_memory = False
+            one.age_s = clock_s - self.messages[one.place[1]][1] - one.deferred_s
+            one.suspect = one.lost > 0
+            model.deferred.pop(one.key, None)
+        core.open(partition, clock_s, model.now)
+        core.set_blocked(partition, blocked=False, now=model.now)
+        model.blocked -= {partition}
+        self.arrivals[partition].begin(min((one.place[1] for one in theirs), default=self.seq + 1), self.seq)
+
+    @rule(partition=st.sampled_from(PARTITIONS), meanwhile=st.booleans())
+    def is_paged(self, partition: int, meanwhile: bool) -> None:
+        arrivals = self.arrivals[partition]
+        if not arrivals.page_wanted:
+            return
+        from_seq = arrivals.begin_page()
+        page = [self.row(one) for one in self.model.there.values() if one.place[0] == partition and
+                one.place[1] >= from_seq][:PAGE]  # fmt: skip
+        if meanwhile:
+            self.arrives(partition, "a", "light", 0, None)
+        last_seq = page[-1][0] if len(page) == PAGE else None
+        arrivals.end_page(page, last_seq=last_seq, now=self.model.now)
+        for one in self.model.there.values():
+            if one.place[0] == partition and not one.in_memory and self.core.knows(*one.place):
+                one.in_memory, waited_s = True, max(0.0, self.core.shelf(partition).clock.reading(self.model.now)
+                                                    - self.messages[one.place[1]][1])  # fmt: skip
+                one.since = self.model.now - waited_s
+                if one.not_before > self.model.now and partition not in self.model.blocked:
+                    self.model.deferred[one.key] = one.not_before
+
+    def row(self, one: Record) -> Arrival:
+        message, clock_s = self.messages[one.place[1]]
+        return one.place[1], message, History(clock_s, one.retries, one.lost, one.not_before, one.deferred_s, True)
+
+    # What always holds
 
     @invariant()
     def holds_what_is_there(self) -> None:
-        assert self.core.size == len(self.there)
-        assert self.core.in_flight == len(self.flying)
-        assert all(self.core.knows(*place) for place in self.there)
+        model = self.model
+        assert self.core.in_flight == len(model.flying)
+        for flight in model.flying.values():
+            assert self.core.knows(*flight.record.place)
+        for one in model.there.values():
+            assert self.core.knows(*one.place) == one.in_memory or one.expired
+        for partition, arrivals in self.arrivals.items():
+            paged_out = [one for one in model.there.values() if one.place[0] == partition and not one.in_memory]
+            assert not paged_out or arrivals.paging, "nobody would ever read it"
 
     def teardown(self) -> None:
         """Left alone with a consumer that acknowledges, it comes to an end."""
-        for partition in PARTITIONS:
-            self.core.set_blocked(partition, blocked=False, now=self.now)
-        for tag in list(self.flying):
-            self.is_settled_for_good(tag)
-        for _ in range(4 * len(self.there) + 4):
-            self.now += 40.0
-            for verdict in self.core.advance(self.now):
-                del self.there[verdict.entry.partition, verdict.entry.seq]
-            for delivery in self.core.take(self.now):
-                self.flying[delivery.tag] = (delivery.partition, delivery.seq)
-                self.is_settled_for_good(delivery.tag)
-        assert not self.there
+        if not self.model.up:
+            self.consumer_goes_or_comes()
+        for partition in sorted(self.model.blocked):
+            self.is_blocked_or_not(partition)
+        for _ in range(4 * len(self.model.there) + 20):
+            self.time_passes(40.0)
+            for partition in PARTITIONS:
+                self.is_paged(partition, meanwhile=False)
+            self.is_delivered()
+            for tag in list(self.model.flying):
+                self.came(self.core.settle(tag, ack(), self.model.now), tag, "acknowledged", lost=False)
+        assert not self.model.there
         assert (self.core.size, self.core.in_flight, self.core.ready) == (0, 0, 0)
 
-    def is_settled_for_good(self, tag: int) -> None:
-        assert self.core.settle(tag, ack(), self.now) is not None
-        del self.there[self.flying.pop(tag)]
 
-
-QueueCore.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+QueueCore.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestQueueCore = QueueCore.TestCase

@@ -1,0 +1,166 @@
+"""Where each key stands: in line for its turn, among the suspects, parked, or deferred. Pure.
+
+A key is either busy, its first message being in flight or deferred, or stands in exactly one place.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from itertools import count
+
+from actors.mailbox.lane import Entry, KeyLane
+from actors.mailbox.shelf import Shelf
+from actors.mailbox.turns import Turns
+from config.topology import Queue
+
+
+class LineUp:
+    """The keys of a queue that have messages in memory.
+
+    Args:
+        queue: whose.
+        shelves: by partition; open ones alone.
+    """
+
+    def __init__(self, queue: Queue, shelves: Mapping[int, Shelf]) -> None:
+        self._shelves = shelves
+        self._lanes: dict[str, KeyLane] = {}
+        self._turns = Turns(queue.weights)
+        # Keys whose first message was lost, or at which the consumer raised: each in a call of its own.
+        self._suspects: deque[KeyLane] = deque()
+        self._deferred: list[tuple[float, int, Entry]] = []
+        self._numbers = count(1)
+        self._found_expired: list[Entry] = []
+
+    @property
+    def in_turn(self) -> int:
+        """Keys that wait for their turn."""
+        return len(self._turns)
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether any key is under suspicion."""
+        return bool(self._suspects)
+
+    @property
+    def next_event(self) -> float | None:
+        """When ``bring_back`` has something to do next."""
+        return self._deferred[0][0] if self._deferred else None
+
+    @property
+    def has_found_expired(self) -> bool:
+        """Whether ``found_expired`` has something to tell."""
+        return bool(self._found_expired)
+
+    def append(self, entry: Entry, rank: float | None, now: float) -> None:
+        """Let a message follow the others of its key."""
+        lane = entry.lane
+        before = lane.rank
+        lane.append(entry, rank)
+        if not lane.busy and not lane.queued:
+            self.place(lane, now)
+        elif lane.ticket and lane.rank < before:
+            self._turns.hurry(lane)
+
+    def lane_of(self, key: str) -> KeyLane:
+        """Where a key's messages go."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = KeyLane(key)
+        return lane
+
+    def place(self, lane: KeyLane, now: float) -> None:
+        """Put a key that is neither busy nor in line where its first message belongs."""
+        if not lane.prune():
+            if self._lanes.get(lane.key) is lane:
+                del self._lanes[lane.key]
+            return
+        head = lane.head
+        shelf = self._shelves[head.partition]
+        if shelf.blocked:
+            lane.queued = True
+            shelf.parked.append(lane)
+        elif head.not_before > now:
+            lane.busy = True
+            lane.freeze(shelf.clock.reading(now))
+            heappush(self._deferred, (head.not_before, next(self._numbers), head))
+        elif head.suspect:
+            lane.queued = True
+            self._suspects.append(lane)
+        else:
+            self._turns.add(lane)
+
+    def unpark(self, shelf: Shelf, now: float) -> None:
+        """Let the keys go that waited for a partition."""
+        parked, shelf.parked = shelf.parked, []
+        for lane in parked:
+            lane.queued = False
+            self.place(lane, now)
+
+    def next_suspect(self, now: float) -> KeyLane | None:
+        """Take the first suspect that may be delivered."""
+        while self._suspects:
+            lane = self._suspects.popleft()
+            lane.queued = False
+            if self._may_go(lane, now, suspect=True):
+                return lane
+        return None
+
+    def next_in_turn(self, now: float) -> KeyLane | None:
+        """Take the key whose turn it is."""
+        while (lane := self._turns.next()) is not None:
+            if self._may_go(lane, now, suspect=False):
+                return lane
+        return None
+
+    def bring_back(self, now: float) -> None:
+        """Bring back what was deferred until now."""
+        while self._deferred and self._deferred[0][0] <= now:
+            entry = heappop(self._deferred)[2]
+            if not entry.gone:
+                entry.lane.thaw(self._shelves[entry.partition].clock.reading(now))
+                entry.lane.busy = False
+                self.place(entry.lane, now)
+
+    def withdrawn(self, entry: Entry, now: float) -> None:
+        """A message that waited, perhaps for its time, has expired or was taken out by hand."""
+        lane = entry.lane
+        if lane.busy and lane.head is entry:  # deferred, and its key with it
+            lane.thaw(self._shelves[entry.partition].clock.reading(now))
+            lane.busy = False
+            self.place(lane, now)
+        elif lane.ticket and not lane.prune():
+            self._turns.remove(lane)
+            self.place(lane, now)
+
+    def closed(self, shelf: Shelf, now: float) -> None:
+        """All messages of a partition, that is closed now, have gone."""
+        for lane in shelf.parked:
+            lane.queued = False
+        for lane in {id(entry.lane): entry.lane for entry in shelf.entries.values()}.values():
+            if lane.ticket:
+                self._turns.remove(lane)
+            if lane.busy and lane.head.gone:
+                lane.busy = False
+                lane.thaw(shelf.clock.reading(now))
+            if not lane.busy and not lane.queued:
+                self.place(lane, now)
+        self._found_expired = [entry for entry in self._found_expired if entry.partition in self._shelves]
+
+    def found_expired(self) -> list[Entry]:
+        """What had expired when its turn came. Each is told of once."""
+        found, self._found_expired = self._found_expired, []
+        return found
+
+    def _may_go(self, lane: KeyLane, now: float, *, suspect: bool) -> bool:
+        """Whether a key that was in line may be delivered from there; if not, it is put where it belongs."""
+        if lane.prune():
+            head = lane.head
+            shelf = self._shelves[head.partition]
+            if not shelf.blocked and head.suspect is suspect and head.not_before <= now:
+                if not shelf.is_over(head, now):
+                    return True
+                shelf.discard(head)
+                self._found_expired.append(head)
+        self.place(lane, now)
+        return False

@@ -1,0 +1,88 @@
+"""A simple model of one queue: what waits, what flies, and how old each message is. Knows nothing of the core."""
+
+from typing import NamedTuple
+
+from config.topology import Queue
+
+BATCH, PREFETCH, LEASE_S, STEP_S, TTL_S = 3, 5, 10.0, 5.0, 60.0
+MAX_RETRIES, DELIVERY_LIMIT = 2, 3
+WEIGHTS = {"heavy": 2}
+PARTITIONS = (0, 1)
+EPSILON = 1e-6
+QUEUE = Queue.model_validate(
+    {
+        "name": "q", "bindings": [{"exchange": "x"}], "max_retries": MAX_RETRIES, "delivery_limit": DELIVERY_LIMIT,
+        "batch": BATCH, "prefetch": PREFETCH, "ttl_ms": int(TTL_S * 1000), "priority": True,
+        "priority_step_s": STEP_S, "weights": WEIGHTS, "lease_s": LEASE_S,
+    }
+)  # fmt: skip
+
+Place = tuple[int, int]
+
+
+class Record:
+    """One message that was published and is not over."""
+
+    def __init__(self, place: Place, key: str, tenant: str, *, priority: int, ttl_s: float, since: float) -> None:
+        self.place, self.key, self.tenant, self.priority = place, key, tenant, priority
+        self.ttl_s, self.since = ttl_s, since
+        self.age_s = self.deferred_s = self.not_before = 0.0
+        self.lost = self.retries = 0
+        self.suspect = self.in_memory = False
+
+    @property
+    def expired(self) -> bool:
+        return self.age_s >= self.ttl_s - EPSILON
+
+
+class Flight(NamedTuple):
+    record: Record
+    until: float
+
+
+class QueueModel:
+    """Lists and dictionaries, searched through."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.there: dict[Place, Record] = {}
+        self.flying: dict[int, Flight] = {}
+        self.old_tags: list[int] = []
+        self.deferred: dict[str, float] = {}
+        self.blocked: set[int] = set()
+        self.up = True
+        # Deliveries of other tenants that a tenant has watched since it could be served.
+        self.watched: dict[str, int] = {}
+
+    def elapse(self, seconds: float) -> None:
+        self.now += seconds
+        for one in self.there.values():
+            held_up = one.in_memory and one.key in self.deferred
+            if self.up and one.place[0] not in self.blocked and not held_up:
+                one.age_s += seconds
+
+    def is_flying(self, one: Record) -> bool:
+        return any(flight.record is one for flight in self.flying.values())
+
+    def heads(self) -> list[Record]:
+        """Of each key in memory that could be delivered now, its first message."""
+        first: dict[str, Record] = {}
+        for one in self.there.values():  # in the order of arrival
+            if one.in_memory and (self.is_flying(one) or not one.expired):
+                first.setdefault(one.key, one)
+        return [
+            one
+            for one in first.values()
+            if one.key not in self.deferred and one.place[0] not in self.blocked and not self.is_flying(one)
+        ]
+
+    def urgency(self, key: str) -> float:
+        """Of the most urgent message of a key that waits in memory."""
+        return max(
+            one.priority + (self.now - one.since) / STEP_S
+            for one in self.there.values()
+            if one.key == key and one.in_memory and not one.expired
+        )
+
+    def over(self, one: Record) -> None:
+        del self.there[one.place]

@@ -22,17 +22,20 @@ SELECT queue, message_id, seq FROM published
 -- name: flush
 -- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets
 -- flushes run beside each other and makes a takeover wait for them.
+-- Messages have their seqs in the order in which they are given, but are inserted in the order of their ids: two flushes
+-- with the same ids, of publishers that repeat themselves, wait for each other instead of both.
 WITH owner AS MATERIALIZED (
     SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
                                clock_s, ttl_ms, headers, body, checksum, transactional)
-    SELECT DATE '1970-01-01' + given.day, $1, $2, coalesce(given.seq, nextval('spaza.journal_seq')), given.id,
-           given.tenant, given.key, given.priority, to_timestamp(given.published_at), $4, given.ttl_ms, given.headers,
-           given.body, given.checksum, false
-    FROM owner, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::smallint[], $11::float8[],
-                       $12::int[], $13::bytea[], $14::bytea[], $15::int[])
-         AS given (seq, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+    SELECT DATE '1970-01-01' + day, $1, $2, drawn, id, tenant, key, priority, to_timestamp(published_at), $4, ttl_ms,
+           headers, body, checksum, false
+    FROM (SELECT given.*, coalesce(given.seq, nextval('spaza.journal_seq')) AS drawn
+          FROM owner, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::smallint[],
+                             $11::float8[], $12::int[], $13::bytea[], $14::bytea[], $15::int[])
+               AS given (seq, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)) AS numbered
+    ORDER BY id COLLATE "C", drawn
     ON CONFLICT DO NOTHING
     RETURNING message_id, seq
 ), settled AS (
@@ -53,12 +56,14 @@ WITH owner AS MATERIALIZED (
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
                                clock_s, ttl_ms, headers, body, checksum, transactional)
-    SELECT DATE '1970-01-01' + given.day, given.queue, $2, coalesce(given.seq, nextval('spaza.journal_seq')), given.id,
-           given.tenant, given.key, given.priority, to_timestamp(given.published_at), $4, given.ttl_ms,
-           given.headers, given.body, given.checksum, false
-    FROM owner, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[],
-                       $11::smallint[], $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
-         AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+    SELECT DATE '1970-01-01' + day, queue, $2, drawn, id, tenant, key, priority, to_timestamp(published_at), $4, ttl_ms,
+           headers, body, checksum, false
+    FROM (SELECT given.*, coalesce(given.seq, nextval('spaza.journal_seq')) AS drawn
+          FROM owner, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::smallint[],
+                             $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
+               AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum))
+         AS numbered
+    ORDER BY queue COLLATE "C", id COLLATE "C", drawn
     ON CONFLICT DO NOTHING
     RETURNING queue, message_id, seq
 ), settled AS (
@@ -73,6 +78,7 @@ WITH owner AS MATERIALIZED (
            given.reason
     FROM owner, unnest($22::bigint[], $23::int[], $24::int[], $25::float8[], $26::float8[], $27::text[])
          AS given (seq, retries, deliveries, not_before, deferred_s, reason)
+    ORDER BY given.seq
     ON CONFLICT (queue, partition, seq) DO UPDATE
     SET retries = excluded.retries, deliveries = excluded.deliveries, not_before = excluded.not_before,
         deferred_s = excluded.deferred_s, reason = excluded.reason

@@ -64,6 +64,18 @@ async def test_the_same_id_again_has_no_effect(either: Journals) -> None:
     assert [row.message.body for row in await journal.load(0, 10)] == [b"first", b"\x00\xff"]
 
 
+async def test_seqs_that_the_journal_gives_are_in_the_order_in_which_messages_were_given(either: Journals) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    sent = [message("c"), message("a"), message("b")]
+
+    written = await journal.write(epoch, Batch([Append(one, None, 0.5) for one in sent], dead_letters=[message("d")]))
+
+    seqs = dict(written.rows)
+    assert seqs["c"] < seqs["a"] < seqs["b"]
+    assert [row.message.id for row in await journal.load(0, 10)] == ["c", "a", "b"]
+
+
 async def test_a_settled_message_does_not_wait_and_settling_twice_is_harmless(either: Journals) -> None:
     journal = either()
     epoch = (await taken(journal)).epoch

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from actors.mailbox.errors import JournalUnavailableError
-from actors.mailbox.journal import Batch, Progress, Settlement
+from actors.mailbox.journal import Batch, Progress, Settlement, Written
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.rows import checksum, published_day
 from actors.mailbox.transactional import TransactionalPublisher
@@ -60,6 +60,30 @@ async def test_a_takeover_waits_for_the_write_under_way(
     await slow.close()
 
 
+@pytest.mark.parametrize("dead", [False, True])
+async def test_flushes_with_the_same_ids_in_another_order_do_not_block_each_other(
+    journals: Journals, server: PostgresServer, owner: Connection, queue_name: str, *, dead: bool
+) -> None:
+    journal = journals()
+    epoch = (await taken(journal)).epoch
+    repeated = [message("b"), message("a")]
+    batch = Batch(dead_letters=repeated) if dead else Batch(appends(*repeated, first=11))
+    insert = """INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority,
+                                           published_at, headers, body, checksum, transactional)
+                VALUES ((to_timestamp($4) AT TIME ZONE 'UTC')::date, $1, 0, $2, $3, 't', 'k', 0, to_timestamp($4), '{}',
+                        '', 0, false)"""
+    where = f"dlq.{queue_name}" if dead else queue_name
+    other = await asyncpg.connect(server.database_dsn("shard_00"))
+    async with other.transaction():
+        await other.execute(insert, where, 1, "a", NOW)
+        flush = asyncio.create_task(journal.write(epoch, batch))
+        await locked(owner)
+        await other.execute(insert, where, 2, "b", NOW)
+
+    assert (await flush) == Written([], 0)
+    await other.close()
+
+
 async def test_a_renewal_that_waited_for_a_takeover_renews_nothing_and_says_so(
     journals: Journals, server: PostgresServer, owner: Connection, queue_name: str
 ) -> None:
@@ -71,10 +95,7 @@ async def test_a_renewal_that_waited_for_a_takeover_renews_nothing_and_says_so(
             "UPDATE spaza.mailbox_owner SET epoch = epoch + 1, owner = 'b' WHERE queue = $1", queue_name
         )
         renewal = asyncio.create_task(journal.tick(epoch, Progress(9, "0", 9.0), lease_s=5.0, sweep_below=0))
-        while not await owner.fetchval(  # noqa: ASYNC110 - no event tells
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'spaza_system' AND wait_event_type = 'Lock'"
-        ):
-            await asyncio.sleep(0.01)
+        await locked(owner)
 
     assert not (await renewal).held
     assert await owner.fetchval("SELECT low_water FROM spaza.mailbox_owner WHERE queue = $1", queue_name) == 0
@@ -210,6 +231,14 @@ async def test_applying_the_schema_again_changes_nothing(owner: Connection) -> N
     from tests.contract.mailbox.conftest import SCHEMA
 
     await owner.execute(SCHEMA)
+
+
+async def locked(owner: Connection) -> None:
+    """Wait until the mailbox waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'spaza_system' AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5.0):
+        while not await owner.fetchval(waiting):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
 
 
 def by_shard(queue: str) -> Topology:

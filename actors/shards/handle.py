@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -11,7 +11,9 @@ from ray.exceptions import RayActorError, RayError
 from actors.shards.access import ShardAccess
 from actors.shards.actor import ShardPoolActor
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError
+from actors.shards.guard import PROBE_S, ShardGuard
 from actors.shards.placement import group_of, groups
+from actors.shards.probe import PROBE
 from actors.shards.unit import UnitCall, UnitOutcome
 from config.topology import Topology
 from telemetry.log import get_logger
@@ -73,37 +75,58 @@ def start_shards(
 class ShardsHandle:
     """Runs units of work on their shards: one Ray call for each actor concerned, whatever the number of units.
 
-    Holds nothing but references to the actors; any number of these may exist. Safe to use from many tasks of one
-    event loop.
+    Holds nothing but references to the actors and what it knows of shards that do not answer: those are left alone
+    for a moment and then probed in the background, so that a shard that hangs costs nobody's patience but once. Any
+    number of these may exist. Safe to use from many tasks of one event loop.
     """
 
     def __init__(self, shards_per_actor: int) -> None:
         self._shards_per_actor = shards_per_actor
         self._actors: dict[int, Any] = {}
+        self._guard = ShardGuard()
+        self._probes: set[asyncio.Task[None]] = set()
 
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+    async def run(
+        self,
+        calls: Sequence[UnitCall],
+        *,
+        timeout_s: float,
+        answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
+    ) -> list[UnitOutcome]:
         """Run units of work, each in a transaction of its own, and wait for all.
 
         Args:
             calls: in any number, for any shards.
             timeout_s: what has not committed by then is rolled back.
+            answered: called with the outcomes of each actor's units as it answers, for who can do something with
+                them before the last has answered.
 
         Returns:
             An outcome for each call, in their order. It never raises for a unit: what went wrong stands in its
-            outcome. Where an actor could not be reached the error is a ``ShardUnavailableError``, and a
-            ``CommitUnknownError`` if it was lost after the units were sent.
+            outcome. Where an actor could not be reached, or the shard did not answer a moment ago, the error is a
+            ``ShardUnavailableError``, and a ``CommitUnknownError`` if the actor was lost after the units were sent.
         """
+        admitted = self._guard.admit({call.shard for call in calls}, _now())
+        for shard in admitted.probes:
+            self._probe_soon(shard)
+        outcomes: dict[int, UnitOutcome] = {}
         positions: defaultdict[int, list[int]] = defaultdict(list)
         for position, call in enumerate(calls):
-            positions[group_of(call.shard, self._shards_per_actor)].append(position)
-        answers = await asyncio.gather(
-            *(self._ask(group, [calls[at] for at in wanted], timeout_s) for group, wanted in positions.items())
-        )
-        outcomes: list[UnitOutcome | None] = [None] * len(calls)
-        for wanted, answer in zip(positions.values(), answers, strict=True):
-            for at, outcome in zip(wanted, answer, strict=True):
-                outcomes[at] = outcome
-        return [outcome for outcome in outcomes if outcome is not None]
+            refusal = admitted.refused.get(call.shard)
+            if refusal is None:
+                positions[group_of(call.shard, self._shards_per_actor)].append(position)
+            else:
+                outcomes[position] = UnitOutcome(None, (), refusal)
+
+        async def ask(group: int, wanted: Sequence[int]) -> None:
+            answer = await self._ask(group, [calls[at] for at in wanted], timeout_s)
+            outcomes.update(zip(wanted, answer, strict=True))
+            self._guard.note(((calls[at].shard, outcome) for at, outcome in zip(wanted, answer, strict=True)), _now())
+            if answered is not None:
+                answered(answer)
+
+        await asyncio.gather(*(ask(group, wanted) for group, wanted in positions.items()))
+        return [outcomes[position] for position in range(len(calls))]
 
     async def run_one(self, call: UnitCall, *, timeout_s: float) -> Any:
         """Run one unit and return its value.
@@ -137,6 +160,17 @@ class ShardsHandle:
             reason = f"actor {actor_name(group)}: {type(error).__name__}"
             return [UnitOutcome(None, (), CommitUnknownError(call.shard, reason)) for call in calls]
 
+    def _probe_soon(self, shard: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._probe(shard))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+
+    async def _probe(self, shard: int) -> None:
+        call = UnitCall(PROBE, shard, "", None)
+        [outcome] = await self._ask(group_of(shard, self._shards_per_actor), [call], PROBE_S / 2)
+        self._guard.note([(shard, outcome)], _now())
+        _log.info("shard_probed", shard=shard, well=outcome.error is None)
+
     async def _figures(self, group: int) -> Mapping[int, Mapping[str, Any]]:
         try:
             async with asyncio.timeout(_STATISTICS_S):
@@ -153,3 +187,7 @@ class ShardsHandle:
             actor = await asyncio.to_thread(ray.get_actor, actor_name(group), namespace=NAMESPACE)
             self._actors[group] = actor
         return actor
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

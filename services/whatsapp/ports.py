@@ -1,6 +1,6 @@
 """What the webhook and the processor stand on, as far as they use it. Handles and clients fit as they are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from actors.mailbox.message import Message, PublishedRow
@@ -29,8 +29,14 @@ class Teller(Protocol):
 class Shards(Protocol):
     """Runs units of work."""
 
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        """An outcome for each call, in order; raises for none of them."""
+    async def run(
+        self,
+        calls: Sequence[UnitCall],
+        *,
+        timeout_s: float,
+        answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
+    ) -> list[UnitOutcome]:
+        """An outcome for each call, in order; raises for none of them. ``answered`` gets them as they come."""
 
 
 class Tenants(Protocol):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Delivery, Outcome, PublishedRow, ack, dead_letter, retry_after
 from actors.mailbox.redriven import redrives
-from actors.shards.unit import UnitOutcome
+from actors.shards.unit import UnitCall, UnitOutcome
 from cache.claims import Claim
 from kernel.errors import SpazaError
 from kernel.identifiers import fingerprint, new_id
@@ -35,12 +35,14 @@ class ProcessorPolicy(NamedTuple):
         batch_s: for a whole batch, after which the rest of it comes again.
         retry_s: until messages come again whose shard or directory is away.
         claimed_s: until a message comes again that somebody else works on.
+        tell_s: after which what has committed is told while other shards are waited for.
     """
 
     unit_s: float = 5.0
     batch_s: float = 15.0
     retry_s: float = 1.0
     claimed_s: float = 1.0
+    tell_s: float = 0.1
 
 
 class ProcessorObserver(Protocol):
@@ -137,7 +139,7 @@ class InboundProcessor:
         """Run units, and settle their messages; returns those in which one message has to be found."""
         if not works:
             return []
-        outcomes = await self._shards.run([work.call() for work in works], timeout_s=self._policy.unit_s)
+        outcomes = await self._run_and_tell(run, [work.call() for work in works])
         suspects: list[Work] = []
         for work, outcome in zip(works, outcomes, strict=True):
             if outcome.error is None:
@@ -151,6 +153,18 @@ class InboundProcessor:
                 self._settle_all(run, work, verdict, "poison" if verdict.final else "collision", outcome.error)
         return suspects
 
+    async def _run_and_tell(self, run: "_Batch", calls: Sequence[UnitCall]) -> list[UnitOutcome]:
+        """Run units; where one shard lets the others wait, tell meanwhile of what those have published."""
+        units = asyncio.ensure_future(
+            self._shards.run(calls, timeout_s=self._policy.unit_s, answered=run.take_published)
+        )
+        try:
+            while not (await asyncio.wait({units}, timeout=self._policy.tell_s))[0]:
+                await self._tell(run)
+        finally:
+            units.cancel()
+        return units.result()
+
     async def _run_singly(self, run: "_Batch", work: Work) -> None:
         for item in work.items:
             if not run.postpone([item]):
@@ -161,7 +175,6 @@ class InboundProcessor:
             await self._run(run, [work._replace(items=(item,))])
 
     def _succeed(self, run: "_Batch", work: Work, outcome: UnitOutcome) -> None:
-        run.published.extend(outcome.published)
         if isinstance(outcome.value, ReceiveResult):
             run.replies += outcome.value.replies
         for item in work.items:
@@ -186,12 +199,11 @@ class InboundProcessor:
         outcomes = run.ledger.outcomes()
         done = [item.id for place, item in run.claimed.items() if outcomes[place].kind == "ack"]
         free = [item.id for place, item in run.claimed.items() if outcomes[place].kind != "ack"]
-        await asyncio.gather(
-            self._tell(run.published), self._claims.finish(done), self._claims.release(free, run.token)
-        )
+        await asyncio.gather(self._tell(run), self._claims.finish(done), self._claims.release(free, run.token))
         self._observer.batch_done(run.counts, run.replies, self._clock() - run.now)
 
-    async def _tell(self, published: Sequence[PublishedRow]) -> None:
+    async def _tell(self, run: "_Batch") -> None:
+        published, run.published = run.published, []
         if not published:
             return
         try:
@@ -218,6 +230,11 @@ class _Batch:
         self.published: list[PublishedRow] = []
         self.replies = 0
         self.counts: Counter[tuple[str, str]] = Counter()
+
+    def take_published(self, outcomes: Sequence[UnitOutcome]) -> None:
+        """Keep what units have published until it is told."""
+        for outcome in outcomes:
+            self.published.extend(outcome.published)
 
     def settle(self, place: int, outcome: Outcome, word: str, kind: str) -> None:
         """Give a delivery its outcome, and count it."""

@@ -69,7 +69,48 @@ async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: 
 
     assert isinstance(unknown.error, UnknownUnitError)
     assert isinstance(late.error, UnitTimeoutError)
-    assert await handle.run_one(UnitCall("test.count", 20, "", "late"), timeout_s=5.0) == 0
+    # Another handle, for this one leaves the shard alone for a moment.
+    assert await ShardsHandle(shards_per_actor).run_one(UnitCall("test.count", 20, "", "late"), timeout_s=5.0) == 0
+
+
+async def test_a_shard_that_hangs_costs_one_call_its_patience_and_is_used_again_once_a_probe_got_through(
+    shards_per_actor: int,
+) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    hanging, well = UnitCall("test.add_slowly", 3, "", ("hang", 5.0)), UnitCall("test.count", 4, "", "hang")
+    await handle.run([well], timeout_s=5.0)
+
+    first = await handle.run([hanging, well], timeout_s=1.0)
+    started = time.monotonic()
+    second = await handle.run([hanging, well], timeout_s=1.0)
+    took_s = time.monotonic() - started
+    errors = []
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        [outcome] = await handle.run([UnitCall("test.count", 3, "", "hang")], timeout_s=1.0)
+        errors.append(type(outcome.error))
+        if outcome.error is None:
+            break
+
+    assert [type(outcome.error) for outcome in first] == [UnitTimeoutError, type(None)]
+    assert [type(outcome.error) for outcome in second] == [ShardUnavailableError, type(None)]
+    assert took_s < 0.5
+    assert (errors[0], errors[-1]) == (ShardUnavailableError, type(None))
+
+
+async def test_the_outcomes_of_an_actor_are_told_before_another_has_answered(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    told: list[tuple[float, int]] = []
+    calls = [UnitCall("test.add_slowly", 0, "", ("told", 1.0)), UnitCall("test.count", 31, "", "told")]
+    await handle.run(calls[1:], timeout_s=5.0)
+
+    outcomes = await handle.run(
+        calls, timeout_s=5.0, answered=lambda answer: told.append((time.monotonic(), len(answer)))
+    )
+
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert [number for _, number in told] == [1, 1]
+    assert told[1][0] - told[0][0] > 0.5
 
 
 async def test_an_actor_that_is_not_there_is_a_shard_unavailable(ray_cluster: None) -> None:
@@ -99,7 +140,7 @@ async def test_units_that_a_kill_catches_are_in_doubt_and_are_there_once_after_a
     outcomes = await caught
 
     assert all(isinstance(outcome.error, CommitUnknownError) for outcome in outcomes)
-    await _back(handle, 0)
+    await asyncio.gather(*(_back(handle, shard) for shard in range(16)))
     again = [call._replace(arguments=(call.arguments[0], 0.0)) for call in calls]
     assert all(outcome.error is None for outcome in await handle.run(again, timeout_s=10.0))
     counted = await handle.run([UnitCall("test.count", shard, "", "kill-") for shard in range(16)], timeout_s=10.0)

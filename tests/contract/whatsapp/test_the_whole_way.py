@@ -1,7 +1,7 @@
 """From Meta's bytes to recorded sends, on a real shard and Redis; mailbox, directory and Graph are doubles."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,17 @@ class OneShard:
     def __init__(self, pools: ShardPools) -> None:
         self._pools = pools
 
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        return await self._pools.run([call._replace(shard=SHARD) for call in calls], timeout_s)
+    async def run(
+        self,
+        calls: Sequence[UnitCall],
+        *,
+        timeout_s: float,
+        answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
+    ) -> list[UnitOutcome]:
+        outcomes = await self._pools.run([call._replace(shard=SHARD) for call in calls], timeout_s)
+        if answered is not None:
+            answered(outcomes)
+        return outcomes
 
 
 class Told:

@@ -1,5 +1,6 @@
 """The processor over doubles of its ports; what the units do on a real shard is in ``tests/contract/whatsapp``."""
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -35,8 +36,16 @@ class FakeShards:
         self.fail = fail
         self.calls: list[UnitCall] = []
         self.rounds = 0
+        # A shard of the call that lets the others wait.
+        self.last: asyncio.Event | None = None
 
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+    async def run(
+        self,
+        calls: Sequence[UnitCall],
+        *,
+        timeout_s: float,
+        answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
+    ) -> list[UnitOutcome]:
         self.rounds += 1
         self.calls += calls
         outcomes = []
@@ -44,6 +53,10 @@ class FakeShards:
             error = self.fail(call)
             done = ReceiveResult(1, 0, 1) if call.name == RECEIVE else 0
             outcomes.append(UnitOutcome(None if error else done, () if error else (ROW,), error))
+            if answered is not None:
+                answered(outcomes[-1:])
+        if self.last is not None:
+            await self.last.wait()
         return outcomes
 
 
@@ -80,11 +93,13 @@ class FakeTeller:
     def __init__(self, error: SpazaError | None = None) -> None:
         self.error = error
         self.told: list[PublishedRow] = []
+        self.heard = asyncio.Event()
 
     async def tell(self, rows: Sequence[PublishedRow]) -> None:
         if self.error is not None:
             raise self.error
         self.told += rows
+        self.heard.set()
 
 
 class Watch:
@@ -177,6 +192,20 @@ async def test_what_was_published_is_told_and_what_is_done_is_remembered() -> No
     assert bench.claims.done == [message.id]
     assert bench.watch.outcomes == {("message", "done"): 1}
     assert bench.watch.replies == 1
+
+
+async def test_what_has_committed_is_told_while_another_shard_is_waited_for() -> None:
+    bench = Bench(policy=ProcessorPolicy(tell_s=0.0))
+    bench.shards.last = asyncio.Event()
+
+    consumed = asyncio.create_task(bench.consume(text("w1"), text("w2", number="200")))
+    async with asyncio.timeout(5):
+        await bench.mailbox.heard.wait()
+    assert not consumed.done()
+    bench.shards.last.set()
+
+    assert await consumed == [ack(), ack()]
+    assert bench.mailbox.told == [ROW, ROW]
 
 
 async def test_a_mailbox_that_cannot_be_told_harms_nothing() -> None:

@@ -56,10 +56,12 @@ def _trail(
     dead_of = {topology.dead_letter_queue(queue.name): queue.name for queue in topology.sources()}
     # The end of a row in its queue tells of the death already.
     told_of = {_redrives(row) for row in rows if row.queue not in dead_of and row.outcome is not None}
+    # The header that says so has whole seconds.
+    put_back = {_redrives(row) + 1: row.settled_at for row in rows if row.outcome == "redriven"}
     events = [
         event
         for row in rows
-        for event in (_of_letter(row, told_of) if row.queue in dead_of else _of_row(row, topology))
+        for event in (_of_letter(row, told_of) if row.queue in dead_of else _of_row(row, topology, put_back))
     ]
     if sent is not None:
         told = {"event": "outgoing", "state": sent.state, "wamid": sent.wamid, "error_code": sent.error_code}
@@ -87,11 +89,12 @@ def _of_letter(row: TracedRow, told_of: set[int]) -> list[_Event]:
     return events
 
 
-def _of_row(row: TracedRow, topology: Topology) -> list[_Event]:
+def _of_row(row: TracedRow, topology: Topology, put_back: Mapping[int, float | None]) -> list[_Event]:
     headers, where = headers_of(row), _where(row)
     events: list[_Event] = []
     if _redrives(row):
-        events.append(_Event(float(headers.get("x-redriven-at", 0)), 4, {"event": "queued again", **where}))
+        at = put_back.get(_redrives(row)) or float(headers.get("x-redriven-at", 0))
+        events.append(_Event(at, 4, {"event": "queued again", **where}))
     else:
         exchanges = [binding.exchange for binding in topology.queues[row.queue].bindings]
         told = {"exchange": headers.get("x-exchange", ", ".join(dict.fromkeys(exchanges)))}

@@ -263,7 +263,7 @@ async def test_a_trace_tells_the_whole_way_in_its_order_and_names_the_shards_tha
     bench = Bench()
     bench.shards.away = {7}
     died = b'{"x-last-death-reason":"rejected","x-death-detail":"unknown_phone_number"}'
-    again = b'{"x-redriven":1,"x-redriven-at":1000000100}'
+    again = b'{"x-redriven":1,"x-redriven-at":1000000099}'
     bench.shards.rows = [
         row("whatsapp.inbound", 4, "m1", outcome="rejected", reason="unknown_phone_number", deliveries=1,
             settled_at=1e9 + 1),

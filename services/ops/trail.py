@@ -93,8 +93,8 @@ def _of_row(row: TracedRow, topology: Topology, put_back: Mapping[int, float | N
     headers, where = headers_of(row), _where(row)
     events: list[_Event] = []
     if _redrives(row):
-        at = put_back.get(_redrives(row)) or float(headers.get("x-redriven-at", 0))
-        events.append(_Event(at, 4, {"event": "queued again", **where}))
+        again_at = put_back.get(_redrives(row)) or float(headers.get("x-redriven-at", 0))
+        events.append(_Event(again_at, 4, {"event": "queued again", **where}))
     else:
         exchanges = [binding.exchange for binding in topology.queues[row.queue].bindings]
         told = {"exchange": headers.get("x-exchange", ", ".join(dict.fromkeys(exchanges)))}

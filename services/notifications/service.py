@@ -27,6 +27,7 @@ from services.tenants.errors import DirectoryUnavailableError, UnsealError
 from services.tenants.sealing import access_token_context
 from services.tenants.tenant import Tenant
 from telemetry.log import correlation_ids, get_logger
+from telemetry.observing import failing_open
 
 _log = get_logger("notifier")
 
@@ -94,7 +95,8 @@ class NotificationService:
         messages = await self._mark(run, self._in_time(run, messages, no_more_after))
         results = await self._dispatcher.send(messages, run.tokens, no_more_after=no_more_after)
         await self._record(run, results)
-        self._observer.batch_done(run.counts, self._clock() - run.now)
+        with failing_open(_log):
+            self._observer.batch_done(run.counts, self._clock() - run.now)
         return run.ledger.outcomes()
 
     def _read(self, run: Batch) -> list[Outgoing]:
@@ -121,6 +123,10 @@ class NotificationService:
                 run.settle(one.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried")
             elif tenant is None or tenant.tenant_id != one.tenant_id:
                 run.settle(one.place, dead_letter("unknown_phone_number"), "unknown_phone_number")
+            elif not tenant.is_served:
+                run.shards[one.tenant_id] = tenant.shard
+                outcome = dead_letter(f"tenant_{tenant.state}")
+                run.dead[one.place] = Failure(outcome, "tenant_not_served", sent_for_certain_not=False)
             elif not self._unseal(run, tenant, one):
                 run.shards[one.tenant_id] = tenant.shard
                 run.dead[one.place] = Failure(dead_letter("unseal_failed"), "auth", sent_for_certain_not=False)

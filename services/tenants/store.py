@@ -22,12 +22,16 @@ PLACE_TENANT: Final = "tenants.place"
 
 
 class PhoneRow(NamedTuple):
+    """Whose a number is; on the shard of the number."""
+
     phone_number_id: str
     tenant_id: str
     display_phone_number: str
 
 
 class PlacementRow(NamedTuple):
+    """Where a tenant lives, and whether it is served (``Tenant.state``); on the shard of its id."""
+
     tenant_id: str
     name: str
     shard: int
@@ -38,6 +42,8 @@ class PlacementRow(NamedTuple):
 
 
 class ProfileRow(NamedTuple):
+    """What a tenant's own schema says of it; on the shard where it lives."""
+
     latitude: float
     longitude: float
     access_token_sealed: str
@@ -54,6 +60,13 @@ class RequestClaim(NamedTuple):
 
 
 class PhoneClaim(NamedTuple):
+    """A number that a tenant in the making wants to have.
+
+    Attributes:
+        patience_s: after which a claim that nobody completed lapses.
+        instead_of: who holds the number now, where it is known that it was never placed and may lose a lapsed claim.
+    """
+
     phone_number_id: str
     tenant_id: str
     display_phone_number: str
@@ -62,6 +75,8 @@ class PhoneClaim(NamedTuple):
 
 
 class Profile(NamedTuple):
+    """What is written into a tenant's own schema; the token is sealed."""
+
     name: str
     latitude: float
     longitude: float
@@ -71,6 +86,8 @@ class Profile(NamedTuple):
 
 
 class Placement(NamedTuple):
+    """Where a tenant is to live; a limit of None is the platform's."""
+
     tenant_id: str
     name: str
     shard: int
@@ -79,42 +96,51 @@ class Placement(NamedTuple):
 
 
 async def find_phones(transaction: Transaction, phone_number_ids: list[str]) -> list[PhoneRow]:
+    """The rows of those of these numbers that belong to somebody, in any order."""
     return [PhoneRow(*row) for row in await transaction.fetch(_SQL["find_phones"], phone_number_ids)]
 
 
 async def find_placements(transaction: Transaction, tenant_ids: list[str]) -> list[PlacementRow]:
+    """The rows of those of these tenants that are there, in any order."""
     return [PlacementRow(*row) for row in await transaction.fetch(_SQL["find_placements"], tenant_ids)]
 
 
 async def read_profile(transaction: Transaction, _arguments: None) -> ProfileRow | None:
+    """The profile of the tenant in whose context it runs; None before it is written."""
     row = await transaction.fetchrow(_SQL["read_profile"])
     return None if row is None else ProfileRow(*row)
 
 
 async def claim_request(transaction: Transaction, claim: RequestClaim) -> RequestClaim:
+    """Remember what an idempotency key stands for, and return what it stood for first."""
     await transaction.execute(_SQL["claim_request"], *claim)
     tenant_id, fingerprint = await transaction.fetchrow(_SQL["read_request"], claim.idempotency_key)
     return RequestClaim(claim.idempotency_key, tenant_id, fingerprint)
 
 
 async def claim_phone(transaction: Transaction, claim: PhoneClaim) -> bool:
+    """Hold a number for a tenant in the making; False if it is another's."""
     return await transaction.fetchrow(_SQL["claim_phone"], *claim) is not None
 
 
 async def confirm_phone(transaction: Transaction, claim: PhoneClaim) -> bool:
+    """Make a held number the tenant's for good; False if the claim was lost to another."""
     row = await transaction.fetchrow(_SQL["confirm_phone"], claim.phone_number_id, claim.tenant_id)
     return row is not None
 
 
 async def release_phone(transaction: Transaction, claim: PhoneClaim) -> None:
+    """Let go of a number that was held and not confirmed."""
     await transaction.execute(_SQL["release_phone"], claim.phone_number_id, claim.tenant_id)
 
 
 async def write_profile(transaction: Transaction, profile: Profile) -> None:
+    """Write the profile of the tenant in whose context it runs, in place of what was there."""
     await transaction.execute(_SQL["write_profile"], *profile)
 
 
 async def place_tenant(transaction: Transaction, placement: Placement) -> None:
+    """Write where a tenant lives; again changes nothing."""
     await transaction.execute(_SQL["place_tenant"], *placement)
 
 

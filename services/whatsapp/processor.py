@@ -16,13 +16,14 @@ from services.ledger import Ledger
 from services.tenants.errors import DirectoryUnavailableError
 from services.tenants.tenant import Tenant
 from services.whatsapp.errors import MalformedError
-from services.whatsapp.inbound import InboundEvent, decode
+from services.whatsapp.inbound import InboundEvent, InboundMessage, decode
 from services.whatsapp.item import Item
 from services.whatsapp.ports import ClaimStore, Shards, Teller, Tenants
 from services.whatsapp.store import ReceiveResult
 from services.whatsapp.verdict import Blame, blame, come_again, convict
 from services.whatsapp.work import Work, group
 from telemetry.log import correlation_ids, get_logger
+from telemetry.observing import failing_open
 
 _log = get_logger("processor")
 
@@ -124,6 +125,9 @@ class InboundProcessor:
                 run.settle(item.place, retry_after(self._policy.retry_s, "directory_unavailable"), "retried", item.kind)
             elif tenant is None and not isinstance(item.inbound, InboundEvent):
                 run.settle(item.place, dead_letter("unknown_phone_number"), "unknown_phone_number", item.kind)
+            elif tenant is not None and not tenant.is_served and isinstance(item.inbound, InboundMessage):
+                # Statuses and events of it are kept all the same; nothing follows from them.
+                run.settle(item.place, dead_letter(f"tenant_{tenant.state}"), "tenant_not_served", item.kind)
             else:
                 assigned.append((tenant, item))
         return group(assigned, run.now)
@@ -200,7 +204,8 @@ class InboundProcessor:
         done = [item.id for place, item in run.claimed.items() if outcomes[place].kind == "ack"]
         free = [item.id for place, item in run.claimed.items() if outcomes[place].kind != "ack"]
         await asyncio.gather(self._tell(run), self._claims.finish(done), self._claims.release(free, run.token))
-        self._observer.batch_done(run.counts, run.replies, self._clock() - run.now)
+        with failing_open(_log):
+            self._observer.batch_done(run.counts, run.replies, self._clock() - run.now)
 
     async def _tell(self, run: "_Batch") -> None:
         published, run.published = run.published, []
@@ -208,8 +213,8 @@ class InboundProcessor:
             return
         try:
             await self._mailbox.tell(published)
-        except SpazaError as error:
-            # The owner's sweep finds them.
+        except Exception as error:  # noqa: BLE001
+            # Whatever it was, it is done, and the owner's sweep finds them.
             _log.warning(
                 "notifications_not_told",
                 error=type(error).__name__,

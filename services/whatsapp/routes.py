@@ -35,6 +35,7 @@ from services.whatsapp.envelope import split
 from services.whatsapp.errors import NotAnEnvelopeError
 from services.whatsapp.ports import Publisher
 from telemetry.log import get_logger
+from telemetry.observing import failing_open
 
 EXCHANGE, QUEUE = "whatsapp.messages", "whatsapp.inbound"
 
@@ -120,7 +121,8 @@ class WebhookApp:
             answer = refusal(RefusedError(500, "An unexpected error occurred"), correlation_id)
         correlation = (CORRELATION_HEADER, correlation_id.encode())
         await send_answer(send, answer, correlation, head=scope["method"] == "HEAD")
-        self._observer.answered(answer.status, perf_counter() - start)
+        with failing_open(_log):
+            self._observer.answered(answer.status, perf_counter() - start)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, correlation_id: str
@@ -197,4 +199,5 @@ class WebhookApp:
         message = Message(identity, identity, "", body, {"correlation_id": correlation_id}, now)
         await self._publisher.dead_letter(QUEUE, [message], reason, timeout_s=self._policy.publish_s)
         _log.warning("webhook_dead_lettered", correlation_id=correlation_id, reason=reason, size_bytes=len(body))
-        self._observer.dead_lettered(reason)
+        with failing_open(_log):
+            self._observer.dead_lettered(reason)

@@ -41,7 +41,10 @@ def tenant(number: str, tenant_id: str, shard: int) -> Tenant:
     return Tenant(tenant_id, "Shop", shard, 1, "active", number, "+27", f"sealed-{number}", 0.0, 0.0)
 
 
-DIRECTORY: dict[str, Tenant | None] = {"100": tenant("100", A, 1), "200": tenant("200", B, 2)}
+DIRECTORY: dict[str, Tenant | None] = {
+    "100": tenant("100", A, 1), "200": tenant("200", B, 2),
+    "300": tenant("300", A, 1)._replace(state="suspended"),
+}  # fmt: skip
 
 
 def nothing() -> None:
@@ -170,8 +173,11 @@ class FakeGraph:
 class Watch:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.broken = False
 
     def batch_done(self, outcomes: Mapping[str, int], seconds: float) -> None:
+        if self.broken:
+            raise ValueError("no such label")
         for word, count in outcomes.items():
             self.counts[word] = self.counts.get(word, 0) + count
 
@@ -639,6 +645,24 @@ async def test_a_directory_that_is_away_delays_only_those_it_cannot_find() -> No
     outcomes = await bench.consume(outgoing("m1"), outgoing("m2", number="200", tenant_id=B))
 
     assert outcomes == [ack(), retry_after(1.0, "directory_unavailable")]
+
+
+async def test_whoever_watches_cannot_make_a_batch_fail() -> None:
+    bench = Bench()
+    bench.watch.broken = True
+
+    assert await bench.consume(outgoing("m1")) == [ack()]
+
+
+async def test_nothing_is_sent_for_a_suspended_tenant_and_that_is_recorded_so_that_it_can_be_sent_later() -> None:
+    bench = Bench()
+
+    outcomes = await bench.consume(outgoing("m1", number="300"), outgoing("m2"))
+
+    assert outcomes == [dead_letter("tenant_suspended"), ack()]
+    assert bench.shards.failed == {"m1": ("tenant_suspended", None)}
+    assert bench.graph.ids() == ["m2"]
+    assert bench.watch.counts == {"tenant_not_served": 1, "sent": 1}
 
 
 async def test_an_empty_batch_is_nothing() -> None:

@@ -25,7 +25,10 @@ def tenant(number: str, tenant_id: str, shard: int = 1) -> Tenant:
 
 
 A, B = "a" * 32, "b" * 32
-DIRECTORY: dict[str, Tenant | None] = {"100": tenant("100", A), "101": tenant("101", A), "200": tenant("200", B, 2)}
+DIRECTORY: dict[str, Tenant | None] = {
+    "100": tenant("100", A), "101": tenant("101", A), "200": tenant("200", B, 2),
+    "300": tenant("300", "c" * 32)._replace(state="suspended"),
+}  # fmt: skip
 ROW = PublishedRow("notifications.whatsapp", 1, 7, Message("o1", "k", A, b"", {}, 0.0))
 
 
@@ -90,7 +93,7 @@ class FakeClaims:
 
 
 class FakeTeller:
-    def __init__(self, error: SpazaError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.told: list[PublishedRow] = []
         self.heard = asyncio.Event()
@@ -103,10 +106,14 @@ class FakeTeller:
 
 
 class Watch:
+    broken = False
+
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str], int] = {}
 
     def batch_done(self, outcomes: Mapping[tuple[str, str], int], replies: int, seconds: float) -> None:
+        if self.broken:
+            raise ValueError("no such label")
         self.outcomes = dict(outcomes)
         self.replies = replies
 
@@ -209,7 +216,8 @@ async def test_what_has_committed_is_told_while_another_shard_is_waited_for() ->
 
 
 async def test_a_mailbox_that_cannot_be_told_harms_nothing() -> None:
-    assert await Bench(mailbox=FakeTeller(SpazaError("away"))).consume(text("w1")) == [ack()]
+    for error in (SpazaError("away"), RuntimeError("the loop is closing")):
+        assert await Bench(mailbox=FakeTeller(error)).consume(text("w1")) == [ack()]
 
 
 async def test_what_an_operator_put_back_is_worked_on_though_redis_calls_it_done() -> None:
@@ -255,6 +263,35 @@ async def test_an_unknown_number_is_kept_as_a_dead_letter_and_the_others_go_on()
 
     assert outcomes == [dead_letter("unknown_phone_number"), ack()]
     assert bench.watch.outcomes == {("message", "unknown_phone_number"): 1, ("message", "done"): 1}
+
+
+async def test_what_customers_write_to_a_suspended_tenant_is_kept_as_a_dead_letter_and_the_others_are_served() -> None:
+    bench = Bench()
+
+    outcomes = await bench.consume(text("w1", number="300"), text("w2"))
+
+    assert outcomes == [dead_letter("tenant_suspended"), ack()]
+    assert [call.tenant_id for call in bench.shards.calls] == [A]
+    assert bench.watch.outcomes == {("message", "tenant_not_served"): 1, ("message", "done"): 1}
+    assert bench.claims.released == [text("w1", number="300").id]
+
+
+async def test_statuses_and_events_of_a_suspended_tenant_are_kept() -> None:
+    bench = Bench()
+    told = parts(
+        number="300", statuses=[{"id": "o1", "status": "read", "timestamp": "1750000000", "recipient_id": "27"}]
+    )
+
+    assert await bench.consume(*told, *parts(number="300", field="calls", calls=[{"id": "x"}])) == [ack(), ack()]
+    assert [call.name for call in bench.shards.calls] == [STATUSES, RECEIVE]
+
+
+async def test_whoever_watches_cannot_make_a_batch_fail() -> None:
+    bench = Bench()
+    bench.watch.broken = True
+
+    assert await bench.consume(text("w1")) == [ack()]
+    assert bench.claims.done == [text("w1").id]
 
 
 async def test_an_event_of_an_unknown_number_is_kept_with_the_platforms() -> None:

@@ -10,11 +10,12 @@ from integrations.whatsapp.errors import AuthError, PermanentError, RefusedSendE
 
 PAIR_RATE_LIMIT = 131056
 
-_AUTH = frozenset({0, 3, 10, 190, 368, 131005, 131031, 130497, *range(200, 300)})
+_AUTH = frozenset({0, 3, 10, 190, 368, 131005, 131031, *range(200, 300)})
 _THROTTLE = frozenset({4, 80007, 80009, 80014, 130429, 131048, PAIR_RATE_LIMIT, 131064, 133016})
 _TRANSIENT = frozenset({1, 2, 131000, 131016, 131057, 133004})
-# They may come with a 5xx and are the merchant's to mend all the same.
-_PERMANENT = frozenset({33, 100, 131008, 131009, 131021, 131026, 131045, 131047})
+# They may come with a 5xx and are the merchant's to mend all the same. 130497 is of the recipient's country: the number
+# may write to all others.
+_PERMANENT = frozenset({33, 100, 130497, 131008, 131009, 131021, 131026, 131045, 131047})
 
 
 def classify(error_code: int, http_status: int, *, is_transient: bool = False) -> type[RefusedSendError]:

@@ -64,6 +64,7 @@ async def test_a_message_goes_to_its_number_under_its_token_and_the_wamid_comes_
         (777777, 500, TransientError),
         (100, 400, PermanentError), (33, 400, PermanentError), (131008, 400, PermanentError),
         (131009, 400, PermanentError), (131026, 400, PermanentError), (131047, 400, PermanentError),
+        (130497, 403, PermanentError),
         (131045, 500, PermanentError), (132001, 404, PermanentError), (777777, 400, PermanentError),
     ],
 )  # fmt: skip

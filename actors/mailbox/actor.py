@@ -213,7 +213,9 @@ class MailboxActor:
             self._figures.report(snapshot)
 
     def _snapshot(self) -> dict[str, Any]:
-        counters = self._dispatcher.counters + sum((one.counters for one in self._partitions.values()), Counter())
+        counters = self._dispatcher.counters + sum(
+            (one.counters + one.buried for one in self._partitions.values()), Counter()
+        )
         oldest = self._window.oldest_published_at()
         in_per_s, out_per_s = (round(one, 2) for one in self._rates.per_s())
         states = {partition.state.value for partition in self._partitions.values()}

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from actors.mailbox.arrivals import Arrival, Arrivals
@@ -10,6 +11,7 @@ from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.journal import Journal, Row, Settlement
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message
+from actors.mailbox.retry import Cause
 from actors.mailbox.rows import published_day
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
@@ -27,7 +29,7 @@ class Intake:
         arrivals: which are in memory.
         waiting: how many are not settled; an estimate.
         arrived: how many have come, about.
-        corrupt: rows whose checksum did not fit.
+        buried: how many were settled without having been in memory, by cause.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class Intake:
         self._page_limit = PAGE
         self.arrivals = Arrivals(window, number, queue.window)
         self.waiting = 0
-        self.arrived = self.corrupt = 0
+        self.arrived = 0
+        self.buried: Counter[str] = Counter()
 
     def begin(self, low_water: int, max_seq: int) -> None:
         """After a takeover: what is there up to ``max_seq`` may have been delivered before."""
@@ -115,18 +118,22 @@ class Intake:
 
     def _intact(self, rows: Sequence[Row]) -> list[Row]:
         for row in rows:
-            if not row.intact and not self.arrivals.is_over(row.seq) and not self._writer.is_settling(row.seq):
-                self._bury(row)
+            if not row.intact and self.bury(row, "corrupt", "checksum"):
+                _log.error("journal_row_corrupt", queue=self._queue.name, partition=self._number, seq=row.seq)
         return [row for row in rows if row.intact]
 
-    def _bury(self, row: Row) -> None:
-        _log.error("journal_row_corrupt", queue=self._queue.name, partition=self._number, seq=row.seq)
-        self.corrupt += 1
+    def bury(self, row: Row, cause: Cause, reason: str) -> bool:
+        """Settle a message that is not in memory; False if it is, or is settled already."""
+        known = self._window.knows(self._number, row.seq)
+        if known or self.arrivals.is_over(row.seq) or self._writer.is_settling(row.seq):
+            return False
+        self.buried[cause] += 1
         letter = None
         if self._has_dead_letters:
-            letter = dead_letter(row.message, self._queue, "corrupt", "checksum", time.time())
+            letter = dead_letter(row.message, self._queue, cause, reason, time.time())
         self.over(row.seq, self._clock())
-        self._writer.settle(Settlement(row.seq, published_day(row.message), "corrupt", "checksum", row.lost), letter)
+        self._writer.settle(Settlement(row.seq, published_day(row.message), cause, reason, row.lost), letter)
+        return True
 
     def _arrival(self, row: Row, now: float) -> Arrival:
         not_before = now + row.not_before - time.time() if row.not_before else 0.0

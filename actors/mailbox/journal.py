@@ -157,6 +157,16 @@ class Journal(Protocol):
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         """Those of the seqs that wait, in order."""
 
+    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
+        """What waits from a seq on and has a time to live of its own, by when that ends on the age clock.
+
+        Args:
+            from_seq: see there.
+            after: readings of the age clock; time that does not age a message is not considered.
+            until: the last one that counts.
+            limit: rows at most.
+        """
+
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         """Those of the message ids that wait, in order."""
 

@@ -113,6 +113,14 @@ class InMemoryJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return [row for row in self._reach().waiting() if row.seq in seqs]
 
+    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
+        ends = [
+            (row.clock_s + row.message.ttl_ms / 1000, row)
+            for row in self._reach().waiting()
+            if row.seq >= from_seq and row.message.ttl_ms is not None and row.clock_s is not None
+        ]
+        return [row for end, row in sorted(ends, key=lambda one: one[0]) if after < end <= until][:limit]
+
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return [row for row in self._reach().waiting() if stored_id(row.message) in ids]
 

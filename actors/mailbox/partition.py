@@ -117,6 +117,11 @@ class Partition:
         return self._tenure.paused
 
     @property
+    def buried(self) -> Counter[str]:
+        """Messages that were settled without having been in memory, by cause."""
+        return self._intake.buried
+
+    @property
     def arrived(self) -> int:
         """How many messages have come under this process, about."""
         return self._intake.arrived

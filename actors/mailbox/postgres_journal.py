@@ -107,6 +107,9 @@ class PostgresJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return await self._load("load_seqs", list(seqs))
 
+    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
+        return await self._load("load_expired", from_seq, after, until, limit)
+
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return await self._load("load_ids", list(ids))
 

@@ -158,6 +158,19 @@ WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($3::bigint[]) AND NOT E
     WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 ORDER BY j.seq
 
+-- name: load_expired
+-- Those from a seq on that have a time to live of their own, which ends between two readings of the age clock.
+SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
+       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
+       r.deferred_s
+FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND j.ttl_ms IS NOT NULL
+  AND j.clock_s + j.ttl_ms / 1000::float8 > $4 AND j.clock_s + j.ttl_ms / 1000::float8 <= $5 AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+ORDER BY j.clock_s + j.ttl_ms / 1000::float8
+LIMIT $6
+
 -- name: load_ids
 -- Those of certain message ids that wait.
 SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,

@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS spaza.journal (
 ) PARTITION BY RANGE (published_on);
 CREATE INDEX IF NOT EXISTS journal_by_seq ON spaza.journal (queue, partition, seq);
 CREATE INDEX IF NOT EXISTS journal_by_txid ON spaza.journal (queue, partition, txid) INCLUDE (seq) WHERE transactional;
+CREATE INDEX IF NOT EXISTS journal_by_expiry ON spaza.journal (queue, partition, (clock_s + ttl_ms / 1000::float8))
+    WHERE ttl_ms IS NOT NULL;
 CREATE TABLE IF NOT EXISTS spaza.journal_default PARTITION OF spaza.journal DEFAULT;
 
 CREATE TABLE IF NOT EXISTS spaza.settlement (

@@ -8,6 +8,7 @@ from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxE
 from actors.mailbox.intake import PAGE, Intake
 from actors.mailbox.journal import Journal, Lease, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
+from actors.mailbox.paged_expiry import PagedExpiry
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
@@ -67,6 +68,7 @@ class Tenure:
         self._clock, self._wake, self._begun = clock, wake, begun
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"
+        self._paged_expiry = PagedExpiry(queue, number, journal=journal, window=window, intake=intake, clock=clock)
         self._swept_to = "0"
         self._renewed_at = float("-inf")
         self._doubtful: set[str] = set()
@@ -160,6 +162,7 @@ class Tenure:
             if loop.time() >= next_tick:  # before the pages, or many of them would cost the lease
                 next_tick = loop.time() + self._policy.tick_s
                 await self._tick()
+                await self._paged_expiry.look(self._policy.page_s)
                 continue
             if self._intake.arrivals.page_wanted:
                 await self._intake.page(self._policy.page_s)
@@ -195,6 +198,7 @@ class Tenure:
         self.is_open = True
         next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, next_seq - 1)
+        self._paged_expiry.begin()
         self._swept_to, self.low_water = tick.swept_to, lease.low_water
         self._begun(next_seq)
         self._intake.take_rows(late)

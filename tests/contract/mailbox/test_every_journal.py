@@ -260,3 +260,21 @@ async def test_a_pause_is_remembered_for_the_next_owner_and_an_overtaken_one_can
         await first.pause(stale, paused=False)
     await second.pause(lease.epoch, paused=False)
     assert not (await taken(second, "b")).paused
+
+
+async def test_what_has_a_time_of_its_own_is_found_by_when_that_ends(either: Journals) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    late, none, soon, over = (
+        message("m1", ttl_ms=9_000),
+        message("m2"),
+        message("m3", ttl_ms=2_000),
+        message("m4", ttl_ms=1),
+    )
+    await journal.write(epoch, Batch(appends(late, none, soon, over)))
+    await journal.write(epoch, Batch(settlements=[settled(4, over)]))
+
+    assert [row.message.id for row in await journal.load_expired(1, 0.0, 100.0, 10)] == ["m3", "m1"]
+    assert [row.message.id for row in await journal.load_expired(1, 0.0, 2.5, 10)] == ["m3"]
+    assert [row.message.id for row in await journal.load_expired(1, 2.5, 100.0, 10)] == ["m1"]
+    assert [row.message.id for row in await journal.load_expired(2, 0.0, 100.0, 1)] == ["m3"]

@@ -1,0 +1,85 @@
+"""Expiry of what is not in memory, on the journal's double."""
+
+import pytest
+
+from actors.mailbox.flight import WriterLimits
+from actors.mailbox.intake import Intake
+from actors.mailbox.journal import Append, Batch, Retry
+from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from actors.mailbox.message import Message
+from actors.mailbox.paged_expiry import PagedExpiry
+from actors.mailbox.window import Window
+from actors.mailbox.writer import Writer
+from config.topology import Queue
+
+
+class Paged:
+    """A partition in whose journal all is still to be read."""
+
+    def __init__(self, ttl_ms: int | None = None) -> None:
+        self.now = 0.0
+        queue = Queue.model_validate(
+            {"name": "q", "bindings": [{"exchange": "x"}], "ttl_ms": ttl_ms, "partition_by": "shard"}
+        )
+        self.database = MemoryDatabase()
+        self.journal = InMemoryJournal(self.database)
+        self.window = Window(queue)
+        self.writer = Writer("q", self.journal, None, WriterLimits(), self.clock)  # type: ignore[arg-type]
+        self.intake = Intake(queue, 0, self.journal, self.window, self.writer, has_dead_letters=True, clock=self.clock)
+        self.window.open(0, 0.0, 0.0)
+        self.window.set_blocked(0, blocked=False, now=0.0)
+        self.intake.begin(1, 100)
+        self.expiry = PagedExpiry(
+            queue, 0, journal=self.journal, window=self.window, intake=self.intake, clock=self.clock
+        )
+
+    def clock(self) -> float:
+        return self.now
+
+    async def append(self, seq: int, clock_s: float, ttl_ms: int | None = None) -> None:
+        message = Message(str(seq), str(seq), "t", b"", {}, 0.0, ttl_ms=ttl_ms)
+        await self.journal.write(self.database.epoch, Batch([Append(message, seq, clock_s)]))
+
+    async def expired_at(self, now: float) -> int:
+        self.now = now
+        return await self.expiry.look(1.0)
+
+
+async def test_by_the_queues_time_the_oldest_expire_and_no_other() -> None:
+    paged = Paged(ttl_ms=10_000)
+    for seq, clock_s in ((1, 0.0), (2, 1.0), (3, 8.0)):
+        await paged.append(seq, clock_s)
+
+    assert [await paged.expired_at(now) for now in (5.0, 10.5, 10.6, 11.0, 17.9, 18.0, 30.0)] == [0, 1, 0, 1, 0, 1, 0]
+    assert paged.intake.buried == {"expired": 3}
+    assert all(paged.writer.is_settling(seq) for seq in (1, 2, 3))
+
+
+@pytest.mark.parametrize("queue_ttl_ms", [None, 60_000])
+async def test_a_message_with_a_time_of_its_own_expires_wherever_it_stands(queue_ttl_ms: int | None) -> None:
+    paged = Paged(ttl_ms=queue_ttl_ms)
+    for seq, ttl_ms in ((1, None), (2, 3_000), (3, None), (4, 1_000)):
+        await paged.append(seq, 0.0, ttl_ms)
+
+    assert [await paged.expired_at(now) for now in (0.5, 1.0, 2.9, 3.0, 50.0)] == [0, 1, 0, 1, 0]
+
+
+async def test_what_was_deferred_gets_that_time_on_top() -> None:
+    paged = Paged(ttl_ms=10_000)
+    await paged.append(1, 0.0)
+    await paged.journal.write(0, Batch(retries=[Retry(1, 0, 0, 0.0, 5.0, "")]))
+
+    assert [await paged.expired_at(now) for now in (10.0, 14.9, 15.0)] == [0, 0, 1]
+
+
+async def test_nothing_expires_while_the_clock_stands_or_all_is_in_memory() -> None:
+    paged = Paged(ttl_ms=10_000)
+    await paged.append(1, 0.0)
+
+    paged.window.set_consumer_up(up=False, now=5.0)
+    assert await paged.expired_at(100.0) == 0
+    paged.window.set_consumer_up(up=True, now=100.0)
+    await paged.intake.page(1.0)
+    assert await paged.expired_at(104.0) == 0
+    assert await paged.expired_at(200.0) == 0
+    assert [one.cause for one in paged.window.advance(200.0)] == ["expired"], "its window sees to it"

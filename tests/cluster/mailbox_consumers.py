@@ -4,19 +4,32 @@ import asyncio
 import os
 from pathlib import Path
 
+from actors.mailbox.handle import MailboxHandle
+from actors.mailbox.heartbeat import Heartbeat
 from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
+from config.topology import Topology
 
 
 class RecordingConsumer:
-    """Handles by the first word of the body: ``poison`` kills it, ``reject`` and ``later`` are answered so."""
+    """Handles by the first word of the body.
+
+    ``poison`` kills it, it raises at ``raise``, ``slow`` takes as many seconds as the next word says, ``reject`` and
+    ``later`` are answered so.
+    """
 
     def __init__(self, record: str, pause_s: float) -> None:
         self._record, self._pause_s = Path(record), pause_s
+        self._mailboxes: MailboxHandle | None = None
 
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         if not batch:
             return []
         await asyncio.sleep(self._pause_s)
+        if self._mailboxes is None:
+            await self._work(batch)
+        else:
+            async with Heartbeat(self._mailboxes, batch, lease_s=1.0):
+                await self._work(batch)
         outcomes = [self._handle(delivery) for delivery in batch]
         with self._record.open("a") as record:
             for delivery, outcome in zip(batch, outcomes, strict=True):
@@ -30,10 +43,22 @@ class RecordingConsumer:
                 record.write(" ".join(str(field) for field in fields) + "\n")
         return outcomes
 
+    async def beat_with(self, topology: Topology) -> None:
+        """Extend leases from now on."""
+        self._mailboxes = MailboxHandle(topology)
+
+    async def _work(self, batch: list[Delivery]) -> None:
+        for delivery in batch:
+            kind, *seconds = delivery.message.body.split()
+            if kind == b"slow":
+                await asyncio.sleep(float(seconds[0]))
+
     def _handle(self, delivery: Delivery) -> Outcome:
         kind = delivery.message.body.split()[0]
         if kind == b"poison":
             os._exit(1)
+        if kind == b"raise":
+            raise ValueError("as it asks")
         if kind == b"reject":
             return reject("as it asks")
         if kind == b"later" and delivery.attempt == 1:

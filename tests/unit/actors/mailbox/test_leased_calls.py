@@ -66,11 +66,9 @@ def causes(verdicts: list[Verdict]) -> Counter[str | None]:
     return Counter(one.cause for one in verdicts)
 
 
-async def test_what_overruns_its_lease_is_delivered_again_while_the_call_is_under_way_and_its_answer_is_refused() -> (
-    None
-):
+async def test_what_overruns_its_lease_is_delivered_again_and_the_late_answer_is_refused() -> None:
     consumer = Slow()
-    async with dispatching(consumer, 1) as (dispatcher, verdicts):
+    async with dispatching(consumer, 1, lease_s=0.5) as (dispatcher, verdicts):
         await until(lambda: causes(verdicts)["acknowledged"] == 1)
         assert not consumer.go.is_set()
         consumer.go.set()

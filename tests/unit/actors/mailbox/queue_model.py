@@ -5,7 +5,7 @@ from typing import NamedTuple
 from config.topology import Queue
 
 BATCH, PREFETCH, LEASE_S, STEP_S, TTL_S = 3, 5, 10.0, 5.0, 60.0
-MAX_RETRIES, DELIVERY_LIMIT = 2, 3
+MAX_RETRIES, DELIVERY_LIMIT = 2, 2
 WEIGHTS = {"heavy": 2}
 PARTITIONS = (0, 1)
 EPSILON = 1e-6

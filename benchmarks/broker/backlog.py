@@ -72,12 +72,13 @@ async def _waiting(platform: Platform, messages: int, seconds: float) -> list[st
     ready_s = await _killed_and_back(declared, queue, messages)
     back_mb = await _memory_mb(queue)
     consumer = start_consumer("deep-consumer")
-    drained = await _rate(consumer, seconds, queue)
-    drain_mb = await _memory_mb(queue)
+    drained, drain_mb = await _rate(consumer, seconds, queue)
     await platform.end(declared, queue)
     for actor in (publisher, consumer):
         ray.kill(actor)
-    print(f"memory of the actor: {filled_mb:.0f} MB when filled, {back_mb:.0f} MB when back, {drain_mb:.0f} MB drained")
+    print(
+        f"memory of the actor: {filled_mb:.0f} MB when filled, {back_mb:.0f} MB when back, at most {drain_mb:.0f} MB while drained"
+    )
     print(f"ready {ready_s:.1f} s after a kill")
     print(
         f"drained at {drained:,.0f}/s over {seconds:g} s, at a steady depth of {_DEPTH:,} {steady:,.0f}/s", flush=True
@@ -95,7 +96,7 @@ async def _steady_rate(platform: Platform, seconds: float) -> float:
     declared = await platform.declare(queue, "shallow-consumer")
     keeping = publisher.keep.remote(declared, queue, _DEPTH, consumer, seconds=seconds + 3.0)
     await asyncio.sleep(2.0)
-    rate = await _rate(consumer, seconds, queue)
+    rate, _ = await _rate(consumer, seconds, queue)
     await keeping
     await platform.end(declared, queue)
     for actor in (publisher, consumer):
@@ -103,8 +104,9 @@ async def _steady_rate(platform: Platform, seconds: float) -> float:
     return rate
 
 
-async def _rate(consumer: Any, seconds: float, queue: str) -> float:
-    first = 0
+async def _rate(consumer: Any, seconds: float, queue: str) -> tuple[float, float]:
+    """Messages a second, and the most memory that the actor had meanwhile."""
+    first, most_mb = 0, 0.0
     while not first:  # from the first on
         await asyncio.sleep(0.05)
         first, _ = await consumer.count.remote()
@@ -114,9 +116,10 @@ async def _rate(consumer: Any, seconds: float, queue: str) -> float:
         before, _ = await consumer.count.remote()
         await asyncio.sleep(seconds / max(1, int(seconds)))
         series.append((await consumer.count.remote())[0] - before)
+        most_mb = max(most_mb, await _memory_mb(queue))
     last, _ = await consumer.count.remote()
     print(f"{queue}, each second: {series}", flush=True)
-    return float(last - first) / (time.monotonic() - began)
+    return float(last - first) / (time.monotonic() - began), most_mb
 
 
 async def _killed_and_back(declared: Topology, queue: str, number: int) -> float:

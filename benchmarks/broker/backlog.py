@@ -76,9 +76,8 @@ async def _waiting(platform: Platform, messages: int, seconds: float) -> list[st
     await platform.end(declared, queue)
     for actor in (publisher, consumer):
         ray.kill(actor)
-    print(
-        f"memory of the actor: {filled_mb:.0f} MB when filled, {back_mb:.0f} MB when back, at most {drain_mb:.0f} MB while drained"
-    )
+    memory = f"{filled_mb:.0f} MB when filled, {back_mb:.0f} MB when back, at most {drain_mb:.0f} MB while drained"
+    print(f"memory of the actor: {memory}")
     print(f"ready {ready_s:.1f} s after a kill")
     print(
         f"drained at {drained:,.0f}/s over {seconds:g} s, at a steady depth of {_DEPTH:,} {steady:,.0f}/s", flush=True

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -163,8 +164,11 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _say(f"{options.kills} kills in {time.monotonic() - began:.0f} s, {len(found)} faults")
-    for kind, times in Counter(found).most_common(50):
-        _say(f"  {kind}" + (f" ({times} times)" if times > 1 else ""))
+    # The id, and by how much, are each one's own.
+    for kind, times in Counter(re.sub(r"\d+\.\d+ s", "", one.partition(" ")[2]) for one in found).items():
+        _say(f"  {times} {kind}")
+    for one in [*found[:15], *found[-15:]] if len(found) > 30 else found:
+        _say(f"  {one}")
     return 1 if found else 0
 
 

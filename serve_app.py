@@ -24,7 +24,8 @@ from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cache.connection import RedisConnection
 from config.settings import Settings, load_settings
-from config.topology import Topology, load_topology
+from config.topology import Topology
+from config.topology_file import load_topology
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
 from services.ops import wiring as ops

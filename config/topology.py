@@ -1,20 +1,19 @@
 """The exchanges and queues as ``queues.yaml`` declares them, typed and checked.
 
 What is refused at start cannot lose a message later: a binding to an exchange that is not there, a dead-letter
-exchange that leads nowhere, a dead-letter queue that is partitioned unlike its source.
+exchange that leads nowhere, a dead-letter queue that is partitioned unlike its source (``topology_rules``).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from config import topology_rules
 from kernel.errors import SpazaError
 
 DECLARED = Path(__file__).with_name("queues.yaml")
-SHARDS = 32
 
 
 class TopologyError(SpazaError):
@@ -35,9 +34,16 @@ class _Declared(BaseModel):
 
 
 class Exchange(_Declared):
-    """Where publishers send to. ``topic`` matches patterns, ``direct`` the whole key, ``fanout`` asks for none."""
+    """Where publishers send to.
+
+    Attributes:
+        type: ``topic`` matches patterns, ``direct`` the whole key, ``fanout`` asks for none.
+        unroutable: what becomes of a message that no queue takes: ``error`` tells the publisher, the name of a queue
+            puts it into that queue's dead-letter queue.
+    """
 
     type: Literal["topic", "direct", "fanout"]
+    unroutable: str = topology_rules.ERROR
 
 
 class Binding(_Declared):
@@ -72,6 +78,9 @@ class Queue(_Declared):
         lease_s: time that the consumer has for each message of a batch, unless it extends the lease
             (``actors/mailbox/heartbeat.py``); then the message is delivered again.
         window: messages of one partition held in memory at most; the rest stays in the journal until its turn.
+        max_length: messages that may wait in the whole queue, those in flight included; more are refused. Each of its
+            actors has its part of it.
+        tenant_share: part of ``max_length`` that one tenant may fill. What belongs to no tenant is not bound by it.
     """
 
     name: str
@@ -94,6 +103,8 @@ class Queue(_Declared):
     settle_linger_ms: int = Field(default=30, ge=0, le=1000)
     lease_s: float = Field(default=30.0, gt=0)
     window: int = Field(default=50_000, ge=1)
+    max_length: int = Field(default=1_000_000, ge=1)
+    tenant_share: float = Field(default=0.5, gt=0, le=1)
 
     @property
     def groups(self) -> int:
@@ -121,21 +132,12 @@ class Topology(_Declared):
         dlx = self.queues[queue].dlx
         if dlx is None:
             return None
-        return next((name for name in self._bound(dlx, queue)), None)
+        return next(iter(topology_rules.bound_to(dlx, queue, self.exchanges, self.queues)), None)
 
     def sources(self) -> tuple[Queue, ...]:
         """The queues that have actors of their own: all but the dead-letter queues, which live with their source."""
         dead = {self.dead_letter_queue(name) for name in self.queues}
         return tuple(queue for name, queue in self.queues.items() if name not in dead)
-
-    def _bound(self, exchange: str, routing_key: str) -> list[str]:
-        kind = self.exchanges[exchange].type
-        return [
-            name
-            for name, queue in self.queues.items()
-            for binding in queue.bindings
-            if binding.exchange == exchange and (kind == "fanout" or binding.routing_key == routing_key)
-        ]
 
     @model_validator(mode="before")
     @classmethod
@@ -150,51 +152,7 @@ class Topology(_Declared):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        faults = [fault for queue in self.queues.values() for fault in self._faults(queue)]
+        faults = topology_rules.faults_of(self.exchanges, self.queues)
         if faults:
-            raise TopologyError(tuple(faults))
+            raise TopologyError(tuple(f"{'.'.join(map(str, fault.path))}: {fault.text}" for fault in faults))
         return self
-
-    def _faults(self, queue: Queue) -> list[str]:
-        faults = [
-            f"queue {queue.name}: bound to exchange {binding.exchange}, which is not declared"
-            for binding in queue.bindings
-            if binding.exchange not in self.exchanges
-        ]
-        if queue.partition_by == "shard" and queue.partitions != SHARDS:
-            faults.append(f"queue {queue.name}: partitioned by shard needs {SHARDS} partitions, not {queue.partitions}")
-        if queue.dlx is None:
-            return faults
-        if queue.dlx not in self.exchanges:
-            return [*faults, f"queue {queue.name}: its dlx {queue.dlx} is not declared"]
-        if self.exchanges[queue.dlx].type == "topic":
-            return [*faults, f"queue {queue.name}: its dlx {queue.dlx} must be direct or fanout"]
-        return faults + self._dead_letter_faults(queue, queue.dlx)
-
-    def _dead_letter_faults(self, queue: Queue, dlx: str) -> list[str]:
-        bound = self._bound(dlx, queue.name)
-        if len(bound) != 1:
-            found = ", ".join(bound) if bound else "none"
-            return [f"queue {queue.name}: its dlx {dlx} must lead to one queue under its name, but leads to {found}"]
-        dead = self.queues[bound[0]]
-        if dead.name == queue.name:
-            return [f"queue {queue.name}: is its own dead-letter queue"]
-        if dead.dlx is not None:
-            return [f"queue {dead.name}: a dead-letter queue has no dlx of its own"]
-        alike = (queue.partition_by, queue.partitions, queue.partitions_per_actor)
-        if (dead.partition_by, dead.partitions, dead.partitions_per_actor) != alike:
-            return [f"queue {dead.name}: must be partitioned like {queue.name}, whose dead letters it takes"]
-        return []
-
-
-def load_topology(path: Path = DECLARED) -> Topology:
-    """Read and check the declaration.
-
-    Raises:
-        TopologyError: with one line for each fault.
-    """
-    try:
-        return Topology.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        faults = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-        raise TopologyError(tuple(f"{path.name}: {fault}" for fault in faults)) from None

@@ -11,7 +11,8 @@ from actors.mailbox.message import Message
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.errors import UnitFailedError
 from actors.shards.unit import Transaction
-from config.topology import Topology, TopologyError, load_topology
+from config.topology import Topology, TopologyError
+from config.topology_file import load_topology
 from kernel.identifiers import new_id
 from tests.contract.shards.calls import PRODUCT, UNITS, add, run, value
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant

@@ -16,7 +16,8 @@ from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome, registry
 from cluster.postgres import PostgresServer
-from config.topology import DECLARED, load_topology
+from config.topology import DECLARED
+from config.topology_file import load_topology
 from kernel.identifiers import new_id
 from services.notifications.store import UNITS as NOTIFICATION_UNITS
 from services.notifications.store import RecordArguments, record_call

@@ -19,7 +19,8 @@ from actors.shards.roles import role_password
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, registry
 from cluster.postgres import PostgresServer
-from config.topology import DECLARED, load_topology
+from config.topology import DECLARED
+from config.topology_file import load_topology
 from kernel.identifiers import new_id
 from services.units import CHORES
 from services.whatsapp.conversation import Merchant

@@ -1,29 +1,68 @@
 """What is refused at start cannot lose a message later."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from config.topology import DECLARED, TopologyError, load_topology
+from config.topology import DECLARED, Topology, TopologyError
+from config.topology_file import load_topology
+from config.topology_rules import pattern_fault
+
+WHOLE = """\
+exchanges:
+  in: {type: topic}
+  dlx: {type: direct}
+queues:
+  work:
+    bindings:
+      - {exchange: in, routing_key: "a.*"}
+    dlx: dlx
+  dlq.work:
+    bindings: [{exchange: dlx, routing_key: work}]
+"""
 
 
 def write(tmp_path: Path, change: Any) -> Path:
     declared = yaml.safe_load(DECLARED.read_text())
     change(declared["exchanges"], declared["queues"])
+    return text_file(tmp_path, yaml.safe_dump(declared))
+
+
+def text_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "queues.yaml"
-    path.write_text(yaml.safe_dump(declared))
+    path.write_text(text)
     return path
+
+
+def faults(tmp_path: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(TopologyError) as refused:
+        load_topology(text_file(tmp_path, text))
+    return refused.value.faults
 
 
 def test_the_declaration_is_whole() -> None:
     topology = load_topology()
 
-    assert [queue.name for queue in topology.sources()] == ["whatsapp.inbound", "notifications.whatsapp"]
+    assert [queue.name for queue in topology.sources()] == [
+        "whatsapp.inbound",
+        "orders.process",
+        "notifications.whatsapp",
+    ]
     assert topology.dead_letter_queue("whatsapp.inbound") == "dlq.whatsapp.inbound"
     assert topology.dead_letter_queue("dlq.whatsapp.inbound") is None
     assert topology.queues["whatsapp.inbound"].ttl_ms == 300_000
+    assert topology.queues["orders.process"].max_retries == 3
+    assert (topology.queues["orders.process"].max_length, topology.queues["orders.process"].tenant_share) == (
+        1_000_000,
+        0.5,
+    )
+    assert [name for name, one in topology.exchanges.items() if one.type == "topic"] == [
+        "whatsapp.messages",
+        "payments",
+    ]
 
 
 def test_partitions_are_shared_out_among_actors() -> None:
@@ -37,16 +76,28 @@ def test_partitions_are_shared_out_among_actors() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda x, q: x.pop("whatsapp.messages"), "bound to exchange whatsapp.messages, which is not declared"),
-        (lambda x, q: x.pop("dlx.whatsapp"), "its dlx dlx.whatsapp is not declared"),
+        (lambda x, q: x.pop("whatsapp.messages"), "exchange whatsapp.messages is not declared"),
+        (lambda x, q: x.pop("dlx.whatsapp"), "dlx: exchange dlx.whatsapp is not declared"),
         (lambda x, q: q.pop("dlq.whatsapp.inbound"), "must lead to one queue under its name, but leads to none"),
         (lambda x, q: x["dlx.whatsapp"].update(type="topic"), "must be direct or fanout"),
         (lambda x, q: q["dlq.whatsapp.inbound"].update(partitions=2), "must be partitioned like whatsapp.inbound"),
         (lambda x, q: q["dlq.whatsapp.inbound"].update(dlx="dlx.notifications"), "has no dlx of its own"),
-        (lambda x, q: q["notifications.whatsapp"].update(partitions=16), "needs 32 partitions, not 16"),
+        (lambda x, q: q["notifications.whatsapp"].update(partitions=16), "each of 32 shards, not 16"),
         (lambda x, q: q["whatsapp.inbound"].update(dlx="whatsapp.messages"), "must be direct or fanout"),
-        (lambda x, q: q["whatsapp.inbound"].update(max_retry=3), "max_retry"),
+        (lambda x, q: q["whatsapp.inbound"].update(max_retry=3), "did you mean max_retries?"),
         (lambda x, q: q["whatsapp.inbound"].update(bindings=[]), "bindings"),
+        (lambda x, q: q["whatsapp.inbound"].pop("dlx"), "dlx is missing"),
+        (lambda x, q: x["dlx.whatsapp"].update(type="fanout"), "compares no routing key; remove"),
+        (lambda x, q: x["payments"].update(unroutable="orders.proces"), "did you mean orders.process?"),
+        (lambda x, q: x["payments"].update(unroutable="dlq.orders.process"), "has no dead-letter queue"),
+        (lambda x, q: q["whatsapp.inbound"].update(tenant_share=1.5), "tenant_share: input should be less than"),
+        (lambda x, q: q.update({"a b": q.pop("dlq.whatsapp.inbound")}), "a name has 1 to 255 letters"),
+        (
+            lambda x, q: q["dlq.orders.process"]["bindings"].append(
+                {"exchange": "dlx.notifications", "routing_key": "notifications.whatsapp"}
+            ),
+            "leads to dlq.notifications.whatsapp, dlq.orders.process",
+        ),
     ],
 )
 def test_a_faulty_declaration_is_refused_with_its_fault(tmp_path: Path, change: Any, fault: str) -> None:
@@ -54,3 +105,84 @@ def test_a_faulty_declaration_is_refused_with_its_fault(tmp_path: Path, change: 
         load_topology(write(tmp_path, change))
 
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("{type: topic}", "{type: topics}", "F:2: exchanges.in.type: input should be 'topic'"),
+        ("{type: topic}", "{typ: topic}", "F:2: exchanges.in.typ: there is no such field; did you mean type?"),
+        ("    dlx: dlx", "    dlx: dlz", "F:8: queues.work.dlx: exchange dlz is not declared; did you mean dlx?"),
+        ("    dlx: dlx", "    dlx: dlx\n    ttl_ms: soon", "F:9: queues.work.ttl_ms: input should be a valid"),
+        ("    dlx: dlx", "    dlx: dlx\n    dlx: in", "F:8: queues.work.dlx: stands a second time, in line 9"),
+        ('"a.*"', '"a*"', "F:7: queues.work.bindings.0.routing_key: exchange in is topic: in 'a*'"),
+        ("exchange: in,", "exchange: inn,", "F:7: queues.work.bindings.0.exchange: exchange inn is not declared"),
+        ("routing_key: work", "routing_key: other", "F:8: queues.work.dlx: dlx dlx must lead to one queue"),
+        ("queues:\n", "queus:\n", "F:4: queus: there is no such field; did you mean queues?"),
+        ("    dlx: dlx", "  dlx: dlx", "F:8: queues.dlx: must hold fields, not 'dlx'"),
+        ("    dlx: dlx", " dlx: dlx", "F:8: this is no YAML"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_file_line_field_and_remedy(tmp_path: Path, old: str, new: str, line: str) -> None:
+    found = [fault.replace("queues.yaml:", "F:") for fault in faults(tmp_path, WHOLE.replace(old, new))]
+
+    assert any(fault.startswith(line) for fault in found), found
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
+    text = WHOLE.replace("{type: topic}", "{type: topic, durable: true}").replace(
+        "dlx: dlx", "dlx: nowhere\n    ttl: 5"
+    )
+
+    found = faults(tmp_path, text)
+
+    assert [re.match(r"queues\.yaml:(\d+)", fault)[1] for fault in found] == ["2", "9"]  # type: ignore[index]
+    found = faults(tmp_path, text.replace("\n    ttl: 5", "\n    partitions: 2").replace(", durable: true", ""))
+    assert len(found) == 1
+    assert "exchange nowhere is not declared" in found[0]
+
+
+def test_a_circle_of_dead_letter_exchanges_is_refused_by_name(tmp_path: Path) -> None:
+    text = WHOLE.replace("in: {type: topic}", "in: {type: topic}\n  back: {type: direct}").replace(
+        "routing_key: work}]", "routing_key: work}]\n    dlx: back"
+    )
+    text = text.replace('"a.*"}', '"a.*"}\n      - {exchange: back, routing_key: dlq.work}')
+
+    found = faults(tmp_path, text)
+
+    assert len(found) == 1
+    assert "without end: work -(dlx)-> dlq.work -(back)-> work; remove the dlx of one of them" in found[0]
+
+
+def test_a_file_that_is_not_there_or_holds_nothing_is_a_fault_too(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match="cannot be read"):
+        load_topology(tmp_path / "nowhere.yaml")
+    assert faults(tmp_path, "") == ("queues.yaml:1: the file: must hold exchanges and queues",)
+    assert len(faults(tmp_path, "exchanges: []\nqueues: {1: {}}")) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "valid"),
+    [
+        ("topic", "a.*.#", True),
+        ("topic", "#", True),
+        ("topic", "a..b", False),
+        ("topic", "", False),
+        ("topic", "a.b#", False),
+        ("direct", "orders.new", True),
+        ("direct", "orders.*", False),
+        ("direct", "", False),
+        ("fanout", "", True),
+        ("fanout", "a", False),
+        ("topic", "a" * 256, False),
+    ],
+)
+def test_a_binding_fits_the_type_of_its_exchange(kind: str, pattern: str, valid: bool) -> None:
+    assert (pattern_fault(kind, pattern) is None) is valid
+
+
+def test_a_topology_that_is_made_in_a_program_holds_the_same_rules() -> None:
+    declared = {"exchanges": {"x": {"type": "fanout"}}, "queues": {"q": {"bindings": [{"exchange": "y"}]}}}
+
+    with pytest.raises(TopologyError, match=r"queues\.q\.bindings\.0\.exchange: exchange y is not declared"):
+        Topology.model_validate(declared)

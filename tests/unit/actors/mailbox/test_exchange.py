@@ -7,7 +7,7 @@ import pytest
 from actors.mailbox.errors import UnroutableError
 from actors.mailbox.exchange import Router, matches, partition_of
 from actors.mailbox.message import Message
-from config.topology import load_topology
+from config.topology_file import load_topology
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any, get_args
 
 from actors.mailbox.access import JournalAccess
-from actors.mailbox.census import Census
+from actors.mailbox.capacity import Capacity
 from actors.mailbox.connections import Connections
 from actors.mailbox.consumer import ConsumerAddress, RayConsumer
 from actors.mailbox.dispatcher import Dispatcher
@@ -18,6 +18,7 @@ from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.lane import Verdict
+from actors.mailbox.letter_count import LetterCount
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.operations import Change, Changed, Count, Look, Operations
@@ -72,6 +73,7 @@ class MailboxActor:
         clock = time.monotonic
         self._queue = queue
         window = self._window = Window(queue, secrets.randbits(_TAG_BITS))
+        self._capacity = Capacity(queue, queue.partitions_of(group))
         self._dispatcher = Dispatcher(
             queue, window, None if consumer is None else RayConsumer(consumer), self._record, clock
         )
@@ -97,6 +99,7 @@ class MailboxActor:
                 policy=PartitionPolicy(writer=WriterLimits(flushes=flushes, linger_s=queue.settle_linger_ms / 1000)),
                 clock=clock,
                 wake=self._dispatcher.wake,
+                capacity=self._capacity,
             )
             for number, journal in self._journals.items()
         }
@@ -107,7 +110,7 @@ class MailboxActor:
         if consumer is not None:
             self._vigil.watch("dispatch", self._dispatcher.run())
         self._vigil.tend("report", self._report)
-        self._vigil.tend("census", Census(self._partitions.values()).run)
+        self._vigil.tend("letter count", LetterCount(self._partitions.values()).run)
         self._vigil.tend("maintenance", Maintenance(list(by_shard.values())).run)
         for number, partition in self._partitions.items():
             self._vigil.watch(f"partition {number}", partition.run())
@@ -229,6 +232,8 @@ class MailboxActor:
             "counted": all(partition.counted for partition in self._partitions.values()),
             "dead_letters": sum(partition.dead_letters for partition in self._partitions.values()),
             "counters": dict(counters),
+            "max_length": self._capacity.limit,
+            "refused": self._capacity.refused,
             "pid": os.getpid(),
             "consumer_up": self._dispatcher.consumer_up,
             "paused": any(partition.paused for partition in self._partitions.values()),

@@ -76,6 +76,15 @@ class Connections:
             finally:
                 connection.terminate()
 
+    async def detached(self, timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open one more, which the caller terminates.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        async with asyncio.timeout(timeout_s):
+            return await self._open()
+
     async def aclose(self) -> None:
         """Close what is idle."""
         idle, self._idle = self._idle, []

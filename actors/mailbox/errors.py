@@ -3,8 +3,12 @@
 SpazaError
     MailboxError
         JournalUnavailableError   the journal was not written in time, or it is not known: repeat the call
+            OwnerNotReadyError    the owner answers, but has not taken its partition over yet
+        OwnerUnreachableError     the owner did not answer; what it was sent may be written
+        PublishFailedError        the owner could not be reached however often it was tried
         FencedError               another owner has taken the partition over
         OverloadedError           the waiting line of a partition, or of this publisher, is full
+        QueueFullError            as much waits in the queue as may, in all or of one tenant
         UnroutableError           no exchange of that name, or no queue is bound for that routing key
         InvalidMessageError       the journal cannot hold such a message
         UnknownQueueError         an operator named a queue that is not declared
@@ -34,6 +38,48 @@ class JournalUnavailableError(MailboxError):
         return f"the journal of {self.queue} cannot be written: {self.detail}"
 
 
+class OwnerNotReadyError(JournalUnavailableError):
+    """Nothing was written; the owner will be ready in a moment, or another one is."""
+
+    code = "mailbox_owner_not_ready"
+
+    def __str__(self) -> str:
+        return f"{self.queue} takes no messages yet: {self.detail}"
+
+
+class OwnerUnreachableError(MailboxError):
+    """The owner of a partition did not answer: publish again under the same ids."""
+
+    code = "mailbox_owner_unreachable"
+
+    def __init__(self, queue: str, detail: str) -> None:
+        super().__init__(queue, detail)
+        self.queue, self.detail = queue, detail
+
+    def __str__(self) -> str:
+        return f"the owner of {self.queue} cannot be reached: {self.detail}"
+
+
+class PublishFailedError(MailboxError):
+    """Every try failed. To publish again under the same ids is safe.
+
+    Attributes:
+        queue: that could not be reached.
+        dead_lettered: whether the messages stand in its dead-letter queue now, from where they can be redriven.
+        detail: of the last try.
+    """
+
+    code = "publish_failed"
+
+    def __init__(self, queue: str, dead_lettered: bool, detail: str) -> None:
+        super().__init__(queue, dead_lettered, detail)
+        self.queue, self.dead_lettered, self.detail = queue, dead_lettered, detail
+
+    def __str__(self) -> str:
+        kept = "kept in its dead-letter queue" if self.dead_lettered else "not kept anywhere"
+        return f"publishing to {self.queue} failed ({self.detail}); the messages are {kept}"
+
+
 class FencedError(MailboxError):
     """A write under an epoch that is no longer the partition's; nothing of it was written."""
 
@@ -58,6 +104,27 @@ class OverloadedError(MailboxError):
 
     def __str__(self) -> str:
         return f"too many messages wait to be written to {self.queue}; try again in {self.retry_after_s:g} s"
+
+
+class QueueFullError(MailboxError):
+    """A limit of the queue would be exceeded; nothing of this call was accepted.
+
+    Attributes:
+        queue: that is full.
+        limit: messages that may wait.
+        tenant: whose share is used up; empty where the whole queue is full.
+        retry_after_s: when it may be worth trying again.
+    """
+
+    code = "queue_full"
+
+    def __init__(self, queue: str, limit: int, tenant: str, retry_after_s: float) -> None:
+        super().__init__(queue, limit, tenant, retry_after_s)
+        self.queue, self.limit, self.tenant, self.retry_after_s = queue, limit, tenant, retry_after_s
+
+    def __str__(self) -> str:
+        whose = f" of tenant {self.tenant}" if self.tenant else ""
+        return f"{self.limit} messages{whose} may wait in {self.queue} here; try again in {self.retry_after_s:g} s"
 
 
 class UnroutableError(MailboxError):

@@ -286,7 +286,7 @@ def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The figures of a queue, from those of its actors."""
     whole: dict[str, Any] = dict(answers[0])
     for answer in answers[1:]:
-        for name in ("waiting", "in_flight", "dead_letters", "in_per_s", "out_per_s"):
+        for name in ("waiting", "in_flight", "dead_letters", "in_per_s", "out_per_s", "max_length", "refused"):
             whole[name] += answer[name]
         for name in ("paused", "draining"):
             whole[name] = whole[name] or answer[name]

@@ -27,7 +27,6 @@ class Intake:
 
     Attributes:
         arrivals: which are in memory.
-        waiting: how many are not settled; an estimate.
         arrived: how many have come, about.
         buried: how many were settled without having been in memory, by cause.
     """
@@ -49,7 +48,6 @@ class Intake:
         self._taken_over_at = 0
         self._page_limit = PAGE
         self.arrivals = Arrivals(window, number, queue.window)
-        self.waiting = 0
         self.arrived = 0
         self.buried: Counter[str] = Counter()
 
@@ -67,7 +65,6 @@ class Intake:
 
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""
-        self.waiting -= 1
         self.arrivals.settled(seq, now)
 
     def low_water(self) -> int:
@@ -132,7 +129,8 @@ class Intake:
         if self._has_dead_letters:
             letter = dead_letter(row.message, self._queue, cause, reason, time.time())
         self.over(row.seq, self._clock())
-        self._writer.settle(Settlement(row.seq, published_day(row.message), cause, reason, row.lost), letter)
+        end = Settlement(row.seq, published_day(row.message), cause, reason, row.lost)
+        self._writer.settle(end, row.message.tenant, letter)
         return True
 
     def _arrival(self, row: Row, now: float) -> Arrival:

@@ -130,7 +130,7 @@ class Interventions:
                 continue
             else:
                 self._intake.over(one.seq, self._clock())
-                self._writer.settle(_end(one, "purged"), None)
+                self._writer.settle(_end(one, "purged"), one.message.tenant, None)
             purged.append(one)
         await self._until_written([one.seq for one in purged])
         return Step(tuple(one.message.id for one in purged), found[-1].seq, in_flight=in_flight)

@@ -1,6 +1,6 @@
 """The port to a partition's journal: what is asked of it, and the records that go there and come back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.message import Message
@@ -94,11 +94,15 @@ class Tick(NamedTuple):
         held: whether the epoch is still the partition's.
         swept_to: for the next sweep.
         seqs: transactional rows that the last sweep could not have seen, and some that it did.
+        snapshot: which transactions it has seen.
+        appeared: transactional rows by tenant that the snapshot given had not seen, settled ones included.
     """
 
     held: bool
     swept_to: str
     seqs: Sequence[int]
+    snapshot: str = ""
+    appeared: Mapping[str, int] = {}
 
 
 class Row(NamedTuple):
@@ -114,11 +118,41 @@ class Row(NamedTuple):
     deferred_s: float
 
 
-class Figures(NamedTuple):
-    """How many wait in a partition, and how many dead letters."""
+class Count(NamedTuple):
+    """What waits in a partition by tenant, as the snapshot saw it."""
 
-    waiting: int
-    dead_letters: int
+    tenants: Mapping[str, int]
+    snapshot: str
+
+
+class Counted(NamedTuple):
+    """What is to be counted.
+
+    Attributes:
+        low_water: below it everything is settled, but for late transactional rows.
+        swept_to: rows of transactions from there on may be late.
+        settling: these count as waiting, whether or not they are settled already.
+    """
+
+    low_water: int
+    swept_to: str
+    settling: Sequence[int]
+
+
+class Counting(Protocol):
+    """A count under way, of the journal as it was when it began."""
+
+    snapshot: str
+
+    async def result(self) -> Count:
+        """The count. To be called once.
+
+        Raises:
+            JournalUnavailableError: it took too long.
+        """
+
+    async def aclose(self) -> None:
+        """Give it up."""
 
 
 class Journal(Protocol):
@@ -148,8 +182,18 @@ class Journal(Protocol):
             FencedError: the epoch is over; nothing was written.
         """
 
-    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
-        """Renew the lease, unless ``lease_s`` is None, and list transactional rows below a seq (0 for none)."""
+    async def tick(
+        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+    ) -> Tick:
+        """Renew the lease, unless ``lease_s`` is None, and list transactional rows below a seq (0 for none).
+
+        Args:
+            epoch: of the owner.
+            progress: to be kept with the lease.
+            lease_s: for how long.
+            sweep_below: see above.
+            since: a snapshot of ``Count`` or ``Tick``; what appeared after it is counted. Empty for none.
+        """
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         """What waits from a seq on, in order."""
@@ -173,8 +217,14 @@ class Journal(Protocol):
     async def highest(self) -> int:
         """The highest seq that is there, 0 for none. Quick, however much there is."""
 
-    async def figures(self, low_water: int) -> Figures:
-        """Counts from the low water mark on, beside everything else. Slow where there is much."""
+    async def count(self, counted: Counted) -> Count:
+        """What waits by tenant, if it can be counted at once; raises where that takes long."""
+
+    async def begin_count(self, counted: Counted) -> Counting:
+        """The same beside everything else, however long it takes, of the journal as it is when this returns."""
+
+    async def dead_letters(self) -> int:
+        """How many dead letters there are. Beside everything else; slow where there is much."""
 
     async def pause(self, epoch: int, *, paused: bool) -> None:
         """Note whether messages are delivered, for this owner and those after it.

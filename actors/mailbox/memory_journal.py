@@ -1,10 +1,24 @@
 """The journal's double for tests: a database in memory that may be away, and that may lose an answer."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from actors.mailbox.errors import FencedError, JournalUnavailableError
-from actors.mailbox.journal import Append, Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
+from actors.mailbox.journal import (
+    Append,
+    Batch,
+    Count,
+    Counted,
+    Counting,
+    Lease,
+    Progress,
+    Retry,
+    Row,
+    Settlement,
+    Tick,
+    Written,
+)
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import stored_id
 from actors.mailbox.rows import published_day
@@ -56,6 +70,19 @@ class MemoryDatabase:
         ]
 
 
+class _MemoryCounting:
+    """Implements ``Counting``."""
+
+    def __init__(self, count: Count) -> None:
+        self._count, self.snapshot = count, count.snapshot
+
+    async def result(self) -> Count:
+        return self._count
+
+    async def aclose(self) -> None:
+        return None
+
+
 class InMemoryJournal:
     """Implements ``Journal``. Any number of them may work on one database, as owners do that dispute a partition."""
 
@@ -100,8 +127,10 @@ class InMemoryJournal:
             raise JournalUnavailableError("memory", "the answer was lost")
         return Written(written, added)
 
-    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
-        del sweep_below  # no units of work write here
+    async def tick(
+        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+    ) -> Tick:
+        del sweep_below, since  # no units of work write here
         database = self._reach()
         if lease_s is not None and epoch == database.epoch:
             database.progress, database.lapsed = progress, lease_s <= 0
@@ -127,10 +156,17 @@ class InMemoryJournal:
     async def highest(self) -> int:
         return max(self._reach().rows, default=0)
 
-    async def figures(self, low_water: int) -> Figures:
+    async def count(self, counted: Counted) -> Count:
         database = self._reach()
-        waiting = sum(row.seq >= low_water for row in database.waiting())
-        return Figures(waiting, len(database.letters()))
+        settled = database.settled.keys() - set(counted.settling)
+        waiting = [row for seq, row in database.rows.items() if seq >= counted.low_water and seq not in settled]
+        return Count(Counter(row.message.tenant for row in waiting), "")
+
+    async def begin_count(self, counted: Counted) -> Counting:
+        return _MemoryCounting(await self.count(counted))
+
+    async def dead_letters(self) -> int:
+        return len(self._reach().letters())
 
     async def pause(self, epoch: int, *, paused: bool) -> None:
         database = self._reach()

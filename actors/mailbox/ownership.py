@@ -34,6 +34,7 @@ class OwnershipPolicy(NamedTuple):
         passive_s: between two attempts while somebody else owns the partition.
         retry_first_s: before the first new attempt after a failure; doubles up to ``retry_longest_s``.
         retry_longest_s: most between two attempts.
+        count_again_s: after what waits could not be counted in time.
     """
 
     lease_s: float = 5.0
@@ -43,6 +44,7 @@ class OwnershipPolicy(NamedTuple):
     passive_s: float = 1.0
     retry_first_s: float = 0.05
     retry_longest_s: float = 1.0
+    count_again_s: float = 30.0
 
 
 class PartitionPolicy(NamedTuple):
@@ -59,7 +61,7 @@ class OwnerLife(Protocol):
         """Become the owner or say that somebody else is."""
 
     async def hold(self) -> None:
-        """Own; ends only by raising what came between."""
+        """Own; ends by raising what came between, or to acquire anew."""
 
     def suspend(self, error: MailboxError) -> None:
         """The journal is away or a write in doubt: hold everything, keep what is known."""

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from actors.mailbox.capacity import Capacity
+from actors.mailbox.census import Census
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.intake import Intake
@@ -35,6 +37,7 @@ class Partition:
         policy: see there.
         clock: of the window, monotonic seconds.
         wake: called when something may have become deliverable.
+        capacity: of the actor, shared with its other partitions.
     """
 
     def __init__(
@@ -49,9 +52,12 @@ class Partition:
         policy: PartitionPolicy,
         clock: Callable[[], float],
         wake: Callable[[], None],
+        capacity: Capacity | None = None,
     ) -> None:
         self._queue, self._number, self._journal, self._window = queue, number, journal, window
         self._has_dead_letters, self._clock, self._wake = has_dead_letters, clock, wake
+        self._capacity = Capacity(queue, [number]) if capacity is None else capacity
+        self._census = Census(queue.name, number, journal, self._capacity, policy.ownership.count_again_s)
         self._writer = Writer(queue.name, journal, self, policy.writer, clock)
         self._intake = Intake(
             queue, number, journal, window, self._writer, has_dead_letters=has_dead_letters, clock=clock
@@ -68,6 +74,7 @@ class Partition:
             clock=clock,
             wake=wake,
             begun=self._begun,
+            census=self._census,
         )
         self.interventions = Interventions(
             queue.name,
@@ -82,7 +89,7 @@ class Partition:
         # Where units of work write as well, only the database can give seqs.
         self._gives_seqs = queue.partition_by == "key"
         self._next_seq = 1
-        self._is_counted = False
+        self._letters_counted = False
         self.dead_letters = 0
         self.counters: Counter[str] = Counter()
 
@@ -98,18 +105,19 @@ class Partition:
 
     @property
     def counted(self) -> bool:
-        """Whether it was counted since it was taken over."""
-        return self._is_counted and self._tenure.is_open
+        """Whether what waits was counted since it was taken over."""
+        return self._census.is_exact
 
     @property
     def waiting(self) -> int:
-        """Messages that are not settled, those in flight included; an estimate while part of them is paged."""
+        """Messages that are not settled, those in flight included; while they are counted at least so many."""
         if not self._tenure.is_open:
             return 0
         held = len(self._window.shelf(self._number).entries)
         if not self._intake.arrivals.paging:
             return held
-        return max(held, self._intake.waiting, 0 if self.counted else 1)
+        counted = self._capacity.waiting(self._number) - len(self._writer.settling)
+        return max(held, counted, 0 if self.counted else 1)
 
     @property
     def paused(self) -> bool:
@@ -148,21 +156,20 @@ class Partition:
 
     @property
     def count_wanted(self) -> bool:
-        """Whether the partition is owned and was not counted since; ``dead_letters`` are only the new ones then."""
-        return self.state is State.OWNING and not self.counted
+        """Whether it is owned and its dead letters were not counted since; they are only the new ones then."""
+        return self.state is State.OWNING and not self._letters_counted
 
     async def count(self) -> None:
-        """Count what waits. What comes and goes meanwhile makes it an estimate.
+        """Count the dead letters. What comes meanwhile makes it an estimate.
 
         Raises:
             JournalUnavailableError: it took too long.
         """
-        epoch, waiting, dead = self.epoch, self._intake.waiting, self.dead_letters
-        figures = await self._journal.figures(self._tenure.low_water)
+        epoch, dead = self.epoch, self.dead_letters
+        letters = await self._journal.dead_letters()
         if self.count_wanted and epoch == self.epoch:
-            self._intake.waiting += figures.waiting - waiting
-            self.dead_letters += figures.dead_letters - dead
-            self._is_counted = True
+            self.dead_letters += letters - dead
+            self._letters_counted = True
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Return when the messages are committed.
@@ -235,11 +242,26 @@ class Partition:
         if takes:
             for seq, append in arrivals:
                 self._intake.arrive(seq, append.message, History(append.clock_s), now)
-        self._intake.waiting += len(arrivals)
+        # Where they are looked up they are counted anew as well.
+        if takes and len(arrivals) < len(appends):
+            taken = Counter(append.message.tenant for append in appends)
+            taken.subtract(append.message.tenant for _, append in arrivals)
+            self._capacity.gone(self._number, taken.elements())
         self.counters["commits"] += 1
         self.counters["published"] += len(arrivals)
         self.counters["duplicate"] += len(appends) - len(arrivals)
         self._wake()
+
+    def admit(self, messages: Sequence[Message]) -> None:
+        self._capacity.admit(self._number, messages)
+
+    def dropped(self, messages: Sequence[Message]) -> None:
+        if self._tenure.is_open:
+            self._capacity.gone(self._number, (message.tenant for message in messages))
+
+    def settled(self, tenants: Sequence[str]) -> None:
+        if self._tenure.is_open:
+            self._capacity.gone(self._number, tenants)
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         self._tenure.failed(error, doubtful_ids)
@@ -250,9 +272,9 @@ class Partition:
         self._intake.over(verdict.entry.seq, self._clock())
         if self._intake.arrivals.page_wanted:
             self._tenure.nudge()
-        self._writer.settle(settlement_of(verdict), letter)
+        self._writer.settle(settlement_of(verdict), verdict.entry.message.tenant, letter)
 
     def _begun(self, next_seq: int) -> None:
         self._next_seq = next_seq
-        self._intake.waiting = self.dead_letters = 0
-        self._is_counted = False
+        self.dead_letters = 0
+        self._letters_counted = False

@@ -8,8 +8,21 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from actors.mailbox.connections import Connections, Lender
-from actors.mailbox.errors import FencedError, JournalUnavailableError
-from actors.mailbox.journal import Batch, Figures, Lease, Progress, Retry, Row, Settlement, Tick, Written
+from actors.mailbox.counting import PostgresCounting, count_rows, translated
+from actors.mailbox.errors import FencedError
+from actors.mailbox.journal import (
+    Batch,
+    Count,
+    Counted,
+    Counting,
+    Lease,
+    Progress,
+    Retry,
+    Row,
+    Settlement,
+    Tick,
+    Written,
+)
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import plain_id
 from actors.mailbox.rows import checksum, columns, message_of
@@ -18,7 +31,6 @@ from kernel.sql import load_queries
 
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 _OPERATOR = load_queries(Path(__file__).with_name("operator_queries.sql"))
-_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _NO_BEFORE = 0.0
 # The selection's part that needs the headers.
 _NO_REASONS: tuple[Any, ...] = (None, [], None)
@@ -32,6 +44,7 @@ class Patience(NamedTuple):
     tick_s: float = 3.0
     load_s: float = 15.0
     count_s: float = 15.0
+    count_at_once_s: float = 0.5
 
 
 class PostgresJournal:
@@ -86,7 +99,9 @@ class PostgresJournal:
             raise FencedError(self._queue, self._partition, epoch)
         return Written(list(zip(row[1], row[2], strict=True)), len(batch.dead_letters) and row[3])
 
-    async def tick(self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int) -> Tick:
+    async def tick(
+        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+    ) -> Tick:
         async with self._session(self._patience.tick_s) as connection:
             row = await connection.fetchrow(
                 _QUERIES["tick"],
@@ -97,9 +112,10 @@ class PostgresJournal:
                 0.0 if lease_s is None else lease_s,
                 *progress,
                 sweep_below,
+                since,
             )
         assert row is not None
-        return Tick(*row)
+        return Tick(row[0], row[1], row[2], row[3], dict(zip(row[4], row[5], strict=True)))
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         return await self._load("load", from_seq, limit)
@@ -118,13 +134,23 @@ class PostgresJournal:
             highest: int = await connection.fetchval(_QUERIES["highest"], self._queue, self._partition)
         return highest
 
-    async def figures(self, low_water: int) -> Figures:
+    async def count(self, counted: Counted) -> Count:
+        async with self._session(self._patience.count_at_once_s) as connection:
+            return await count_rows(connection, self._queue, self._partition, counted)
+
+    async def begin_count(self, counted: Counted) -> Counting:
+        with translated(self._queue):
+            connection = await self._connections.detached(self._patience.tick_s)
+            counting = PostgresCounting(connection, self._queue, self._partition, counted, self._patience.count_s)
+            await counting.begin(self._patience.tick_s)
+        return counting
+
+    async def dead_letters(self) -> int:
+        if not self._dead_letter_queue:
+            return 0
         async with self._session(self._patience.count_s, self._connections.extra) as connection:
-            row = await connection.fetchrow(
-                _QUERIES["figures"], self._queue, self._partition, self._dead_letter_queue, low_water
-            )
-        assert row is not None
-        return Figures(*row)
+            total: int = await connection.fetchval(_QUERIES["dead_letters"], self._dead_letter_queue, self._partition)
+        return total
 
     async def pause(self, epoch: int, *, paused: bool) -> None:
         async with self._session(self._patience.tick_s) as connection:
@@ -176,13 +202,9 @@ class PostgresJournal:
         self, timeout_s: float, lender: Lender | None = None
     ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         lend = self._connections.lend if lender is None else lender
-        try:
+        with translated(self._queue):
             async with lend(timeout_s) as connection:
                 yield connection
-        except _FOREIGN as error:
-            state = getattr(error, "sqlstate", None)
-            detail = type(error).__name__ + (f" {state}" if isinstance(state, str) else "")
-            raise JournalUnavailableError(self._queue, detail) from error
 
 
 def _arguments(batch: Batch) -> tuple[Any, ...]:

@@ -116,7 +116,8 @@ WHERE queue = $1 AND partition = $2 AND epoch = $3
 -- name: tick
 -- Renews the lease where $4 says so; if a takeover came first, which the statement's snapshot may not know yet, it is
 -- not held any longer. Lists the transactional rows that the last sweep could not have seen: those of
--- transactions that were running at its snapshot or began after it. A lower seq that commits late is among them.
+-- transactions that were running at its snapshot or began after it. A lower seq that commits late is among them. Counts
+-- by tenant those that the snapshot $10 had not seen, each once in a row of ticks.
 WITH asynchronously AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), renewed AS (
@@ -126,6 +127,12 @@ WITH asynchronously AS MATERIALIZED (
     FROM asynchronously
     WHERE $4 AND queue = $1 AND partition = $2 AND epoch = $3
     RETURNING 1
+), appeared AS MATERIALIZED (
+    SELECT tenant_id, count(*) AS messages FROM spaza.journal
+    WHERE $10 <> '' AND queue = $1 AND partition = $2 AND transactional
+      AND txid >= pg_snapshot_xmin(nullif($10, '')::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(txid, nullif($10, '')::pg_snapshot)
+    GROUP BY tenant_id
 )
 SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
             ELSE EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3)
@@ -133,7 +140,10 @@ SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
        pg_snapshot_xmin(pg_current_snapshot())::text AS swept_to,
        ARRAY(SELECT seq FROM spaza.journal
              WHERE queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8 AND seq < $9
-             ORDER BY seq) AS seqs
+             ORDER BY seq) AS seqs,
+       pg_current_snapshot()::text AS snapshot,
+       ARRAY(SELECT tenant_id FROM appeared ORDER BY tenant_id) AS tenants,
+       ARRAY(SELECT messages FROM appeared ORDER BY tenant_id) AS messages
 
 -- name: load
 -- What waits from a seq on, in order.
@@ -186,16 +196,42 @@ ORDER BY j.seq
 -- The highest seq that is kept in a partition: the last entry of an index of each day.
 SELECT coalesce(max(seq), 0) FROM spaza.journal WHERE queue = $1 AND partition = $2
 
--- name: figures
--- How many wait in a partition and in its dead-letter queue. Reads as much as there is.
-SELECT (SELECT count(*) FROM spaza.journal j
-        WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $4 AND NOT EXISTS (
-            SELECT FROM spaza.settlement s
-            WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)),
-       (SELECT count(*) FROM spaza.journal j
-        WHERE j.queue = $3 AND j.partition = $2 AND NOT EXISTS (
-            SELECT FROM spaza.settlement s
-            WHERE s.queue = $3 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on))
+-- name: count
+-- What waits in a partition by tenant: from the low water mark on, what may have come late below it, and what is being
+-- settled, whether or not it is already. Reads as much as there is.
+WITH waiting AS (
+    SELECT j.tenant_id FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND NOT EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    UNION ALL
+    SELECT j.tenant_id FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.transactional AND j.txid >= $4::text::xid8 AND j.seq < $3
+      AND NOT EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    UNION ALL
+    SELECT j.tenant_id FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($5::bigint[]) AND EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+), tenants AS MATERIALIZED (
+    SELECT tenant_id, count(*) AS messages FROM waiting GROUP BY tenant_id
+)
+SELECT ARRAY(SELECT tenant_id FROM tenants ORDER BY tenant_id) AS tenants,
+       ARRAY(SELECT messages FROM tenants ORDER BY tenant_id) AS messages,
+       pg_current_snapshot()::text AS snapshot
+
+-- name: snapshot
+-- Which transactions are seen.
+SELECT pg_current_snapshot()::text
+
+-- name: dead_letters
+-- How many dead letters of a partition are not settled. Reads as much as there is.
+SELECT count(*) FROM spaza.journal j
+WHERE j.queue = $1 AND j.partition = $2 AND NOT EXISTS (
+    SELECT FROM spaza.settlement s
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 
 -- name: maintain
 -- Partitions for the coming days, and away with those of long ago.

@@ -4,9 +4,10 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
+from actors.mailbox.census import Census
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.intake import PAGE, Intake
-from actors.mailbox.journal import Journal, Lease, Progress
+from actors.mailbox.journal import Counted, Journal, Lease, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
 from actors.mailbox.paged_expiry import PagedExpiry
 from actors.mailbox.window import Window
@@ -38,6 +39,7 @@ class Tenure:
         clock: of the window, monotonic seconds.
         wake: called when something may have become deliverable.
         begun: called with the next seq where the partition is read anew, before it is owned.
+        census: counts the partition when it was taken over.
 
     Attributes:
         state: where the owner stands.
@@ -61,11 +63,12 @@ class Tenure:
         clock: Callable[[], float],
         wake: Callable[[], None],
         begun: Callable[[int], None],
+        census: Census,
     ) -> None:
         self._queue, self._number, self._journal, self._window = queue, number, journal, window
         self._writer, self._intake = writer, intake
         self._owner, self._policy = owner, policy
-        self._clock, self._wake, self._begun = clock, wake, begun
+        self._clock, self._wake, self._begun, self._census = clock, wake, begun, census
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"
         self._paged_expiry = PagedExpiry(queue, number, journal=journal, window=window, intake=intake, clock=clock)
@@ -122,6 +125,7 @@ class Tenure:
         """Stop where it is, as a crash would. ``run`` must have been cancelled."""
         self._writer.suspend(JournalUnavailableError(self._queue.name, "its owner has stopped"))
         self.state = State.STOPPED
+        await self._census.stop()
         await self._writer.aclose()
 
     # OwnerLife
@@ -131,16 +135,22 @@ class Tenure:
         asked_at = self._clock()
         lease = await self._journal.take_over(self._owner, self._policy.lease_s, self.epoch if self.is_open else -1)
         if lease is None:
-            self.give_up(JournalUnavailableError(self._queue.name, "another owner holds it"))
+            self.give_up(OwnerNotReadyError(self._queue.name, "another owner holds it"))
             return False
         self.epoch, self._renewed_at, self.paused = lease.epoch, asked_at, lease.paused
-        if not (lease.continued and self.is_open):
+        anew = not (lease.continued and self.is_open)
+        if anew:
             await self._begin(lease)
         if self._doubtful:
             # What is in doubt stays so until it was taken in, whatever comes between.
             ids = list(self._doubtful)
             self._intake.take_rows(await self._journal.load_ids(ids))
             self._doubtful.difference_update(ids)
+            anew = True
+        if anew or not self._census.is_exact:
+            # What was on its way to the journal is there or fenced, so that it can be counted exactly.
+            settling = self._writer.settling
+            await self._census.take(Counted(self._intake.low_water(), self._swept_to, settling))
         if self._trouble is not None:
             raise self._trouble
         if self._clock() >= asked_at + self._policy.lease_s:
@@ -163,6 +173,9 @@ class Tenure:
                 next_tick = loop.time() + self._policy.tick_s
                 await self._tick()
                 await self._paged_expiry.look(self._policy.page_s)
+                if self._census.due:
+                    self.suspend(OwnerNotReadyError(self._queue.name, "its owner is counting what waits"))
+                    return
                 continue
             if self._intake.arrivals.page_wanted:
                 await self._intake.page(self._policy.page_s)
@@ -181,10 +194,12 @@ class Tenure:
         if self.is_open:
             self._window.set_blocked(self._number, blocked=True, now=self._clock())
         self._doubtful.update(self._writer.suspend(error))
+        self._census.missing()
 
     def give_up(self, error: MailboxError) -> None:
         self._writer.suspend(error)
         self._close()
+        self._census.missing()
         self.state = State.PASSIVE
 
     async def _begin(self, lease: Lease) -> None:
@@ -213,7 +228,9 @@ class Tenure:
             self._progress(),
             lease_s=self._policy.lease_s if renew else None,
             sweep_below=_EVERY_SEQ if self._sweeps else 0,
+            since=self._census.snapshot if self._sweeps else "",
         )
+        self._census.appeared(tick)
         if not tick.held:
             raise FencedError(self._queue.name, self._number, self.epoch)
         if renew:
@@ -245,4 +262,5 @@ class Tenure:
         self._window.close(self._number, self._clock())
         self._writer.forget()
         self._doubtful.clear()
+        self._census.close()
         self.is_open = False

@@ -10,7 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from actors.mailbox.errors import JournalUnavailableError, MailboxError, OverloadedError
+from actors.mailbox.errors import (
+    FencedError,
+    JournalUnavailableError,
+    MailboxError,
+    OverloadedError,
+    OwnerNotReadyError,
+)
 from actors.mailbox.flight import Flight, Waiting, WriterLimits
 from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
 from actors.mailbox.message import Message
@@ -30,6 +36,15 @@ class WriterOwner(Protocol):
     def floor(self) -> int:
         """No seq that is given from now on is lower."""
 
+    def admit(self, messages: Sequence[Message]) -> None:
+        """Raise ``MailboxError`` unless there is room for the messages, and keep it for them."""
+
+    def dropped(self, messages: Sequence[Message]) -> None:
+        """What was admitted is not written, and will not be."""
+
+    def settled(self, tenants: Sequence[str]) -> None:
+        """Settlements are committed: one name for each."""
+
     def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
         """A flush is committed; ``takes`` is False where its messages are looked up, as those in doubt are."""
 
@@ -45,12 +60,14 @@ class Writer:
     ) -> None:
         self._queue, self._journal, self._owner, self._limits, self._clock = queue, journal, owner, limits, clock
         self._epoch: int | None = None
+        self._why: MailboxError = OwnerNotReadyError(queue, "its owner is starting")
         self._waiting: deque[Waiting] = deque()
         self._waiting_messages = self._waiting_bytes = 0
         self._settlements: list[tuple[Settlement, Message | None]] = []
         self._retries: dict[int, Retry] = {}
         self._oldest_settlement = 0.0
-        self._unwritten: set[int] = set()
+        # Seqs that are settled in memory, and their tenants.
+        self._unwritten: dict[int, str] = {}
         # In the order in which they began. After a suspension those under way are left alone with their tasks.
         self._flights: deque[Flight] = deque()
         self._tasks: dict[asyncio.Task[None], Flight] = {}
@@ -74,6 +91,11 @@ class Writer:
         """Appends that wait for a commit to begin."""
         return self._waiting_messages
 
+    @property
+    def settling(self) -> list[int]:
+        """Seqs that are settled in memory, but not yet for sure in the journal."""
+        return list(self._unwritten)
+
     def is_settling(self, seq: int) -> bool:
         """Whether a message is settled in memory, but not yet in the journal."""
         return seq in self._unwritten
@@ -92,6 +114,7 @@ class Writer:
             after it the ids can be looked up.
         """
         self._epoch = None
+        self._why = OwnerNotReadyError(self._queue, str(error)) if isinstance(error, FencedError) else error
         flights, self._flights = self._flights, deque()
         for flight in flights:
             self._count_alone(flight)
@@ -99,11 +122,13 @@ class Writer:
         self._waiting_messages = self._waiting_bytes = 0
         for one in waiting:
             _fail(one.answer, error)
+            if not one.dead:
+                self._owner.dropped(one.messages)
         return [stored for flight in flights for stored in flight.ids]
 
     def forget(self) -> None:
         """Drop the settlements: another owner delivers those messages now."""
-        self._settlements, self._retries, self._unwritten = [], {}, set()
+        self._settlements, self._retries, self._unwritten = [], {}, {}
 
     def append(
         self, messages: Sequence[Message], *, dead: bool = False, letters: Sequence[Settlement] = ()
@@ -119,11 +144,13 @@ class Writer:
             A future that is done after the commit.
 
         Raises:
-            OverloadedError: too many wait.
+            OverloadedError: too many wait to be written.
+            QueueFullError: too many wait in the queue.
             JournalUnavailableError: the partition is not owned now.
         """
         if self._epoch is None:
-            raise JournalUnavailableError(self._queue, "its owner is recovering")
+            # Made anew, for one that is raised again and again would collect the traces of all.
+            raise type(self._why)(*self._why.args)
         size_bytes = sum(len(message.body) for message in messages)
         limits = self._limits
         if (
@@ -131,6 +158,8 @@ class Writer:
             or self._waiting_bytes + size_bytes > limits.waiting_bytes
         ):
             raise OverloadedError(self._queue, _RETRY_AFTER_S)
+        if not dead:
+            self._owner.admit(messages)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(messages, dead, size_bytes, answer, letters))
         self._waiting_messages += len(messages)
@@ -138,11 +167,11 @@ class Writer:
         self._pump()
         return answer
 
-    def settle(self, settlement: Settlement, dead_letter: Message | None) -> None:
-        """Write the end of a message soon, and in the same commit its dead letter."""
+    def settle(self, settlement: Settlement, tenant: str, dead_letter: Message | None) -> None:
+        """Write the end of a tenant's message soon, and in the same commit its dead letter."""
         self._settlements.append((settlement, dead_letter))
         self._retries.pop(settlement.seq, None)
-        self._unwritten.add(settlement.seq)
+        self._unwritten[settlement.seq] = tenant
         self._linger()
 
     def retry(self, retry: Retry) -> None:
@@ -258,7 +287,8 @@ class Writer:
         for answer in flight.answers:
             if not answer.done():
                 answer.set_result(None)
-        self._unwritten.difference_update(one.seq for one in flight.batch.settlements)
+        seqs = [one.seq for one in flight.batch.settlements if one.seq in self._unwritten]
+        self._owner.settled([self._unwritten.pop(seq) for seq in seqs])
         if flight in self._flights:
             self._report_in_order()
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import FencedError
-from actors.mailbox.journal import Append, Batch, Journal, Lease, Progress, Retry, Settlement
+from actors.mailbox.journal import Append, Batch, Counted, Journal, Lease, Progress, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import redriven, stored_ids
 from actors.mailbox.rows import published_day
@@ -87,8 +87,8 @@ async def test_a_settled_message_does_not_wait_and_settling_twice_is_harmless(ei
 
     assert [row.seq for row in await journal.load(0, 10)] == [2]
     assert await journal.load_seqs([1, 2, 3]) == await journal.load_ids(["m1", "m2", "other"]) != []
-    figures = await journal.figures(0)
-    assert (await journal.highest(), figures.waiting, figures.dead_letters) == (2, 1, 0)
+    waiting = await journal.count(Counted(0, "0", []))
+    assert (await journal.highest(), waiting.tenants, await journal.dead_letters()) == (2, {TENANT: 1}, 0)
 
 
 async def test_an_overtaken_epoch_writes_nothing(either: Journals) -> None:
@@ -226,7 +226,7 @@ async def test_a_dead_letter_that_was_put_back_waits_again_and_is_dead_no_more(e
     assert waiting[0].message.published_at == pytest.approx(NOW, abs=1e-5)
     assert await journal.load_ids(stored_ids("m1")) == waiting
     assert await selected(journal) == []
-    assert (await journal.figures(0)).dead_letters == 0
+    assert await journal.dead_letters() == 0
 
 
 async def test_a_message_that_was_put_back_can_die_again(either: Journals) -> None:

@@ -1,0 +1,143 @@
+"""How much may wait: exact counts by tenant, and the refusal of what would be too much. Pure.
+
+A message counts from when its append is admitted until its settlement is committed, so that what stands unsettled in
+the journal never exceeds the limit, also not after a crash.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from actors.mailbox.errors import OwnerNotReadyError, QueueFullError
+from actors.mailbox.message import Message
+from config.topology import Queue
+
+_RETRY_AFTER_S = 2.0
+
+
+class Capacity:
+    """What waits in the partitions of one actor, and what may.
+
+    The queue's ``max_length`` is shared out among its actors by their partitions; within an actor all partitions
+    together have its part. Holds an entry for each tenant that has something waiting, and for no other.
+
+    A partition is *open* to appends once it was counted after a takeover. One that could not be counted is opened all
+    the same, with what came since: better too much than nothing.
+
+    Args:
+        queue: whose.
+        partitions: of this actor.
+    """
+
+    def __init__(self, queue: Queue, partitions: Collection[int]) -> None:
+        self._queue = queue.name
+        self.limit = math.ceil(queue.max_length * len(partitions) / queue.partitions)
+        self.tenant_limit = max(1, math.floor(self.limit * queue.tenant_share))
+        self._total = 0
+        self._by_tenant: Counter[str] = Counter()
+        self._counts = {number: Counter[str]() for number in partitions}
+        # What came and went since the count of a partition began; None while none is under way.
+        self._since: dict[int, Counter[str] | None] = dict.fromkeys(partitions)
+        self._exact: set[int] = set()
+        self._open: set[int] = set()
+        # Partitions that will soon be counted for the first time: before that the limit cannot be kept.
+        self._expected = set(partitions)
+        self.refused = 0
+
+    @property
+    def total(self) -> int:
+        """All that waits here, as far as it was counted."""
+        return self._total
+
+    def tenants(self) -> Mapping[str, int]:
+        """What waits by tenant; tenants without anything are not there."""
+        return dict(self._by_tenant)
+
+    def waiting(self, number: int) -> int:
+        """What waits in a partition, as far as it was counted."""
+        return self._counts[number].total()
+
+    def is_exact(self, number: int) -> bool:
+        """Whether a partition was counted."""
+        return number in self._exact
+
+    def admit(self, number: int, messages: Sequence[Message]) -> None:
+        """Count messages that are to be appended to a partition, all of them or none.
+
+        Raises:
+            QueueFullError: they would be too many.
+            OwnerNotReadyError: what waits is being counted.
+        """
+        if number not in self._open or self._expected:
+            raise OwnerNotReadyError(self._queue, "its owner is counting what waits")
+        wanted = Counter(message.tenant for message in messages)
+        if self._total + len(messages) > self.limit:
+            self.refused += len(messages)
+            raise QueueFullError(self._queue, self.limit, "", _RETRY_AFTER_S)
+        for tenant, more in wanted.items():
+            if tenant and self._by_tenant[tenant] + more > self.tenant_limit:
+                self.refused += len(messages)
+                raise QueueFullError(self._queue, self.tenant_limit, tenant, _RETRY_AFTER_S)
+        self._change(number, wanted)
+
+    def appeared(self, number: int, tenants: Mapping[str, int]) -> None:
+        """Messages are there that were not admitted: units of work wrote them with their changes."""
+        self._change(number, tenants)
+
+    def gone(self, number: int, tenants: Iterable[str]) -> None:
+        """Messages wait no more, or were never written: one name for each."""
+        self._change(number, {tenant: -times for tenant, times in Counter(tenants).items()})
+
+    def begin_count(self, number: int) -> None:
+        """The journal is read as it is in this moment, in which nothing is under way to it. Appends wait."""
+        self._since[number] = Counter()
+        self._exact.discard(number)
+        self._open.discard(number)
+
+    def counted(self, number: int, tenants: Mapping[str, int]) -> None:
+        """The journal's answer to ``begin_count``; from now on the partition's count is exact."""
+        since = self._since[number]
+        assert since is not None
+        exact = Counter(tenants)
+        exact.update(since)
+        exact.subtract(self._counts[number])
+        self._since[number] = None
+        self._change(number, exact)
+        self._exact.add(number)
+        self.opened(number)
+
+    def opened(self, number: int) -> None:
+        """Let appends in, counted or not."""
+        self._open.add(number)
+        self._expected.discard(number)
+
+    def closed(self, number: int) -> None:
+        """A partition is not owned here any more: forget what waits in it."""
+        self._since[number] = None
+        self._change(number, {tenant: -times for tenant, times in self._counts[number].items()})
+        self._exact.discard(number)
+        self._open.discard(number)
+
+    def missing(self, number: int) -> None:
+        """A partition cannot be owned for now; the others do not wait for its count."""
+        self._expected.discard(number)
+
+    def _change(self, number: int, tenants: Mapping[str, int]) -> None:
+        counts, since = self._counts[number], self._since[number]
+        for tenant, more in tenants.items():
+            if not more:
+                continue
+            self._total += more
+            _add(self._by_tenant, tenant, more)
+            _add(counts, tenant, more)
+            if since is not None:
+                since[tenant] += more
+
+
+def _add(counts: Counter[str], tenant: str, more: int) -> None:
+    # Below nothing for a moment, where a message is settled before it is known to have appeared.
+    left = counts[tenant] + more
+    if left:
+        counts[tenant] = left
+    else:
+        del counts[tenant]

@@ -1,0 +1,232 @@
+"""What may wait: exact, whatever comes between."""
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from actors.mailbox.capacity import Capacity
+from actors.mailbox.errors import JournalUnavailableError, MailboxError, OwnerNotReadyError, QueueFullError
+from actors.mailbox.journal import Count, Counted, Counting
+from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from actors.mailbox.message import Message, ack, reject
+from config.topology import Queue
+from tests.unit.actors.mailbox.test_partition import FAST, Owner, message, owning, running, until
+
+ROOMY = FAST._replace(writer=FAST.writer._replace(waiting_messages=1_000))
+
+
+def queue(**fields: Any) -> Queue:
+    return Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}], **fields})
+
+
+def of(tenant: str, times: int = 1) -> list[Message]:
+    return [Message(f"{tenant}{number}", "k", tenant, b"", {}, 0.0) for number in range(times)]
+
+
+def counted(capacity: Capacity, number: int, **tenants: int) -> None:
+    capacity.begin_count(number)
+    capacity.counted(number, tenants)
+
+
+def test_a_queue_is_full_at_its_limit_and_a_tenant_at_its_share() -> None:
+    capacity = Capacity(queue(max_length=10, tenant_share=0.5), [0])
+    counted(capacity, 0, a=4)
+
+    capacity.admit(0, of("a"))
+    with pytest.raises(QueueFullError) as share:
+        capacity.admit(0, of("a"))
+    capacity.admit(0, of("b", 5))
+    with pytest.raises(QueueFullError) as whole:
+        capacity.admit(0, of("c"))
+
+    assert (share.value.queue, share.value.limit, share.value.tenant) == ("q", 5, "a")
+    assert (whole.value.limit, whole.value.tenant, whole.value.retry_after_s) == (10, "", 2.0)
+    assert (capacity.total, capacity.refused) == (10, 2)
+
+
+def test_a_call_is_refused_whole() -> None:
+    capacity = Capacity(queue(max_length=10, tenant_share=0.5), [0])
+    counted(capacity, 0)
+
+    with pytest.raises(QueueFullError):
+        capacity.admit(0, [*of("b", 2), *of("a", 6)])
+
+    assert (capacity.total, capacity.tenants()) == (0, {})
+
+
+def test_what_belongs_to_no_tenant_has_no_share_but_the_whole() -> None:
+    capacity = Capacity(queue(max_length=4), [0])
+    counted(capacity, 0)
+
+    capacity.admit(0, of("", 4))
+    with pytest.raises(QueueFullError):
+        capacity.admit(0, of(""))
+
+
+def test_only_tenants_with_something_waiting_are_held() -> None:
+    capacity = Capacity(queue(), [0])
+    counted(capacity, 0, a=1)
+
+    capacity.admit(0, of("b"))
+    capacity.gone(0, ["a", "b"])
+
+    assert (capacity.tenants(), capacity.waiting(0), capacity.total) == ({}, 0, 0)
+
+
+def test_nothing_is_let_in_before_all_partitions_of_the_actor_are_counted_or_given_up() -> None:
+    capacity = Capacity(queue(partitions=4, max_length=8), [0, 1, 2])
+    counted(capacity, 0)
+    with pytest.raises(OwnerNotReadyError):
+        capacity.admit(0, of("a"))
+    counted(capacity, 1, a=2)
+    capacity.missing(2)
+
+    capacity.admit(0, of("a"))
+    with pytest.raises(OwnerNotReadyError):
+        capacity.admit(2, of("a"))
+
+    assert capacity.limit == 6  # of three partitions of four
+    with pytest.raises(QueueFullError):
+        capacity.admit(1, of("a"))
+
+
+def test_what_comes_and_goes_during_a_count_is_in_it() -> None:
+    capacity = Capacity(queue(), [0])
+    capacity.begin_count(0)
+    capacity.gone(0, ["a", "a"])
+    capacity.appeared(0, {"b": 3})
+    capacity.counted(0, {"a": 5})
+
+    assert capacity.tenants() == {"a": 3, "b": 3}
+    capacity.begin_count(0)
+    capacity.counted(0, {"a": 1})
+    assert (capacity.tenants(), capacity.total) == ({"a": 1}, 1)
+
+
+def test_a_partition_that_is_gone_counts_no_more() -> None:
+    capacity = Capacity(queue(partitions=2), [0, 1])
+    counted(capacity, 0, a=1)
+    counted(capacity, 1, a=2, b=1)
+
+    capacity.closed(1)
+
+    assert (capacity.tenants(), capacity.total) == ({"a": 1}, 1)
+
+
+async def test_publishers_at_once_fill_a_queue_to_the_message() -> None:
+    database = MemoryDatabase()
+    async with running(database, policy=ROOMY, max_length=100, tenant_share=0.3, window=10) as owner:
+        await until(owning(owner))
+        accepted: Counter[str] = Counter()
+
+        async def publish(tenant: str, number: int) -> None:
+            one = Message(f"{tenant}{number}", str(number), tenant, b"", {}, 0.0)
+            try:
+                await owner.partition.append([one])
+            except QueueFullError:
+                return
+            accepted[tenant] += 1
+
+        await asyncio.gather(*(publish(tenant, number) for tenant in "abcd" for number in range(64)))
+
+        assert accepted.total() == len(database.waiting()) == 100
+        assert accepted == {"a": 30, "b": 30, "c": 30, "d": 10}
+
+
+async def test_limits_hold_to_the_message_through_failures_restarts_paging_and_dead_letters() -> None:
+    database = MemoryDatabase()
+    chance = random.Random(7)
+    sent = 0
+
+    async def act(owner: Owner) -> None:
+        nonlocal sent
+        for _ in range(60):
+            if chance.random() < 0.1:
+                database.lost_answers = 1
+            messages = [
+                Message(f"m{sent + place}", f"k{place}", chance.choice("ab"), b"", {}, 0.0)
+                for place in range(chance.randint(1, 4))
+            ]
+            if chance.random() < 0.8:  # else the same once more
+                sent += len(messages)
+            with suppress(MailboxError):
+                await owner.partition.append(messages)
+            waiting = Counter(row.message.tenant for row in database.waiting())
+            assert waiting.total() <= 20
+            assert max(waiting.values(), default=0) <= 12
+            if chance.random() < 0.5:
+                owner.settle(owner.take(), ack() if chance.random() < 0.7 else reject("no"))
+            await asyncio.sleep(0.001)
+
+    for _ in range(6):
+        async with running(database, policy=ROOMY, max_length=20, tenant_share=0.6, window=4, batch=2) as owner:
+            await until(owning(owner))
+            await act(owner)
+            await until(owning(owner))
+            # As full as can be: exact in the other direction, too.
+            await until(lambda: not owner.partition._writer.settling)
+            room = 20 - len(database.waiting())
+            tenants = Counter(row.message.tenant for row in database.waiting())
+            for number in range(room):
+                sent += 1
+                tenant = min("cde", key=lambda one: tenants[one])
+                tenants[tenant] += 1
+                await owner.partition.append([Message(f"m{sent}", f"k{number}", tenant, b"", {}, 0.0)])
+            with pytest.raises(QueueFullError):
+                await owner.partition.append([message("too much")])
+            assert len(database.waiting()) == 20
+            await owner.consume(10)
+    assert sent > 100
+
+
+class SlowCount(InMemoryJournal):
+    """Counts, but not at once; ``counting`` lets it end."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.counting = asyncio.Event()
+
+    async def count(self, counted: Counted) -> Count:
+        raise JournalUnavailableError("memory", "TimeoutError")
+
+    async def begin_count(self, counted: Counted) -> Counting:
+        count, gate = await super().count(counted), self.counting
+
+        class _Counting:
+            snapshot = ""
+
+            async def result(self) -> Count:
+                await gate.wait()
+                return count
+
+            async def aclose(self) -> None:
+                return None
+
+        return _Counting()
+
+
+async def test_while_a_long_count_goes_on_messages_are_delivered_and_settled_and_none_is_let_in() -> None:
+    database = MemoryDatabase()
+    async with running(database, stops=True) as first:
+        await until(owning(first))
+        await first.partition.append([message(f"m{number}") for number in range(6)])
+    await first.partition.stop(1.0)
+
+    journal = SlowCount(database)
+    async with running(database, journal=journal, max_length=6, tenant_share=1) as second:
+        await until(owning(second))
+        with pytest.raises(OwnerNotReadyError):
+            await second.partition.append([message("early")])
+        assert len(await second.consume(6)) == 6
+        await until(lambda: len(database.settled) == 6)
+
+        journal.counting.set()
+        await until(lambda: second.partition.counted)
+
+        await second.partition.append([message(f"n{number}") for number in range(6)])
+        with pytest.raises(QueueFullError):
+            await second.partition.append([message("late")])

@@ -1,6 +1,6 @@
 """Census and maintenance: a fault with one of many keeps them from none of the others."""
 
-from actors.mailbox.census import Census
+from actors.mailbox.letter_count import LetterCount
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.memory_journal import InMemoryJournal
 
@@ -38,7 +38,7 @@ class Kept(InMemoryJournal):
 async def test_a_partition_that_cannot_be_counted_keeps_no_other_from_being_counted() -> None:
     partitions = [Counted(faulty=True), Counted(faulty=False)]
 
-    assert not await Census(partitions).once()
+    assert not await LetterCount(partitions).once()
 
     assert [one.count_wanted for one in partitions] == [True, False]
 

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
 from actors.mailbox.handle import MailboxHandle, start_mailboxes
+from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.handle import ShardsHandle, start_shards
@@ -111,11 +112,11 @@ class Spaza:
         settings, redis_url = self.settings, self._redis_url
         topology, per_actor = self.topology, settings.postgres.shards_per_actor
 
-        def mailbox() -> MailboxHandle:
-            return MailboxHandle(topology)
-
         def shards() -> ShardsHandle:
             return ShardsHandle(per_actor)
+
+        def mailbox() -> MailboxHandle:
+            return MailboxHandle(topology, last_resort=ShardLastResort(shards()))
 
         def tenants(handle: UnitRunner, redis: Redis) -> TenantDirectory:
             return TenantDirectory(handle, RedisTenantCache(redis))

@@ -2,10 +2,20 @@
 
 import hashlib
 from functools import lru_cache
+from typing import NamedTuple
 
 from actors.mailbox.errors import UnroutableError
 from actors.mailbox.message import Message
 from config.topology import Queue, Topology
+from config.topology_rules import ERROR
+
+
+class Way(NamedTuple):
+    """The queues that take a message; or, with the cause of its death, the one whose dead-letter queue does."""
+
+    queues: tuple[Queue, ...]
+    death: str
+
 
 # Headers that say where a message was published.
 EXCHANGE, ROUTING_KEY = "x-exchange", "x-routing-key"
@@ -28,6 +38,20 @@ class Router:
         if not queues:
             raise UnroutableError(exchange, routing_key)
         return queues
+
+    def way(self, exchange: str, routing_key: str) -> "Way":
+        """Where a message goes, be it that no queue takes it and the exchange says what is to become of it then.
+
+        Raises:
+            UnroutableError: the exchange is not declared, or it asks for an error.
+        """
+        queues = self._found(exchange, routing_key)
+        if queues:
+            return Way(queues, "")
+        declared = self._topology.exchanges.get(exchange)
+        if declared is None or declared.unroutable == ERROR:
+            raise UnroutableError(exchange, routing_key)
+        return Way((self._topology.queues[declared.unroutable],), f"unroutable: {exchange} {routing_key}")
 
     def _find(self, exchange: str, routing_key: str) -> tuple[Queue, ...]:
         declared = self._topology.exchanges.get(exchange)

@@ -8,16 +8,23 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
-from actors.mailbox.errors import JournalUnavailableError, MailboxError
+from actors.mailbox.errors import (
+    JournalUnavailableError,
+    MailboxError,
+    OverloadedError,
+    OwnerUnreachableError,
+    PublishFailedError,
+)
 from actors.mailbox.exchange import Router, addressed, partition_of
+from actors.mailbox.last_resort import Graveyard, LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Delivery, Message, PublishedRow
-from actors.mailbox.publisher import Item, Publisher, PublisherLimits, packed
+from actors.mailbox.publisher import GaveUpError, Item, Publisher, PublisherLimits, packed, tried
 from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
 from telemetry.log import get_logger
@@ -28,6 +35,9 @@ _CALL_S = 2.5
 _STATISTICS_S = 2.0
 _LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
+_RETRY_AFTER_S = 0.5
+# Calls of one process to one actor that may be under way; this handle has far fewer.
+_PENDING_CALLS = 64
 _log = get_logger("mailbox")
 
 
@@ -70,6 +80,7 @@ def start_mailboxes(
             get_if_exists=True,
             max_restarts=-1,
             max_task_retries=0,
+            max_pending_calls=_PENDING_CALLS,
             num_cpus=0,
             scheduling_strategy=placement,
         ).remote(
@@ -94,10 +105,20 @@ class MailboxHandle:
     tell, which the owners find without it.
     """
 
-    def __init__(self, topology: Topology, limits: PublisherLimits | None = None) -> None:
+    def __init__(
+        self, topology: Topology, limits: PublisherLimits | None = None, last_resort: LastResort | None = None
+    ) -> None:
+        """Make a handle; it connects when it is used.
+
+        Args:
+            topology: of the actors that are there.
+            limits: of each publisher.
+            last_resort: keeps in the dead-letter queue what an owner that cannot be reached did not take.
+        """
         self._topology, self._router = topology, Router(topology)
         self._limits = PublisherLimits() if limits is None else limits
         self._source_of = {topology.dead_letter_queue(queue.name): queue for queue in topology.sources()}
+        self._graveyard = Graveyard(topology, last_resort)
         self._actors: dict[str, Any] = {}
         self._publishers: dict[tuple[str, str], Publisher] = {}
         self._tellers: dict[str, Teller] = {}
@@ -109,14 +130,20 @@ class MailboxHandle:
             UnroutableError: no queue takes them.
             InvalidMessageError: a message cannot be stored; none of them was.
             JournalUnavailableError: not committed in time, or not known to be; publish again under the same ids.
-            OverloadedError: too much waits already.
+            OverloadedError: too much waits to be written.
+            QueueFullError: too much waits in a queue, in all or of one tenant.
+            PublishFailedError: the owner could not be reached in three tries; it says whether the messages are in the
+                dead-letter queue now.
         """
-        queues = self._router.route(exchange, routing_key)
+        queues, death = self._router.way(exchange, routing_key)
         check(messages)
         messages = [addressed(message, exchange, routing_key) for message in messages]
         deadline = asyncio.get_running_loop().time() + timeout_s
         work = []
         for queue in queues:
+            if death:
+                work += self._submissions(queue, messages, deadline, death[:LONGEST_TEXT])
+                continue
             source = self._source_of.get(queue.name)
             if source is not None:  # straight into a dead-letter queue, whose owner is its source's
                 work += self._submissions(source, messages, deadline, f"published to {exchange}")
@@ -210,8 +237,20 @@ class MailboxHandle:
         by_group: dict[int, list[Item]] = {}
         for message in messages:
             number = partition_of(queue, message)
-            by_group.setdefault(queue.group_of(number), []).append((number, packed(message)))
-        return [self._publisher(queue.name, group, death).publish(items, deadline) for group, items in by_group.items()]
+            by_group.setdefault(queue.group_of(number), []).append((number, tried(packed(message), 0)))
+        return [self._submit(queue, group, items, deadline, death) for group, items in by_group.items()]
+
+    async def _submit(
+        self, queue: Queue, group: int, items: Sequence[Item], deadline: float, death: str | None
+    ) -> None:
+        reserve_s = self._graveyard.reserve_s(deadline - asyncio.get_running_loop().time())
+        try:
+            await self._publisher(queue.name, group, death).publish(items, deadline, reserve_s)
+        except GaveUpError as failure:
+            reason = failure.detail if death is None else death
+            buried = await self._graveyard.bury(queue.name, failure.items, reason, deadline)
+            if death is None or not buried:
+                raise PublishFailedError(queue.name, buried, failure.detail) from failure
 
     def _publisher(self, queue: str, group: int, death: str | None) -> Publisher:
         name = actor_name(queue, group)
@@ -234,7 +273,7 @@ class MailboxHandle:
         except (RayError, ValueError, TimeoutError) as error:
             if isinstance(error, RayActorError):
                 self._actors.pop(name, None)
-            lost = JournalUnavailableError(queue, f"actor {name}: {type(error).__name__}")
+            lost = _lost(queue, f"actor {name}: {type(error).__name__}", error)
             return dict.fromkeys((number for number, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
 
     async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
@@ -301,6 +340,15 @@ def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         whole["epoch"] = max(whole["epoch"], answer["epoch"])
         whole["partitions"] = {**whole["partitions"], **answer["partitions"]}
     return whole
+
+
+def _lost(queue: str, detail: str, error: Exception) -> MailboxError:
+    """What a failed call to an owner means. One that answers too late may be waiting for its journal."""
+    if isinstance(error, PendingCallsLimitExceeded):
+        return OverloadedError(queue, _RETRY_AFTER_S)
+    if isinstance(error, RayActorError | ValueError):
+        return OwnerUnreachableError(queue, detail)
+    return JournalUnavailableError(queue, detail)
 
 
 async def _all(work: list[Any]) -> None:

@@ -11,12 +11,24 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from actors.mailbox.errors import JournalUnavailableError, MailboxError, OverloadedError
+from actors.mailbox.errors import (
+    FencedError,
+    JournalUnavailableError,
+    MailboxError,
+    OverloadedError,
+    OwnerNotReadyError,
+    OwnerUnreachableError,
+)
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import Company
 from actors.mailbox.retry import growing_s
 
 _RETRY_AFTER_S = 0.2
+_RETRY_COUNT = "x-retry-count"
+# What another try may mend at once.
+_AGAIN = (OwnerUnreachableError, OwnerNotReadyError, FencedError)
+# Of the time that there is, before the second try; so that the third still has time.
+_PAUSE_PART = 0.22
 # The plain tuple of a message; much cheaper to pickle than the record.
 Packed = tuple[Any, ...]
 Item = tuple[int, Packed]
@@ -34,8 +46,10 @@ class PublisherLimits(NamedTuple):
         call_messages: messages of one call.
         call_bytes: their bodies.
         waiting_messages: that may wait for a call; more are refused.
-        retry_first_s: before the second try, with jitter; doubles up to ``retry_longest_s``.
+        retry_first_s: before an owner is asked again that is not ready, with jitter; doubles up to ``retry_longest_s``.
         retry_longest_s: see there.
+        tries: of an owner that cannot be reached.
+        again_first_s: before the second of them, less where the deadline is near, with jitter; then it doubles.
     """
 
     calls: int = 2
@@ -46,6 +60,21 @@ class PublisherLimits(NamedTuple):
     waiting_messages: int = 10_000
     retry_first_s: float = 0.02
     retry_longest_s: float = 0.25
+    tries: int = 3
+    again_first_s: float = 0.5
+
+
+class GaveUpError(Exception):
+    """The owner could not be reached, however often it was tried.
+
+    Attributes:
+        items: that are not known to be committed.
+        detail: of the last try.
+    """
+
+    def __init__(self, items: Sequence[Item], detail: str) -> None:
+        super().__init__(items, detail)
+        self.items, self.detail = items, detail
 
 
 class _Ride(NamedTuple):
@@ -55,7 +84,11 @@ class _Ride(NamedTuple):
 
 
 class Publisher:
-    """Sends to one actor. Repeats what may not have been committed, until the deadline: ids make it safe."""
+    """Sends to one actor, again where it cannot be reached or is not ready: ids make it safe.
+
+    An owner that cannot be reached is tried a few times; one that is taking its partition over until the deadline. What
+    the owner refuses, and a journal that it cannot write, is for who publishes to know at once.
+    """
 
     def __init__(self, queue: str, send: Send, limits: PublisherLimits) -> None:
         self._queue, self._send, self._limits = queue, send, limits
@@ -65,29 +98,35 @@ class Publisher:
         self._company = Company(limits.linger_s)
         self._timer: asyncio.TimerHandle | None = None
 
-    async def publish(self, items: Sequence[Item], deadline: float) -> None:
+    async def publish(self, items: Sequence[Item], deadline: float, reserve_s: float = 0.0) -> None:
         """Return when all is committed.
 
         Args:
             items: partition and packed message.
             deadline: by the event loop's clock.
+            reserve_s: before the deadline, in which no new try of an owner that cannot be reached begins.
 
         Raises:
             OverloadedError: too much waits, here or there.
+            QueueFullError: too much waits in the queue.
             JournalUnavailableError: not committed by the deadline, or not known to be.
+            GaveUpError: the owner could not be reached.
         """
         most = self._limits.call_messages
         if len(items) <= most:
-            await self._insist(items, deadline)
+            await self._insist(items, deadline, reserve_s)
             return
-        chunks = [items[start : start + most] for start in range(0, len(items), most)]
-        for chunk in chunks:
-            await self._insist(chunk, deadline)
+        for start in range(0, len(items), most):
+            try:
+                await self._insist(items[start : start + most], deadline, reserve_s)
+            except GaveUpError as error:
+                raise GaveUpError((*error.items, *items[start + most :]), error.detail) from error
 
-    async def _insist(self, items: Sequence[Item], deadline: float) -> None:
+    async def _insist(self, items: Sequence[Item], deadline: float, reserve_s: float) -> None:
         loop = asyncio.get_running_loop()
         error: MailboxError = JournalUnavailableError(self._queue, "not committed in time")
-        failures = 0
+        pause_s = min(self._limits.again_first_s, (deadline - reserve_s - loop.time()) * _PAUSE_PART)
+        failures = tries = 0
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
@@ -95,15 +134,24 @@ class Publisher:
                     if not errors:
                         return
                     error = next(iter(errors.values()))
-                    if isinstance(error, OverloadedError) or not error.retryable:
+                    error = next((one for one in errors.values() if not isinstance(one, _AGAIN)), error)
+                    if not isinstance(error, _AGAIN):
                         raise error
+                    items = [item for item in items if item[0] in errors]
                     failures += 1
                     delay_s = growing_s(failures, self._limits.retry_first_s, self._limits.retry_longest_s)
+                    unreachable = isinstance(error, OwnerUnreachableError)
+                    if unreachable:
+                        tries += 1
+                        items = [(number, tried(message, tries)) for number, message in items]
+                        delay_s = growing_s(tries, pause_s, deadline)
                     delay_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, guards nothing
-                    if loop.time() + delay_s >= deadline:
+                    late = loop.time() + delay_s >= deadline - (reserve_s if unreachable else 0.0)
+                    if unreachable and (late or tries >= self._limits.tries):
+                        raise GaveUpError(items, str(error)) from error
+                    if late:
                         break
                     await asyncio.sleep(delay_s)
-                    items = [item for item in items if item[0] in errors]
         except TimeoutError:
             pass
         if isinstance(error, JournalUnavailableError):
@@ -193,3 +241,9 @@ def pack(items: Any) -> bytes:
 def packed(message: Message) -> Packed:
     """The plain tuple of a message."""
     return tuple(message)
+
+
+def tried(message: Packed, times: int) -> Packed:
+    """A packed message that says how often it was tried before."""
+    headers = {**message[4], _RETRY_COUNT: times}
+    return (*message[:4], headers, *message[5:])

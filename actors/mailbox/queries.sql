@@ -19,6 +19,17 @@ published AS (
 )
 SELECT queue, message_id, seq FROM published
 
+-- name: dead_letter_without_owner
+-- Dead letters of which the owner of their queue does not know. It is no transactional row: nobody sweeps for it.
+INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at, ttl_ms,
+                           headers, body, checksum, transactional)
+SELECT DATE '1970-01-01' + given.day, $1, $2, given.id, given.tenant, given.key, given.priority,
+       to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, false
+FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
+            $11::bytea[], $12::int[])
+     AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+ON CONFLICT DO NOTHING
+
 -- name: flush
 -- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets
 -- flushes run beside each other and makes a takeover wait for them.

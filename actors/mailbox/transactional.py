@@ -5,11 +5,13 @@ row after the commit, and finds it by its sweep if nobody told it.
 """
 
 import re
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.rows import columns
@@ -25,7 +27,7 @@ class TransactionalPublisher:
     """Implements ``Publisher`` of ``actors.shards.transaction``. Stateless but for its topology; one serves all."""
 
     def __init__(self, topology: Topology) -> None:
-        self._router = Router(topology)
+        self._topology, self._router = topology, Router(topology)
 
     async def publish(  # noqa: PLR0917 - the port's signature
         self,
@@ -61,7 +63,7 @@ class TransactionalPublisher:
         """
         if tenant_id and any(message.tenant != tenant_id for message in messages):
             raise ValueError("a unit of work publishes under its own tenant alone")
-        queues = self._router.route(exchange, routing_key)
+        queues, death = self._router.way(exchange, routing_key)
         misplaced = [queue.name for queue in queues if queue.partition_by != "shard"]
         if misplaced:
             raise TopologyError(tuple(f"queue {name}: published to with a change, so by shard" for name in misplaced))
@@ -70,7 +72,12 @@ class TransactionalPublisher:
         messages = [addressed(message, exchange, routing_key) for message in messages]
         text = _publishing(statement, len(arguments))
         names = [queue.name for queue in queues]
+        if death:
+            names = [self._topology.dead_letter_queue(name) or "" for name in names]
+            messages = [dead_letter(one, queues[0], "rejected", death, time.time()) for one in messages]
         rows = await connection.fetch(text, *arguments, shard, names, *columns(messages))
+        if death:
+            return []  # its owner delivers nothing of it
         by_id = {message.id: message for message in messages}
         return [PublishedRow(queue, shard, seq, by_id[message_id]) for queue, message_id, seq in rows]
 

@@ -13,10 +13,13 @@ from actors.mailbox.errors import (
     JournalUnavailableError,
     MailboxError,
     OverloadedError,
+    OwnerNotReadyError,
+    OwnerUnreachableError,
+    QueueFullError,
 )
 from actors.mailbox.limits import check
 from actors.mailbox.message import Message
-from actors.mailbox.publisher import Publisher, PublisherLimits, packed
+from actors.mailbox.publisher import GaveUpError, Publisher, PublisherLimits, packed
 
 LIMITS = PublisherLimits(calls=2, beside=1, call_messages=4, call_bytes=100, waiting_messages=20, retry_first_s=0.001)
 
@@ -86,7 +89,7 @@ async def test_a_call_is_not_larger_than_allowed() -> None:
 
 
 async def test_only_what_failed_is_published_again() -> None:
-    actor = FakeActor({1: FencedError("q", 1, 7)}, {1: JournalUnavailableError("q", "away")})
+    actor = FakeActor({1: FencedError("q", 1, 7)}, {1: OwnerNotReadyError("q", "starting")})
     actor.open.set()
     publisher = Publisher("q", actor.append, LIMITS)
 
@@ -125,3 +128,47 @@ async def test_overload_goes_straight_back_to_the_publisher() -> None:
 def test_what_no_row_can_hold_is_refused_before_it_spoils_a_batch(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessageError):
         check([Message("id", "k", "t", b"", {}, 0.0)._replace(**fields)])
+
+
+async def test_an_owner_that_cannot_be_reached_is_tried_three_times_under_the_same_ids() -> None:
+    actor = FakeActor({0: OwnerUnreachableError("q", "dead")}, {0: OwnerUnreachableError("q", "dead")})
+    actor.open.set()
+    limits = LIMITS._replace(again_first_s=0.001)
+
+    await Publisher("q", actor.append, limits).publish([item("a")], soon())
+    assert actor.calls == [{0: ["a"]}] * 3
+
+    gone = FakeActor(*({0: OwnerUnreachableError("q", "dead")} for _ in range(9)))
+    gone.open.set()
+    with pytest.raises(GaveUpError) as given_up:
+        await Publisher("q", gone.append, limits).publish([item(str(number)) for number in range(6)], soon())
+    assert gone.calls == [{0: ["0", "1", "2", "3"]}] * 3
+    assert [(one[0], one[4]["x-retry-count"]) for _, one in given_up.value.items[:4]] == [(str(n), 3) for n in range(4)]
+    assert [one[0] for _, one in given_up.value.items] == list("012345")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [QueueFullError("q", 10, "t", 2), JournalUnavailableError("q", "full"), OverloadedError("q", 1)],
+)
+async def test_what_the_owner_says_no_to_goes_straight_to_who_publishes(error: MailboxError) -> None:
+    actor = FakeActor({0: error, 1: OwnerNotReadyError("q", "starting")})
+    actor.open.set()
+
+    with pytest.raises(type(error)):
+        await Publisher("q", actor.append, LIMITS).publish([item("a"), item("b", 1)], soon())
+
+    assert len(actor.calls) == 1
+
+
+async def test_the_tries_fit_into_the_time_that_there_is() -> None:
+    gone = FakeActor(*({0: OwnerUnreachableError("q", "dead")} for _ in range(9)))
+    gone.open.set()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    with pytest.raises(GaveUpError):
+        await Publisher("q", gone.append, LIMITS).publish([item("a")], soon(0.2), 0.05)
+
+    assert len(gone.calls) == 3
+    assert loop.time() - started < 0.15

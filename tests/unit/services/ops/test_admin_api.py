@@ -15,7 +15,7 @@ from actors.mailbox.operator_handle import Progress, Target
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
-from config.topology import load_topology
+from config.topology_file import load_topology
 from services.ops import store
 from services.ops.audit import Audit
 from services.ops.routes import OpsApp

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from actors.mailbox.journal import Batch, Settlement, Written
+from actors.mailbox.errors import MailboxError
+from actors.mailbox.journal import Append, Batch, Settlement, Written
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import stored_id
 
@@ -29,6 +30,31 @@ class WriterLimits(NamedTuple):
     batch_bytes: int = 8_000_000
     waiting_messages: int = 20_000
     waiting_bytes: int = 64_000_000
+
+
+class WriterOwner(Protocol):
+    """The partition whose writes these are. Called synchronously, in the order in which flushes began."""
+
+    def stamp(self, messages: Sequence[Message]) -> list[Append]:
+        """Give the messages of a flush that begins now their seqs."""
+
+    def floor(self) -> int:
+        """No seq that is given from now on is lower."""
+
+    def admit(self, messages: Sequence[Message]) -> None:
+        """Raise ``MailboxError`` unless there is room for the messages, and keep it for them."""
+
+    def dropped(self, messages: Sequence[Message]) -> None:
+        """What was admitted is not written, and will not be."""
+
+    def settled(self, tenants: Sequence[str]) -> None:
+        """Settlements are committed: one name for each."""
+
+    def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
+        """A flush is committed; ``takes`` is False where its messages are looked up, as those in doubt are."""
+
+    def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
+        """A flush of this epoch failed. It is to be suspended."""
 
 
 class Waiting(NamedTuple):

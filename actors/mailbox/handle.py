@@ -18,13 +18,14 @@ from actors.mailbox.errors import (
     MailboxError,
     OverloadedError,
     OwnerUnreachableError,
-    PublishFailedError,
 )
-from actors.mailbox.exchange import Router, addressed, partition_of
-from actors.mailbox.last_resort import Graveyard, LastResort
+from actors.mailbox.exchange import Router, addressed
+from actors.mailbox.last_resort import LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Delivery, Message, PublishedRow
-from actors.mailbox.publisher import GaveUpError, Item, Publisher, PublisherLimits, packed, tried
+from actors.mailbox.posting import Posting
+from actors.mailbox.publisher import PublisherLimits, packed
+from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
 from telemetry.log import get_logger
@@ -116,11 +117,9 @@ class MailboxHandle:
             last_resort: keeps in the dead-letter queue what an owner that cannot be reached did not take.
         """
         self._topology, self._router = topology, Router(topology)
-        self._limits = PublisherLimits() if limits is None else limits
+        self._posting = Posting(topology, limits, last_resort, self._call)
         self._source_of = {topology.dead_letter_queue(queue.name): queue for queue in topology.sources()}
-        self._graveyard = Graveyard(topology, last_resort)
         self._actors: dict[str, Any] = {}
-        self._publishers: dict[tuple[str, str], Publisher] = {}
         self._tellers: dict[str, Teller] = {}
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
@@ -142,20 +141,20 @@ class MailboxHandle:
         work = []
         for queue in queues:
             if death:
-                work += self._submissions(queue, messages, deadline, death[:LONGEST_TEXT])
+                work += self._posting.submissions(queue, messages, deadline, death[:LONGEST_TEXT])
                 continue
             source = self._source_of.get(queue.name)
             if source is not None:  # straight into a dead-letter queue, whose owner is its source's
-                work += self._submissions(source, messages, deadline, f"published to {exchange}")
+                work += self._posting.submissions(source, messages, deadline, f"published to {exchange}")
             else:
-                work += self._submissions(queue, messages, deadline, None)
+                work += self._posting.submissions(queue, messages, deadline, None)
         await _all(work)
 
     async def dead_letter(self, queue: str, messages: Sequence[Message], reason: str, *, timeout_s: float) -> None:
         """Put messages straight into a queue's dead-letter queue; raises as ``publish``."""
         check(messages)
         deadline = asyncio.get_running_loop().time() + timeout_s
-        await _all(self._submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
+        await _all(self._posting.submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
 
     async def tell(self, rows: Sequence[PublishedRow]) -> None:
         """Tell the owners of rows that were published with a change. Best effort: the sweep finds the rest.
@@ -233,38 +232,10 @@ class MailboxHandle:
         names = [name for queue in self._topology.sources() for name in self._actor_names(queue.name)]
         await asyncio.gather(*(self._stop(name) for name in names))
 
-    def _submissions(self, queue: Queue, messages: Sequence[Message], deadline: float, death: str | None) -> list[Any]:
-        by_group: dict[int, list[Item]] = {}
-        for message in messages:
-            number = partition_of(queue, message)
-            by_group.setdefault(queue.group_of(number), []).append((number, tried(packed(message), 0)))
-        return [self._submit(queue, group, items, deadline, death) for group, items in by_group.items()]
-
-    async def _submit(
-        self, queue: Queue, group: int, items: Sequence[Item], deadline: float, death: str | None
-    ) -> None:
-        reserve_s = self._graveyard.reserve_s(deadline - asyncio.get_running_loop().time())
-        try:
-            await self._publisher(queue.name, group, death).publish(items, deadline, reserve_s)
-        except GaveUpError as failure:
-            reason = failure.detail if death is None else death
-            buried = await self._graveyard.bury(queue.name, failure.items, reason, deadline)
-            if death is None or not buried:
-                raise PublishFailedError(queue.name, buried, failure.detail) from failure
-
-    def _publisher(self, queue: str, group: int, death: str | None) -> Publisher:
+    async def _call(
+        self, queue: str, group: int, method: str, batch: bytes, *arguments: Any
+    ) -> dict[int, MailboxError]:
         name = actor_name(queue, group)
-        if death is not None:  # rare and each with its own reason: not coalesced
-            return Publisher(
-                queue, lambda batch: self._call(queue, name, "append_dead_letters", batch, death), self._limits
-            )
-        publisher = self._publishers.get((name, ""))
-        if publisher is None:
-            publisher = Publisher(queue, lambda batch: self._call(queue, name, "append", batch), self._limits)
-            self._publishers[name, ""] = publisher
-        return publisher
-
-    async def _call(self, queue: str, name: str, method: str, batch: bytes, *arguments: Any) -> dict[int, MailboxError]:
         try:
             async with asyncio.timeout(_CALL_S):
                 actor = await self._actor(name)
@@ -319,27 +290,6 @@ class MailboxHandle:
             actor = await asyncio.to_thread(ray.get_actor, name, namespace=NAMESPACE)
             self._actors[name] = actor
         return actor
-
-
-def merged(answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The figures of a queue, from those of its actors."""
-    whole: dict[str, Any] = dict(answers[0])
-    for answer in answers[1:]:
-        for name in ("waiting", "in_flight", "dead_letters", "in_per_s", "out_per_s", "max_length", "refused"):
-            whole[name] += answer[name]
-        for name in ("paused", "draining"):
-            whole[name] = whole[name] or answer[name]
-        whole["counters"] = {
-            event: whole["counters"].get(event, 0) + answer["counters"].get(event, 0)
-            for event in {*whole["counters"], *answer["counters"]}
-        }
-        ages = [age for age in (whole["oldest_age_s"], answer["oldest_age_s"]) if age is not None]
-        whole["oldest_age_s"] = max(ages, default=None)
-        whole["state"] = next((one["state"] for one in answers if one["state"] != "owning"), "owning")
-        whole["counted"] = whole["counted"] and answer["counted"]
-        whole["epoch"] = max(whole["epoch"], answer["epoch"])
-        whole["partitions"] = {**whole["partitions"], **answer["partitions"]}
-    return whole
 
 
 def _lost(queue: str, detail: str, error: Exception) -> MailboxError:

@@ -8,7 +8,6 @@ owns the journal again. Settlements are kept until they are written.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from actors.mailbox.errors import (
     FencedError,
@@ -17,39 +16,14 @@ from actors.mailbox.errors import (
     OverloadedError,
     OwnerNotReadyError,
 )
-from actors.mailbox.flight import Flight, Waiting, WriterLimits
-from actors.mailbox.journal import Append, Batch, Journal, Retry, Settlement, Written
+from actors.mailbox.flight import Flight, Waiting, WriterLimits, WriterOwner
+from actors.mailbox.journal import Batch, Journal, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
 from telemetry.log import get_logger
 
 _log = get_logger("mailbox")
 _RETRY_AFTER_S = 0.2
-
-
-class WriterOwner(Protocol):
-    """The partition whose writes these are. Called synchronously, in the order in which flushes began."""
-
-    def stamp(self, messages: Sequence[Message]) -> list[Append]:
-        """Give the messages of a flush that begins now their seqs."""
-
-    def floor(self) -> int:
-        """No seq that is given from now on is lower."""
-
-    def admit(self, messages: Sequence[Message]) -> None:
-        """Raise ``MailboxError`` unless there is room for the messages, and keep it for them."""
-
-    def dropped(self, messages: Sequence[Message]) -> None:
-        """What was admitted is not written, and will not be."""
-
-    def settled(self, tenants: Sequence[str]) -> None:
-        """Settlements are committed: one name for each."""
-
-    def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
-        """A flush is committed; ``takes`` is False where its messages are looked up, as those in doubt are."""
-
-    def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
-        """A flush of this epoch failed. It is to be suspended."""
 
 
 class Writer:

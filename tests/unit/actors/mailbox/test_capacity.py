@@ -175,7 +175,7 @@ async def test_limits_hold_to_the_message_through_failures_restarts_paging_and_d
                 sent += 1
                 tenant = min("cde", key=lambda one: tenants[one])
                 tenants[tenant] += 1
-                await owner.partition.append([Message(f"m{sent}", f"k{number}", tenant, b"", {}, 0.0)])
+                await owner.partition.append([Message(f"fill{sent}", f"k{number}", tenant, b"", {}, 0.0)])
             with pytest.raises(QueueFullError):
                 await owner.partition.append([message("too much")])
             assert len(database.waiting()) == 20

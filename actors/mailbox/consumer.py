@@ -40,9 +40,12 @@ class ConsumerLostError(Exception):
         reached: whether the call may have come to it.
     """
 
-    def __init__(self, detail: str, *, raised: bool, reached: bool = True) -> None:
-        super().__init__(detail)
-        self.raised, self.reached = raised, reached
+    def __init__(self, detail: str, raised: bool, reached: bool = True) -> None:
+        super().__init__(detail, raised, reached)
+        self.detail, self.raised, self.reached = detail, raised, reached
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class Consumer(Protocol):

@@ -57,6 +57,7 @@ class MailboxActor:
         access: to the journals.
         consumer: who handles the messages; None for nobody.
         log_level: of this process.
+        deployed: name of these settings and of the code.
     """
 
     async def __init__(  # type: ignore[misc]  # noqa: PLR0917 - Ray awaits it
@@ -68,8 +69,10 @@ class MailboxActor:
         access: JournalAccess,
         consumer: ConsumerAddress | None,
         log_level: str = "INFO",
+        deployed: str = "",
     ) -> None:
         configure_logging(log_level)
+        self._deployed = deployed
         clock = time.monotonic
         self._queue = queue
         window = self._window = Window(queue, secrets.randbits(_TAG_BITS))
@@ -117,6 +120,10 @@ class MailboxActor:
 
     async def ping(self) -> None:
         """Answer."""
+
+    async def deployed(self) -> str:
+        """With which settings and code it was started, see ``redeploy``."""
+        return self._deployed
 
     async def append(self, packed: bytes) -> dict[int, MailboxError]:
         """Commit messages.

@@ -25,6 +25,7 @@ from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.posting import Posting
 from actors.mailbox.publisher import PublisherLimits, packed
+from actors.mailbox.redeploy import deployed_as, retire_changed
 from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
@@ -58,6 +59,8 @@ def start_mailboxes(
 ) -> None:
     """Create the mailbox actors that are not there yet, and wait until they answer.
 
+    Those that run with other settings or code hand their partitions over first, and are replaced.
+
     The journals' tables must be there. Call it where Ray is initialised, in synchronous code. The consumers need not
     be there yet: the actors ask until they are.
 
@@ -73,9 +76,17 @@ def start_mailboxes(
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
     """
     remote: Any = ray.remote(MailboxActor)
+    wanted = {}
+    for queue in topology.sources():
+        dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)
+        given = (queue, dead, *access, consumer, log_level)
+        for group in range(queue.groups):
+            name = actor_name(queue.name, group)
+            wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(*given))
+    retire_changed({name: arguments[-1] for name, arguments in wanted.items()}, NAMESPACE)
     actors = [
         remote.options(
-            name=actor_name(queue.name, group),
+            name=name,
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
@@ -84,17 +95,8 @@ def start_mailboxes(
             max_pending_calls=_PENDING_CALLS,
             num_cpus=0,
             scheduling_strategy=placement,
-        ).remote(
-            queue,
-            topology.dead_letter_queue(queue.name) or "",
-            group,
-            actor_name(queue.name, group),
-            access,
-            consumers.get(queue.name),
-            log_level,
-        )
-        for queue in topology.sources()
-        for group in range(queue.groups)
+        ).remote(*arguments)
+        for name, arguments in wanted.items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
 
@@ -269,6 +271,9 @@ class MailboxHandle:
                     await (await self._actor(name)).statistics.remote() for name in self._actor_names(queue.name)
                 ]
         except (RayError, ValueError, TimeoutError) as error:
+            if isinstance(error, RayActorError):  # it may have been replaced
+                for name in self._actor_names(queue.name):
+                    self._actors.pop(name, None)
             _log.warning("mailbox_statistics_missing", queue=queue.name, error=type(error).__name__)
             return {"state": "unreachable"}
         return merged(answers)

@@ -7,10 +7,14 @@ import signal
 import pytest
 import ray
 
+from actors.mailbox.access import JournalAccess
+from actors.mailbox.consumer import ActorConsumer
 from actors.mailbox.errors import UnknownQueueError
+from actors.mailbox.handle import start_mailboxes
 from actors.mailbox.operations import Place
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.selection import Selection
+from cluster.postgres import PostgresServer
 from tests.cluster.test_mailbox import (
     Mailbox,
     MakeMailbox,
@@ -144,3 +148,32 @@ async def test_an_unknown_queue_is_refused_with_the_names_of_the_queues(mailbox:
 
     with pytest.raises(UnknownQueueError, match=box.name):
         MailboxOperator(box.topology).target("nonsense")
+
+
+async def test_a_redeploy_keeps_actors_that_are_alike_and_hands_over_what_has_changed(
+    mailbox: MakeMailbox, server: PostgresServer
+) -> None:
+    box = await mailbox(settle_linger_ms=1000)
+    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(20)], timeout_s=5.0)
+    await eventually(lambda: len(box.lines()) == 20)
+    pid = (await box.figures())["pid"]
+    access, consumers = (
+        JournalAccess(server.tcp_dsn, "secret", "test"),
+        {box.name: ActorConsumer(f"consumer:{box.name}")},
+    )
+
+    await asyncio.to_thread(start_mailboxes, box.topology, access, consumers, timeout_s=30)
+    alike = (await box.figures())["pid"]
+    changed = box.topology.queues[box.name].model_copy(update={"batch": 7})
+    topology = box.topology.model_copy(update={"queues": {**box.topology.queues, box.name: changed}})
+    await asyncio.to_thread(start_mailboxes, topology, access, consumers, timeout_s=30)
+
+    async def back() -> bool:
+        return bool((await box.figures()).get("state") == "owning")
+
+    await eventually(back)
+    await box.handle.publish("in", "a.b", [message("last")], timeout_s=5.0)
+    await eventually(lambda: "last" in box.handled())
+    assert alike == pid
+    assert (await box.figures())["pid"] != pid
+    assert max(box.handled().values()) == 1

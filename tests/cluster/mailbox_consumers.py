@@ -13,8 +13,8 @@ from config.topology import Topology
 class RecordingConsumer:
     """Handles by the first word of the body.
 
-    ``poison`` kills it, it raises at ``raise``, ``slow`` takes as many seconds as the next word says, ``reject`` and
-    ``later`` are answered so.
+    ``poison`` kills it, it raises at ``raise``, ``slow`` takes as many seconds as the next word says,
+    the first time; ``reject`` and ``later`` are answered so.
     """
 
     def __init__(self, record: str, pause_s: float) -> None:
@@ -50,7 +50,7 @@ class RecordingConsumer:
     async def _work(self, batch: list[Delivery]) -> None:
         for delivery in batch:
             kind, *seconds = delivery.message.body.split()
-            if kind == b"slow":
+            if kind == b"slow" and delivery.attempt == 1:
                 await asyncio.sleep(float(seconds[0]))
 
     def _handle(self, delivery: Delivery) -> Outcome:

@@ -9,6 +9,11 @@ MAX_RETRIES, DELIVERY_LIMIT = 2, 2
 WEIGHTS = {"heavy": 2}
 PARTITIONS = (0, 1)
 EPSILON = 1e-6
+IN_MEMORY, PAGE = 6, 3
+KINDS = ("ack", "later", "reject", "lost", "unreached", "raised", "raised alone")
+TENANTS = ("heavy", "light", "small")
+# What a frozen key's messages may be late, see ``shelf``.
+LATE_S = 1.0
 QUEUE = Queue.model_validate(
     {
         "name": "q", "bindings": [{"exchange": "x"}], "max_retries": MAX_RETRIES, "delivery_limit": DELIVERY_LIMIT,

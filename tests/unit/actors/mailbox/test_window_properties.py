@@ -19,23 +19,21 @@ from tests.unit.actors.mailbox.queue_model import (
     BATCH,
     DELIVERY_LIMIT,
     EPSILON,
+    IN_MEMORY,
+    LATE_S,
     LEASE_S,
     MAX_RETRIES,
+    PAGE,
     PARTITIONS,
     PREFETCH,
     QUEUE,
+    TENANTS,
     TTL_S,
     WEIGHTS,
     Flight,
     QueueModel,
     Record,
 )  # fmt: skip
-
-IN_MEMORY, PAGE = 6, 3
-KINDS = ("ack", "later", "reject", "lost", "unreached", "raised", "raised alone")
-TENANTS = ("heavy", "light", "small")
-# What a frozen key's messages may be late, see ``shelf``.
-LATE_S = 1.0
 
 
 class QueueCore(RuleBasedStateMachine):
@@ -209,6 +207,8 @@ class QueueCore(RuleBasedStateMachine):
             assert verdict.cause == "expired"
             assert not model.is_flying(record)
             assert record.expired, "before its time"
+            if record is next(one for one in model.there.values() if one.in_memory and one.key == record.key):
+                model.deferred.pop(record.key, None)
             self.is_over(record)
         for one in model.there.values():
             if one.in_memory and model.up and one.place[0] not in model.blocked:

@@ -7,8 +7,8 @@ from actors.mailbox.message import Delivery, Outcome, ack, dead_letter, retry_af
 from cache.marks import MarksRead
 from services.ledger import Ledger
 from services.notifications.doubt import Act, Decision
-from services.notifications.outgoing import Outgoing
 from services.notifications.retry import Failure
+from services.outgoing.message import Outgoing
 
 
 class Batch:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from actors.mailbox.message import Outcome, retry_after
 from integrations.whatsapp.errors import DoubtfulSendError, WhatsAppError
-from services.notifications.outgoing import Outgoing
 from services.notifications.pauses import Pauses
 from services.notifications.ports import Sender
 from services.notifications.retry import Failure, RetryPolicy, Scope, failure_of, scope_of
+from services.outgoing.message import Outgoing
 from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from cache.marks import MarksRead
-from services.whatsapp.delivery_state import QUEUED
+from services.outgoing.delivery_state import QUEUED
 
 
 class Recorded(NamedTuple):

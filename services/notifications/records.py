@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from actors.shards.unit import UnitCall, UnitOutcome
 from services.notifications.doubt import Recorded
-from services.notifications.outgoing import Outgoing
 from services.notifications.ports import Shards
 from services.notifications.store import LOOK_UP, MARK, MarkArguments, RecordArguments, record_call
+from services.outgoing.message import Outgoing
 from telemetry.log import correlation_ids, get_logger
 
 _log = get_logger("notifier")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from actors.shards.unit import Transaction, UnitCall, UnitFunction
 from kernel.sql import load_queries
 from services.notifications.doubt import Recorded
-from services.notifications.wamid_locks import wamid_locks
+from services.outgoing.wamid_locks import wamid_locks
 
 LOOK_UP = "notifications.look_up"
 MARK = "notifications.mark"

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kernel.errors import SpazaError
+from services.correlation import HEADER, correlation_id_of
 from services.ops.audit import Who
 from services.ops.errors import RefusedRequestError
 from services.ops.masking import masked
@@ -30,7 +31,6 @@ from services.ops.schemas import (
 )
 from services.ops.service import MailboxOperations
 from services.ops.tracing import Tracer
-from services.whatsapp.correlation import HEADER, correlation_id_of
 from telemetry.log import get_logger
 
 _BODY_BYTES = 1_000_000

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from actors.mailbox.message import Message
-from services.whatsapp.delivery_state import rank_of_status
+from services.outgoing.delivery_state import rank_of_status
 from services.whatsapp.envelope import BODY_VERSION
 from services.whatsapp.errors import MalformedError, NotJsonError
 from services.whatsapp.identity import phone_number_id, plain_id, plain_text

@@ -15,6 +15,8 @@ from urllib.parse import parse_qs
 from actors.mailbox.message import Message
 from integrations.whatsapp.signature import HEADER, verify
 from kernel.errors import SpazaError
+from services.correlation import HEADER as CORRELATION_HEADER
+from services.correlation import correlation_id_of
 from services.whatsapp.asgi import (
     TEXT,
     Answer,
@@ -29,8 +31,6 @@ from services.whatsapp.asgi import (
     serve_lifespan,
     too_large,
 )
-from services.whatsapp.correlation import HEADER as CORRELATION_HEADER
-from services.whatsapp.correlation import correlation_id_of
 from services.whatsapp.envelope import split
 from services.whatsapp.errors import NotAnEnvelopeError
 from services.whatsapp.ports import Publisher

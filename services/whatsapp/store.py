@@ -15,8 +15,8 @@ from actors.mailbox.message import Message
 from actors.shards.unit import Transaction, UnitCall, UnitFunction
 from kernel.identifiers import new_id
 from kernel.sql import load_queries
-from services.notifications.outgoing import encode
-from services.notifications.wamid_locks import wamid_locks
+from services.outgoing.message import encode
+from services.outgoing.wamid_locks import wamid_locks
 from services.whatsapp.conversation import Conversation, Merchant, Reply, Stage, step
 from services.whatsapp.customers import Customers
 from services.whatsapp.inbound import InboundEvent, InboundMessage, StatusUpdate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from services.whatsapp.delivery_state import READ
+from services.outgoing.delivery_state import READ
 from tests.journeys.databases import every_shard
 from tests.journeys.platform import Platform, outbox, post_signed, replies_to, signature, text_message
 

@@ -6,7 +6,7 @@ import orjson
 
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall
-from services.notifications.outgoing import decode as decode_outgoing
+from services.outgoing.message import decode as decode_outgoing
 from services.whatsapp.conversation import Merchant
 from services.whatsapp.inbound import Customer, InboundEvent, InboundMessage
 from services.whatsapp.store import PLATFORM_EVENTS, RECEIVE, PlatformEventsArguments, ReceiveArguments, ReceiveResult

@@ -7,8 +7,8 @@ import pytest
 
 from services.notifications.doubt import Recorded
 from services.notifications.store import LOOK_UP, MARK, RECORD, MarkArguments, RecordArguments
+from services.outgoing.delivery_state import rank_of_status
 from services.whatsapp.conversation import Merchant
-from services.whatsapp.delivery_state import rank_of_status
 from services.whatsapp.inbound import Customer, InboundMessage, StatusUpdate
 from services.whatsapp.store import RECEIVE, STATUSES, ReceiveArguments, StatusesArguments
 from tests.contract.whatsapp.conftest import Shop

@@ -4,9 +4,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.outgoing.delivery_state import FAILED, PLAYED, UNRANKED, rank_of_status
 from services.whatsapp.conversation import Conversation, Merchant, Stage, step
 from services.whatsapp.customers import Customers
-from services.whatsapp.delivery_state import FAILED, PLAYED, UNRANKED, rank_of_status
 from services.whatsapp.inbound import Customer, InboundMessage
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """What can be wrong with a message that is to go out.
 
-NotificationError
+OutgoingError
 └── MalformedOutgoingError      it cannot be sent as it is
 """
 
@@ -9,13 +9,13 @@ from typing import ClassVar
 from kernel.errors import SpazaError
 
 
-class NotificationError(SpazaError):
+class OutgoingError(SpazaError):
     """Anything that is wrong with a message to be sent."""
 
-    code: ClassVar[str] = "notification_error"
+    code: ClassVar[str] = "outgoing_error"
 
 
-class MalformedOutgoingError(NotificationError):
+class MalformedOutgoingError(OutgoingError):
     """It lacks what every message needs; ``reason`` says what."""
 
     code: ClassVar[str] = "malformed_outgoing"

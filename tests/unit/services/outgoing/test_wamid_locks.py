@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
 from services.notifications.store import RecordArguments, record_call
-from services.notifications.wamid_locks import wamid_locks
-from services.whatsapp.delivery_state import rank_of_status
+from services.outgoing.delivery_state import rank_of_status
+from services.outgoing.wamid_locks import wamid_locks
 from services.whatsapp.inbound import StatusUpdate
 from services.whatsapp.store import StatusesArguments, statuses_call
 

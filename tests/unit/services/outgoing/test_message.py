@@ -1,7 +1,7 @@
 import pytest
 
 from actors.mailbox.message import Delivery, Message
-from services.notifications.outgoing import decode, encode
+from services.outgoing.message import decode, encode
 
 
 @pytest.mark.parametrize("recipient", [{"to": "+27821110001"}, {"recipient": "ZA.1"}])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from actors.mailbox.message import Delivery
-from services.notifications.errors import MalformedOutgoingError
+from services.outgoing.errors import MalformedOutgoingError
 
 BODY_VERSION = 1
 

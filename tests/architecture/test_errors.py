@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -35,7 +36,7 @@ def sample(annotation: Any) -> Any:
     for kind, value in SAMPLES.items():
         if annotation is kind or kind in getattr(annotation, "__args__", ()):
             return value
-    if getattr(annotation, "__origin__", None) is tuple:
+    if getattr(annotation, "__origin__", None) in {tuple, Sequence}:
         return ()
     raise AssertionError(f"no sample for {annotation}: errors carry plain values")
 

@@ -91,3 +91,17 @@ class QueueModel:
 
     def over(self, one: Record) -> None:
         del self.there[one.place]
+
+    def is_fair(self, ready: list[Record], taken: list[Record]) -> None:
+        left = {tenant: sum(one.tenant == tenant for one in ready) for tenant in TENANTS}
+        watched = self.watched
+        for one in taken:
+            for tenant in TENANTS:
+                waits = left[tenant] > 0 and tenant != one.tenant
+                watched[tenant] = watched.get(tenant, 0) + 1 if waits else 0
+                others = sum(WEIGHTS.get(other, 1) for other in TENANTS if other != tenant)
+                assert watched[tenant] <= others, f"{tenant} watches the others longer than their weight"
+            left[one.tenant] -= 1
+        for tenant in TENANTS:
+            if not left[tenant]:
+                watched[tenant] = 0

@@ -20,6 +20,7 @@ from tests.unit.actors.mailbox.queue_model import (
     DELIVERY_LIMIT,
     EPSILON,
     IN_MEMORY,
+    KINDS,
     LATE_S,
     LEASE_S,
     MAX_RETRIES,
@@ -29,7 +30,6 @@ from tests.unit.actors.mailbox.queue_model import (
     QUEUE,
     TENANTS,
     TTL_S,
-    WEIGHTS,
     Flight,
     QueueModel,
     Record,
@@ -75,6 +75,7 @@ class QueueCore(RuleBasedStateMachine):
         suspects = [one for one in heads.values() if one.suspect]
         suspect_goes = bool(suspects) and not any(flight.record.suspect for flight in model.flying.values())
         urgency = {one.key: model.urgency(one.key) for one in regular}
+        unnoticed = any(one.in_memory and one.expired and not model.is_flying(one) for one in model.there.values())
         batch = self.core.take(model.now)
         taken = [heads.get((one.partition, one.seq)) for one in batch]
         for delivery, record in zip(batch, taken, strict=True):
@@ -90,35 +91,22 @@ class QueueCore(RuleBasedStateMachine):
             return
         assert len(batch) == max(0, min(room, len(regular))), "something rests that could go"
         assert not any(one.suspect for one in records)
-        self.is_fair(regular, records)
+        if unnoticed:  # what has expired and was not taken out may still cost a turn or make a key urgent
+            model.watched.clear()
+            return
+        model.is_fair(regular, records)
         for tenant in TENANTS:
             order = [urgency[one.key] for one in records if one.tenant == tenant]
             left = [urgency[one.key] for one in regular if one.tenant == tenant and one not in records]
             assert all(one >= other - EPSILON for one, other in zip(order, [*order, *left][1:], strict=False))
             assert not (order and left) or min(order) >= max(left) - EPSILON, "a less urgent key went first"
 
-    def is_fair(self, ready: list[Record], taken: list[Record]) -> None:
-        left = {tenant: sum(one.tenant == tenant for one in ready) for tenant in TENANTS}
-        watched = self.model.watched
-        for one in taken:
-            for tenant in TENANTS:
-                waits = left[tenant] > 0 and tenant != one.tenant
-                watched[tenant] = watched.get(tenant, 0) + 1 if waits else 0
-                others = sum(WEIGHTS.get(other, 1) for other in TENANTS if other != tenant)
-                assert watched[tenant] <= others, f"{tenant} watches the others longer than their weight"
-            left[one.tenant] -= 1
-        for tenant in TENANTS:
-            if not left[tenant]:
-                watched[tenant] = 0
-
     def a_flight(self, data: Any) -> tuple[int, Record]:
         tag = data.draw(st.sampled_from(sorted(self.model.flying)))
         return tag, self.model.flying[tag].record
 
     @precondition(lambda self: self.model.flying)
-    @rule(
-        data=st.data(), kind=st.sampled_from(["ack", "later", "reject", "lost", "unreached", "raised", "raised alone"])
-    )
+    @rule(data=st.data(), kind=st.sampled_from(KINDS))
     def ends(self, data: Any, kind: str) -> None:
         tag, record = self.a_flight(data)
         late = self.model.flying[tag].until <= self.model.now

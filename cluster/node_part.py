@@ -18,6 +18,7 @@ from cluster.process import last_lines, spawn
 from cluster.status_socket import fetch_status
 
 _STATUS_LIMIT_S = 8.0
+_LAST_WORDS_LIMIT_S = 1.0
 
 
 class NodePart:
@@ -44,6 +45,7 @@ class NodePart:
         self._order, self._environment, self._said_up, self._timeout_s = order, environment, said_up, timeout_s
         self._log_path = Path(order.data_dir) / "logs" / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._servers: asyncio.Future[Servers] | None = None
         self.is_ready = False
@@ -76,11 +78,11 @@ class NodePart:
                 environment=self._environment,
                 pass_fds=(theirs.fileno(),),
             )
-        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._writer.write(encode_order(self._order))
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._listen(reader, began)
+                await self._listen(self._reader, began)
         except TimeoutError:
             raise ServerStartError(self.name, f"not ready after {self._timeout_s:g} s", self._log_path) from None
         self.is_ready = True
@@ -91,6 +93,18 @@ class NodePart:
         with suppress(OSError, TimeoutError, ValueError):
             return await fetch_status(Path(self._order.run_dir) / "node.sock", timeout_s=_STATUS_LIMIT_S)
         return {}
+
+    async def last_words(self) -> str | None:
+        """Why it ended, asked when it has; None where it did not say."""
+        if self._reader is None:
+            return None
+        with suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(_LAST_WORDS_LIMIT_S):
+                while received := await self._reader.readline():
+                    reason = json.loads(received).get("failed")
+                    if reason is not None:
+                        return str(reason)
+        return None
 
     async def stop(self, *, timeout_s: float) -> None:
         """Have it drain, or end it when that takes too long."""

@@ -14,10 +14,11 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import ray
 from ray import serve
+from ray._private import worker as ray_worker
 from ray._private.parameter import RayParams
 from ray.serve.config import HTTPOptions
 
@@ -25,6 +26,7 @@ from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
 from cluster.ray_sessions import link_ray_logs
+from cluster.ray_watch import ray_dies
 from cluster.settling import hand_over, settle
 from cluster.status_socket import serve_status
 from config.settings import Settings, load_settings
@@ -102,17 +104,30 @@ async def _serve(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
         loop.add_signal_handler(number, told_to_end.set)
     starting = asyncio.create_task(_start(link, order, settings, prepared))
     ending = asyncio.create_task(told_to_end.wait())
-    await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
-    if starting.done():
+    ray_node: Any = ray_worker._global_node  # noqa: SLF001 - Ray tells nobody else of its processes
+    dying = asyncio.create_task(ray_dies(ray_node.dead_processes))
+    await asyncio.wait({starting, ending, dying}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done() and not dying.done():
         status = starting.result()
         async with await serve_status(Path(order.run_dir) / "node.sock", status.document):
             link.ready()
-            await told_to_end.wait()
+            await asyncio.wait({ending, dying}, return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done():
+        _give_up(link, dying.result())
+    if starting.done():
         await _settle(prepared.result())
         await _shut_down_serve()
         await _hand_over(prepared.result())
     else:
         await _shut_down_serve()
+
+
+def _give_up(link: NodeLink, reason: str) -> NoReturn:
+    """End this process now: what waits for a dead Ray in its threads may wait for ever."""
+    _log.error("node_lost", reason=reason)
+    link.failed(reason)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Future[Spaza]") -> NodeStatus:

@@ -8,17 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from cluster.backoff import Backoff
 from cluster.descendants import Undertaker, adopt_orphans, bury_orphans, kill_descendants
-from cluster.errors import ClusterError
 from cluster.instance import Instance
 from cluster.node_link import Servers
 from cluster.node_part import NodePart
 from cluster.parts import Part
 from cluster.screen import Screen
 from cluster.status_socket import serve_status
+from cluster.tending import Tending
 
-_WATCH_S = 0.2
 _HOUSEKEEPING_S = 2.0
 _NODE_STOP_S = 7.0
 _SERVER_STOP_S = 2.0
@@ -102,7 +100,7 @@ class Supervisor:
         self._node.give(servers)
         async with asyncio.TaskGroup() as tasks:
             for part in self._parts:
-                tasks.create_task(self._tend(part))
+                tasks.create_task(Tending(part, self).run())
             tasks.create_task(self._keep_house())
             for part in self._servers:
                 await self._up[part.name].wait()
@@ -111,34 +109,31 @@ class Supervisor:
                 await self._up[part.name].wait()
             when_ready()
 
-    async def _tend(self, part: Part) -> None:
-        backoff = Backoff()
-        while True:
-            started = time.monotonic()
-            try:
-                detail = await part.start()
-            except ClusterError as error:
-                if not self._up[part.name].is_set():
-                    raise
-                self._note(part, "failed", str(error))
-                self._screen.warn(str(error))
-                await asyncio.sleep(backoff.after(0.0))
-                continue
-            running = time.monotonic()
-            if part is not self._node or self._up[part.name].is_set():
-                self._screen.part_up(part.name, running - started, detail)
-            self._note(part, "running", detail)
-            self._up[part.name].set()
-            if part.process is None:
-                return
-            while part.process.poll() is None:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(_WATCH_S)
-            how = _how_it_ended(part.process.returncode)
-            self._note(part, "restarting", how)
-            self._screen.warn(f"{part.name} {how}; it is started again. Logs: {self._instance.data_dir / 'logs'}")
-            if part is self._node:
-                await self._clear_node()
-            await asyncio.sleep(backoff.after(time.monotonic() - running))
+    def part_runs(self, part: Part, seconds: float, detail: str) -> None:
+        """Of a node only a later start is shown; the first one shows its parts."""
+        if part is not self._node or self._up[part.name].is_set():
+            self._screen.part_up(part.name, seconds, detail)
+        self._note(part, "running", detail)
+        self._up[part.name].set()
+
+    def part_failed(self, part: Part, reason: str) -> None:
+        """It is tried again."""
+        self._note(part, "failed", reason)
+        self._screen.warn(reason)
+
+    async def part_ended(self, part: Part, how: str) -> None:
+        """It is started again."""
+        if part is self._node:
+            how = await self._node.last_words() or how
+        self._note(part, "restarting", how)
+        self._screen.warn(f"{part.name}: {how}; it is started again. Logs: {self._instance.data_dir / 'logs'}")
+
+    async def clear(self, part: Part) -> None:
+        """End what is left of a part. A node's processes have left it: replicas, HAProxy, Ray's own."""
+        if part is self._node:
+            await self._clear_node()
+        else:
+            await part.stop(timeout_s=0.0)
 
     async def _clear_node(self) -> None:
         await self._node.stop(timeout_s=0.0)
@@ -146,18 +141,29 @@ class Supervisor:
         kill_descendants(spare={self._undertaker.pid, *others})
 
     async def _keep_house(self) -> None:
+        hindered = False
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
-            bury_orphans({self._undertaker.pid, *(one.process.pid for one in self._parts if one.process is not None)})
-            if not self._undertaker.alive:
-                self._undertaker = Undertaker(self._instance.instance_id)
-            scarce = shutil.disk_usage(self._instance.data_dir).free < _SCARCE_BYTES
-            if scarce and not self._scarce:
-                self._screen.warn(
-                    f"The disk of {self._instance.data_dir} is nearly full; make room. Once it is full, messages are "
-                    "refused (503), and Meta sends them again."
-                )
-            self._scarce = scarce
+            try:
+                self._tidy()
+                hindered = False
+            except OSError as error:
+                # No memory or no process to be had: that passes, and nothing hangs on one round.
+                if not hindered:
+                    self._screen.warn(f"The system refuses what Spaza needs to watch its parts: {error}")
+                hindered = True
+
+    def _tidy(self) -> None:
+        bury_orphans({self._undertaker.pid, *(one.process.pid for one in self._parts if one.process is not None)})
+        if not self._undertaker.alive:
+            self._undertaker = Undertaker(self._instance.instance_id)
+        scarce = shutil.disk_usage(self._instance.data_dir).free < _SCARCE_BYTES
+        if scarce and not self._scarce:
+            self._screen.warn(
+                f"The disk of {self._instance.data_dir} is nearly full; make room. Once it is full, messages are "
+                "refused (503), and Meta sends them again."
+            )
+        self._scarce = scarce
 
     async def _end(self, keeping: "asyncio.Task[None]") -> None:
         self._screen.ending()
@@ -180,13 +186,6 @@ class Supervisor:
 
     def _note(self, part: Part, state: str, detail: str) -> None:
         self._states[part.name] = (state, detail)
-
-
-def _how_it_ended(code: int) -> str:
-    if code < 0:
-        with suppress(ValueError):
-            return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with status {code}"
 
 
 def _raise_first(error: BaseException | None) -> None:

@@ -188,3 +188,23 @@ def test_the_printed_command_signs_exactly_what_it_sends(tmp_path: Path) -> None
     message = json.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]
     assert message["text"] == {"body": "Hello"}
     assert message["id"].startswith("wamid.")
+
+
+@pytest.mark.parametrize("output", ["a reader that has gone", "a full disk"])
+def test_a_program_goes_on_printing_when_its_output_is_gone_and_ends_well(output: str) -> None:
+    program = (
+        "import sys; from cluster.screen import Screen; screen = Screen(); screen.begin('/data');"
+        "sys.stdin.read(); [screen.warn('x' * 5000) for _ in range(9)]; screen.ended(1.0); print('on', file=sys.stderr)"
+    )
+    stdout = subprocess.PIPE if output == "a reader that has gone" else os.open("/dev/full", os.O_WRONLY)
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    if running.stdout is not None:
+        running.stdout.readline()
+        running.stdout.close()
+        running.stdout = None
+
+    _, said = running.communicate(timeout=30)
+
+    assert (running.returncode, said) == (0, "on\n")

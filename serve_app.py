@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
-from redis.asyncio import Redis
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
@@ -118,7 +117,7 @@ class Spaza:
         def mailbox() -> MailboxHandle:
             return MailboxHandle(topology, last_resort=ShardLastResort(shards()))
 
-        def tenants(handle: UnitRunner, redis: Redis) -> TenantDirectory:
+        def tenants(handle: UnitRunner, redis: RedisConnection) -> TenantDirectory:
             return TenantDirectory(handle, RedisTenantCache(redis))
 
         notifier = notifications.notifier_application(
@@ -159,7 +158,7 @@ class Spaza:
     def provisioning(self) -> TenantProvisioning:
         """The making of tenants; needs the owner's DSN."""
         shards = self.shards()
-        directory = TenantDirectory(shards, RedisTenantCache(RedisConnection(self._redis_url).client))
+        directory = TenantDirectory(shards, RedisTenantCache(RedisConnection(self._redis_url)))
         return TenantProvisioning(shards, TenantSchemas(self._dsn), Sealer(self._key), directory)
 
 

@@ -60,13 +60,17 @@ class RedisConnection:
         self._away_until = 0.0
         self.failures = 0
 
-    async def ask(self, command: Callable[[], Awaitable[_T]]) -> _T:
+    async def ask(self, command: Callable[[], Awaitable[_T]], *, insist: bool = False) -> _T:
         """Run a command.
+
+        Args:
+            command: with the client.
+            insist: even if one failed a moment ago.
 
         Raises:
             RedisAwayError: it failed, or one failed a moment ago.
         """
-        if self._clock() < self._away_until:
+        if not insist and self._clock() < self._away_until:
             raise RedisAwayError("it failed a moment ago")
         try:
             return await command()

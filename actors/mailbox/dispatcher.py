@@ -9,9 +9,9 @@ from actors.mailbox.consumer import Consumer, ConsumerLostError, outcomes_of
 from actors.mailbox.lane import Verdict
 from actors.mailbox.message import Delivery
 from actors.mailbox.pacing import dispatch_wait_s
-from actors.mailbox.retry import growing_s
 from actors.mailbox.window import Window
 from config.topology import Queue
+from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 _PROBE_S = 5.0

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError
 from actors.mailbox.flight import WriterLimits
-from actors.mailbox.retry import growing_s
+from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 _log = get_logger("mailbox")

@@ -21,7 +21,7 @@ from actors.mailbox.errors import (
 )
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import Company
-from actors.mailbox.retry import growing_s
+from kernel.growth import growing_s
 
 _RETRY_AFTER_S = 0.2
 _RETRY_COUNT = "x-retry-count"

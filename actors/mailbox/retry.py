@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from actors.mailbox.message import Outcome
 from config.topology import Queue
+from kernel.growth import growing_s
 
 LOST_FIRST_S, LOST_LONGEST_S = 0.05, 30.0
 REJECTED_FIRST_S, REJECTED_LONGEST_S = 1.0, 60.0
@@ -43,8 +44,3 @@ def after_loss(queue: Queue, lost: int) -> Decision:
     if lost >= queue.delivery_limit:
         return Decision("delivery_limit", 0.0, 0)
     return Decision(None, growing_s(lost, LOST_FIRST_S, LOST_LONGEST_S), 0)
-
-
-def growing_s(times: int, first_s: float, longest_s: float) -> float:
-    """Seconds that double with each time, up to a limit."""
-    return min(longest_s, first_s * 2.0 ** min(times - 1, 30))

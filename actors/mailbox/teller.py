@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from actors.mailbox.retry import growing_s
+from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 Told = tuple[int, int, tuple[Any, ...]]  # partition, seq and the plain tuple of the message

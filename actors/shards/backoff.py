@@ -2,6 +2,8 @@
 
 import random
 
+from kernel.growth import growing_s
+
 _FIRST_S, _LONGEST_S = 0.005, 0.25
 
 
@@ -11,5 +13,4 @@ def retry_delay_s(tries: int) -> float:
     Args:
         tries: tries so far, from 1.
     """
-    longest_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(tries - 1, 10))
-    return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads rivals, protects nothing
+    return growing_s(tries, _FIRST_S, _LONGEST_S) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads rivals, protects nothing

@@ -128,14 +128,6 @@ class ShardsHandle:
         await asyncio.gather(*(ask(group, wanted) for group, wanted in positions.items()))
         return [outcomes[position] for position in range(len(calls))]
 
-    async def run_one(self, call: UnitCall, *, timeout_s: float) -> Any:
-        """Run one unit and return its value.
-
-        Raises:
-            SpazaError: what the unit raised, or what kept it from running.
-        """
-        return (await self.run([call], timeout_s=timeout_s))[0].unwrap()
-
     async def statistics(self) -> Mapping[int, Mapping[str, Any]]:
         """The figures of each shard's pool; shards whose actor does not answer are missing."""
         answers = await asyncio.gather(*(self._figures(group) for group in groups(self._shards_per_actor)))

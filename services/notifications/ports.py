@@ -1,12 +1,10 @@
 """What the notifier stands on, as far as it uses it. Handles and clients fit as they are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from actors.shards.unit import UnitCall, UnitOutcome
 from cache.marks import MarksRead
 from integrations.whatsapp.schemas import SentMessage
-from services.tenants.tenant import Tenant
 
 
 class Sender(Protocol):
@@ -14,20 +12,6 @@ class Sender(Protocol):
 
     async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
         """Send one message; raises ``WhatsAppError``."""
-
-
-class Shards(Protocol):
-    """Runs units of work."""
-
-    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        """An outcome for each call, in order; raises for none of them."""
-
-
-class Tenants(Protocol):
-    """The directory."""
-
-    async def by_phones(self, phone_number_ids: Collection[str]) -> Mapping[str, Tenant | None]:
-        """Raises ``DirectoryUnavailableError`` with what could be found."""
 
 
 class Unsealer(Protocol):

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from actors.shards.unit import UnitCall, UnitOutcome
+from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
 from services.notifications.doubt import Recorded
-from services.notifications.ports import Shards
 from services.notifications.store import LOOK_UP, MARK, MarkArguments, RecordArguments, record_call
 from services.outgoing.message import Outgoing
 from telemetry.log import correlation_ids, get_logger
@@ -15,7 +14,7 @@ _log = get_logger("notifier")
 class Records:
     """Reads and writes what is recorded of outgoing messages. One tenant's trouble is not another's."""
 
-    def __init__(self, shards: Shards, *, unit_s: float = 4.0) -> None:
+    def __init__(self, shards: UnitRunner, *, unit_s: float = 4.0) -> None:
         """Touch nothing yet.
 
         Args:

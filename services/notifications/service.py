@@ -18,12 +18,13 @@ from actors.mailbox.redriven import redrives
 from services.notifications.batch import Batch
 from services.notifications.dispatch import Dispatcher, Result, Sent
 from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
-from services.notifications.ports import MarkStore, Tenants, Unsealer
+from services.notifications.ports import MarkStore, Unsealer
 from services.notifications.records import Records
 from services.notifications.retry import Failure
 from services.outgoing.errors import MalformedOutgoingError
 from services.outgoing.message import Outgoing, decode
 from services.tenants.errors import DirectoryUnavailableError, UnsealError
+from services.tenants.ports import Tenants
 from services.tenants.sealing import access_token_context
 from services.tenants.tenant import Tenant
 from telemetry.log import correlation_ids, get_logger

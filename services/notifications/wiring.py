@@ -7,8 +7,8 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
-from redis.asyncio import Redis
 
+from actors.shards.unit import UnitRunner
 from cache.connection import RedisConnection
 from cache.marks import Marks
 from config.settings import SecretsSettings, WhatsAppSettings
@@ -16,10 +16,10 @@ from integrations.whatsapp.client import GraphClient
 from services.notifications.deployment import BuiltNotifier, Notifier
 from services.notifications.dispatch import Dispatcher
 from services.notifications.metrics import NotifierMetrics
-from services.notifications.ports import Shards, Tenants
 from services.notifications.records import Records
 from services.notifications.retry import RetryPolicy
 from services.notifications.service import NotificationService
+from services.tenants.ports import Tenants
 from services.tenants.sealing import Sealer
 from telemetry.log import configure_logging
 
@@ -32,8 +32,8 @@ def notifier_application(
     secrets: SecretsSettings,
     redis_url: str,
     *,
-    shards: Callable[[], Shards],
-    tenants: Callable[[Shards, Redis], Tenants],
+    shards: Callable[[], UnitRunner],
+    tenants: Callable[[UnitRunner, RedisConnection], Tenants],
     max_retries: int | None,
     replicas: int = 1,
     log_level: str = "INFO",
@@ -62,7 +62,7 @@ def notifier_application(
             await redis.aclose()
 
         service = NotificationService(
-            tenants=tenants(handle, redis.client),
+            tenants=tenants(handle, redis),
             unsealer=Sealer(secrets.key.get_secret_value()),
             marks=Marks(redis),
             records=Records(handle),

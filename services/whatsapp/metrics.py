@@ -33,11 +33,17 @@ class ProcessorMetrics:
             "spaza_inbound_total", "Messages, statuses and events processed, by outcome.", ("kind", "outcome")
         )
         self._replies = Counter("spaza_replies_total", "Replies put into the notifications mailbox.")
+        self._unmatched = Counter(
+            "spaza_statuses_unmatched_total", "Statuses that met no message of ours, yet or at all; they are kept."
+        )
         self._batch = Latency("spaza_inbound_batch_ms", "Time to process a batch of inbound messages.")
 
-    def batch_done(self, outcomes: Mapping[tuple[str, str], int], replies: int, seconds: float) -> None:
+    def batch_done(
+        self, outcomes: Mapping[tuple[str, str], int], *, replies: int, unmatched: int, seconds: float
+    ) -> None:
         """A batch is done; outcomes are counted by kind and what became of it."""
         for (kind, outcome), count in outcomes.items():
             self._inbound.add(count, {"kind": kind, "outcome": outcome})
         self._replies.add(replies)
+        self._unmatched.add(unmatched)
         self._batch.observe_s(seconds)

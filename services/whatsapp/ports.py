@@ -1,12 +1,11 @@
 """What the webhook and the processor stand on, as far as they use it. Handles and clients fit as they are."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors.mailbox.message import Message, PublishedRow
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.claims import Claim
-from services.tenants.tenant import Tenant
 
 
 class Publisher(Protocol):
@@ -37,13 +36,6 @@ class Shards(Protocol):
         answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
     ) -> list[UnitOutcome]:
         """An outcome for each call, in order; raises for none of them. ``answered`` gets them as they come."""
-
-
-class Tenants(Protocol):
-    """The directory."""
-
-    async def by_phones(self, phone_number_ids: Collection[str]) -> Mapping[str, Tenant | None]:
-        """Raises ``DirectoryUnavailableError`` with what could be found."""
 
 
 class ClaimStore(Protocol):

@@ -14,12 +14,13 @@ from kernel.errors import SpazaError
 from kernel.identifiers import fingerprint, new_id
 from services.ledger import Ledger
 from services.tenants.errors import DirectoryUnavailableError
+from services.tenants.ports import Tenants
 from services.tenants.tenant import Tenant
 from services.whatsapp.errors import MalformedError
 from services.whatsapp.inbound import InboundEvent, InboundMessage, decode
 from services.whatsapp.item import Item
-from services.whatsapp.ports import ClaimStore, Shards, Teller, Tenants
-from services.whatsapp.store import ReceiveResult
+from services.whatsapp.ports import ClaimStore, Shards, Teller
+from services.whatsapp.store import STATUSES, ReceiveResult
 from services.whatsapp.verdict import Blame, blame, come_again, convict
 from services.whatsapp.work import Work, group
 from telemetry.log import correlation_ids, get_logger
@@ -49,8 +50,17 @@ class ProcessorPolicy(NamedTuple):
 class ProcessorObserver(Protocol):
     """Watches the processor."""
 
-    def batch_done(self, outcomes: Mapping[tuple[str, str], int], replies: int, seconds: float) -> None:
-        """A batch is done; outcomes are counted by kind and what became of it."""
+    def batch_done(
+        self, outcomes: Mapping[tuple[str, str], int], *, replies: int, unmatched: int, seconds: float
+    ) -> None:
+        """A batch is done; outcomes are counted by kind and what became of it.
+
+        Args:
+            outcomes: by kind and word.
+            replies: that were published.
+            unmatched: statuses that met no message of ours, yet or at all.
+            seconds: that it took.
+        """
 
 
 _POLICY = ProcessorPolicy()
@@ -181,6 +191,8 @@ class InboundProcessor:
     def _succeed(self, run: "_Batch", work: Work, outcome: UnitOutcome) -> None:
         if isinstance(outcome.value, ReceiveResult):
             run.replies += outcome.value.replies
+        elif work.unit == STATUSES:
+            run.unmatched += outcome.value
         for item in work.items:
             run.settle(item.place, ack(), "done", item.kind)
 
@@ -205,7 +217,9 @@ class InboundProcessor:
         free = [item.id for place, item in run.claimed.items() if outcomes[place].kind != "ack"]
         await asyncio.gather(self._tell(run), self._claims.finish(done), self._claims.release(free, run.token))
         with failing_open(_log):
-            self._observer.batch_done(run.counts, run.replies, self._clock() - run.now)
+            self._observer.batch_done(
+                run.counts, replies=run.replies, unmatched=run.unmatched, seconds=self._clock() - run.now
+            )
 
     async def _tell(self, run: "_Batch") -> None:
         published, run.published = run.published, []
@@ -233,7 +247,7 @@ class _Batch:
         self.ledger = Ledger(batch)
         self.claimed: dict[int, Item] = {}
         self.published: list[PublishedRow] = []
-        self.replies = 0
+        self.replies = self.unmatched = 0
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def take_published(self, outcomes: Sequence[UnitOutcome]) -> None:

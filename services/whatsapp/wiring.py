@@ -6,14 +6,14 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
-from redis.asyncio import Redis
 
 from cache.claims import Claims
 from cache.connection import RedisConnection
 from config.settings import WhatsAppSettings
+from services.tenants.ports import Tenants
 from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
 from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
-from services.whatsapp.ports import Publisher, Shards, Teller, Tenants
+from services.whatsapp.ports import Publisher, Shards, Teller
 from services.whatsapp.processor import InboundProcessor
 from services.whatsapp.routes import WebhookApp, WebhookSecrets
 from telemetry.log import configure_logging
@@ -60,7 +60,7 @@ def processor_application(
     redis_url: str,
     *,
     shards: Callable[[], Shards],
-    tenants: Callable[[Shards, Redis], Tenants],
+    tenants: Callable[[Shards, RedisConnection], Tenants],
     mailbox: Callable[[], Teller],
     replicas: int = 1,
     log_level: str = "INFO",
@@ -82,7 +82,7 @@ def processor_application(
         handle = shards()
         processor = InboundProcessor(
             claims=Claims(redis),
-            tenants=tenants(handle, redis.client),
+            tenants=tenants(handle, redis),
             shards=handle,
             mailbox=mailbox(),
             observer=ProcessorMetrics(),

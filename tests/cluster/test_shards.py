@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import ray
@@ -32,8 +33,12 @@ def shards_per_actor(ray_cluster: None, postgres_server: PostgresServer) -> Iter
         ray.kill(ray.get_actor(actor_name(group), namespace=NAMESPACE))
 
 
+async def _value(handle: ShardsHandle, call: UnitCall) -> Any:
+    return (await handle.run([call], timeout_s=5.0))[0].unwrap()
+
+
 async def _pid(handle: ShardsHandle, shard: int) -> int:
-    pid: int = await handle.run_one(UnitCall("test.process_id", shard, "", None), timeout_s=5.0)
+    pid: int = await _value(handle, UnitCall("test.process_id", shard, "", None))
     return pid
 
 
@@ -70,7 +75,7 @@ async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: 
     assert isinstance(unknown.error, UnknownUnitError)
     assert isinstance(late.error, UnitTimeoutError)
     # Another handle, for this one leaves the shard alone for a moment.
-    assert await ShardsHandle(shards_per_actor).run_one(UnitCall("test.count", 20, "", "late"), timeout_s=5.0) == 0
+    assert await _value(ShardsHandle(shards_per_actor), UnitCall("test.count", 20, "", "late")) == 0
 
 
 async def test_a_shard_that_hangs_costs_one_call_its_patience_and_is_used_again_once_a_probe_got_through(
@@ -162,7 +167,7 @@ async def test_the_other_actor_goes_on_while_one_is_down(shards_per_actor: int) 
 
 async def test_statistics_tell_of_every_shard(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
-    await handle.run_one(UnitCall("test.count", 7, "", "x"), timeout_s=5.0)
+    await _value(handle, UnitCall("test.count", 7, "", "x"))
 
     figures = await handle.statistics()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import ray
-from redis.asyncio import Redis
 
 from actors.shards.access import ShardAccess
 from actors.shards.handle import NAMESPACE, ShardsHandle, actor_name, start_shards
 from actors.shards.placement import groups
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
+from cache.connection import RedisConnection
 from cluster.postgres import PostgresServer
 from cluster.redis_server import RedisServer
 from kernel.identifiers import new_id
@@ -46,10 +46,10 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def client(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_server.url)
-    yield client
-    await client.aclose()
+async def connection(redis_server: RedisServer) -> AsyncIterator[RedisConnection]:
+    connection = RedisConnection(redis_server.url)
+    yield connection
+    await connection.aclose()
 
 
 async def _provision(dsn: str, shards: ShardsHandle, directory: TenantDirectory, number: str, key: str) -> str:
@@ -66,9 +66,9 @@ async def _provision(dsn: str, shards: ShardsHandle, directory: TenantDirectory,
 
 
 async def test_provisioning_twice_is_one_tenant_which_the_directory_finds_at_once(
-    shards: ShardsHandle, postgres_server: PostgresServer, client: Redis
+    shards: ShardsHandle, postgres_server: PostgresServer, connection: RedisConnection
 ) -> None:
-    directory = TenantDirectory(shards, RedisTenantCache(client))
+    directory = TenantDirectory(shards, RedisTenantCache(connection))
     number, key = "100000000000001", new_id()
     # Asked for too early: that it is nobody's is remembered, here and in Redis.
     assert await directory.by_phone(number) is None
@@ -83,38 +83,38 @@ async def test_provisioning_twice_is_one_tenant_which_the_directory_finds_at_onc
 
 
 async def test_the_directory_keeps_what_it_found_in_redis_for_an_hour_and_nobody_for_half_a_minute(
-    shards: ShardsHandle, postgres_server: PostgresServer, client: Redis
+    shards: ShardsHandle, postgres_server: PostgresServer, connection: RedisConnection
 ) -> None:
-    directory = TenantDirectory(shards, RedisTenantCache(client), policy=NOTHING_LOCAL)
+    directory = TenantDirectory(shards, RedisTenantCache(connection), policy=NOTHING_LOCAL)
     tenant_id = await _provision(postgres_server.dsn, shards, directory, "200000000000002", new_id())
 
     found = await directory.by_phones(["200000000000002", "300000000000003"])
 
-    assert 3240 <= await client.ttl("tenant:phone:200000000000002") <= 3960
-    assert 26 <= await client.ttl("tenant:phone:300000000000003") <= 33
-    from_redis = await RedisTenantCache(client).get(["200000000000002", "300000000000003", "4"])
+    assert 3240 <= await connection.client.ttl("tenant:phone:200000000000002") <= 3960
+    assert 26 <= await connection.client.ttl("tenant:phone:300000000000003") <= 33
+    from_redis = await RedisTenantCache(connection).get(["200000000000002", "300000000000003", "4"])
     assert from_redis == dict(found)
     assert from_redis["200000000000002"] is not None
     assert from_redis["200000000000002"].tenant_id == tenant_id
 
 
 async def test_what_redis_holds_of_another_form_is_read_again_from_the_shards(
-    shards: ShardsHandle, postgres_server: PostgresServer, client: Redis
+    shards: ShardsHandle, postgres_server: PostgresServer, connection: RedisConnection
 ) -> None:
-    directory = TenantDirectory(shards, RedisTenantCache(client), policy=NOTHING_LOCAL)
+    directory = TenantDirectory(shards, RedisTenantCache(connection), policy=NOTHING_LOCAL)
     tenant_id = await _provision(postgres_server.dsn, shards, directory, "500000000000005", new_id())
 
     for text in ("", "[]", "{}", "[0, []]", '[1, ["too few"]]', "7", '"x"', "\xff"):
-        await client.set("tenant:phone:500000000000005", text)
+        await connection.client.set("tenant:phone:500000000000005", text)
         tenant = await directory.by_phone("500000000000005")
         assert tenant is not None
         assert tenant.tenant_id == tenant_id
 
 
 async def test_the_directory_works_while_redis_is_dead_and_without_waiting_for_it_each_time(
-    shards: ShardsHandle, postgres_server: PostgresServer, client: Redis, redis_server: RedisServer
+    shards: ShardsHandle, postgres_server: PostgresServer, connection: RedisConnection, redis_server: RedisServer
 ) -> None:
-    directory = TenantDirectory(shards, RedisTenantCache(client), policy=NOTHING_LOCAL)
+    directory = TenantDirectory(shards, RedisTenantCache(connection), policy=NOTHING_LOCAL)
     tenant_id = await _provision(postgres_server.dsn, shards, directory, "600000000000006", new_id())
     assert redis_server.process is not None
     redis_server.process.kill()
@@ -130,7 +130,7 @@ async def test_the_directory_works_while_redis_is_dead_and_without_waiting_for_i
     redis_server.start()
     await asyncio.sleep(1.1)
     await directory.by_phone("600000000000006")
-    assert await client.exists("tenant:phone:600000000000006") == 1
+    assert await connection.client.exists("tenant:phone:600000000000006") == 1
 
 
 async def test_the_directory_works_without_any_shared_cache(

@@ -40,7 +40,7 @@ async def provision(data_dir: Path, phone_number_id: str, name: str, access_toke
     redis = RedisConnection(_redis_url(data_dir))
     try:
         runner = _Runner(pools)
-        directory = TenantDirectory(runner, RedisTenantCache(redis.client))
+        directory = TenantDirectory(runner, RedisTenantCache(redis))
         provisioning = TenantProvisioning(runner, TenantSchemas(dsn), Sealer(key), directory)
         spec = TenantSpec(
             name=name,

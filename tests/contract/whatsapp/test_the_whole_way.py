@@ -90,7 +90,7 @@ class Open:
 
 
 class Nobody:
-    def batch_done(self, *_: Any) -> None:
+    def batch_done(self, *_: Any, **__: Any) -> None:
         pass
 
 

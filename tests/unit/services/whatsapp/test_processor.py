@@ -38,7 +38,7 @@ class FakeShards:
     def __init__(self, fail: Callable[[UnitCall], SpazaError | None] = lambda _: None) -> None:
         self.fail = fail
         self.calls: list[UnitCall] = []
-        self.rounds = 0
+        self.rounds = self.unmatched = 0
         # A shard of the call that lets the others wait.
         self.last: asyncio.Event | None = None
 
@@ -54,7 +54,7 @@ class FakeShards:
         outcomes = []
         for call in calls:
             error = self.fail(call)
-            done = ReceiveResult(1, 0, 1) if call.name == RECEIVE else 0
+            done = ReceiveResult(1, 0, 1) if call.name == RECEIVE else self.unmatched
             outcomes.append(UnitOutcome(None if error else done, () if error else (ROW,), error))
             if answered is not None:
                 answered(outcomes[-1:])
@@ -111,11 +111,13 @@ class Watch:
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str], int] = {}
 
-    def batch_done(self, outcomes: Mapping[tuple[str, str], int], replies: int, seconds: float) -> None:
+    def batch_done(
+        self, outcomes: Mapping[tuple[str, str], int], *, replies: int, unmatched: int, seconds: float
+    ) -> None:
         if self.broken:
             raise ValueError("no such label")
         self.outcomes = dict(outcomes)
-        self.replies = replies
+        self.replies, self.unmatched = replies, unmatched
 
 
 class Bench:
@@ -284,6 +286,15 @@ async def test_statuses_and_events_of_a_suspended_tenant_are_kept() -> None:
 
     assert await bench.consume(*told, *parts(number="300", field="calls", calls=[{"id": "x"}])) == [ack(), ack()]
     assert [call.name for call in bench.shards.calls] == [STATUSES, RECEIVE]
+
+
+async def test_statuses_that_meet_no_message_of_ours_are_counted() -> None:
+    bench = Bench()
+    bench.shards.unmatched = 2
+
+    await bench.consume(status("o1"), status("o2"), status("o3"))
+
+    assert (bench.watch.unmatched, bench.watch.outcomes) == (2, {("status", "done"): 3})
 
 
 async def test_whoever_watches_cannot_make_a_batch_fail() -> None:

@@ -45,6 +45,7 @@ class Patience(NamedTuple):
     load_s: float = 15.0
     count_s: float = 15.0
     count_at_once_s: float = 0.5
+    maintain_s: float = 300.0
 
 
 class PostgresJournal:
@@ -181,10 +182,17 @@ class PostgresJournal:
         return [_row(row) for row in rows]
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
-        async with self._session(self._patience.load_s) as connection:
-            row = await connection.fetchrow(_QUERIES["maintain"], days_ahead, days_kept)
-        assert row is not None
-        return row[0], row[1]
+        made = dropped = 0
+        async with self._session(self._patience.maintain_s, self._connections.extra) as connection:
+            await connection.execute(_QUERIES["take_time"], f"{self._patience.maintain_s:g}s")
+            more = 1
+            while more:
+                row = await connection.fetchrow(_QUERIES["maintain"], days_ahead, days_kept)
+                assert row is not None
+                more = row[1]
+                made, dropped = made + row[0], dropped + more
+            await connection.execute(_QUERIES["clean"], days_kept)
+        return made, dropped
 
     async def aclose(self) -> None:
         await self._connections.aclose()

@@ -244,6 +244,14 @@ WHERE j.queue = $1 AND j.partition = $2 AND NOT EXISTS (
     SELECT FROM spaza.settlement s
     WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 
+-- name: take_time
+-- For maintenance, on a connection of its own.
+SELECT set_config('statement_timeout', $1, false)
+
 -- name: maintain
--- Partitions for the coming days, and away with those of long ago.
+-- Make partitions for the coming days, and away with the oldest of those of long ago.
 SELECT made, dropped FROM spaza.maintain_mailbox($1, $2, (now() AT TIME ZONE 'UTC')::date)
+
+-- name: clean
+-- Away with what was kept of days of long ago and is settled since.
+SELECT spaza.clean_mailbox($1, (now() AT TIME ZONE 'UTC')::date)

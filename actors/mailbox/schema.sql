@@ -129,15 +129,23 @@ BEGIN
 END
 $policies$;
 
--- Makes the partitions of the coming days and drops those of days that are over. Runs as the tables' owner, for the
--- mailbox's role owns nothing. What is still unsettled of an old day (dead letters) is kept in the default partition.
+-- Makes the partitions of the coming days and drops the oldest of those days that are over, if there is one; to be
+-- called again where it did. Runs as the tables' owner, for the mailbox's role owns nothing. What is still unsettled of
+-- an old day (dead letters) is kept in the default partition; a day with very many of them is kept whole.
+--
+-- Dropping needs both tables for itself, and no message can be published meanwhile. So what takes long is done before:
+-- what is unsettled is looked for while only the old day takes no more rows, and as settlements only grow, just that
+-- has to be looked at again.
 CREATE OR REPLACE FUNCTION spaza.maintain_mailbox(days_ahead integer, days_kept integer, today date)
 RETURNS TABLE (made integer, dropped integer) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog SET lock_timeout = '500ms' AS $maintain$
 DECLARE
+    most_kept CONSTANT integer := 10000;
     parent text;
     wanted date;
     child record;
+    over date;
+    unsettled tid[];
 BEGIN
     made := 0;
     dropped := 0;
@@ -148,6 +156,23 @@ BEGIN
         RETURN NEXT; -- somebody else is at it
         RETURN;
     END IF;
+    FOR child IN
+        SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'spaza.journal'::regclass AND c.relname ~ '^journal_\d{8}$'
+          AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days_kept
+        ORDER BY 1
+    LOOP
+        EXECUTE format('LOCK TABLE spaza.%I IN SHARE MODE', child.relname);
+        EXECUTE 'SELECT ARRAY(SELECT j.ctid FROM spaza.journal j WHERE j.published_on = $1 AND NOT EXISTS (
+                     SELECT FROM spaza.settlement s WHERE s.published_on = $1 AND s.queue = j.queue
+                       AND s.partition = j.partition AND s.seq = j.seq) LIMIT $2)'
+        INTO unsettled USING child.day, most_kept + 1;
+        IF cardinality(unsettled) <= most_kept THEN
+            over := child.day;
+            EXIT;
+        END IF;
+    END LOOP;
     FOR wanted IN SELECT today + step FROM generate_series(0, days_ahead) AS step LOOP
         FOREACH parent IN ARRAY ARRAY['journal', 'settlement'] LOOP
             IF to_regclass(format('spaza.%I', parent || to_char(wanted, '_YYYYMMDD'))) IS NULL THEN
@@ -165,26 +190,34 @@ BEGIN
             END IF;
         END LOOP;
     END LOOP;
-    FOR child IN
-        SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') AS day
-        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'spaza.journal'::regclass AND c.relname ~ '^journal_\d{8}$'
-          AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days_kept
-        ORDER BY 1
-    LOOP
+    IF over IS NOT NULL THEN
         -- A settlement that is written meanwhile waits for these locks and then finds its day in the default partition.
         LOCK TABLE spaza.journal, spaza.settlement IN ACCESS EXCLUSIVE MODE;
-        EXECUTE format('ALTER TABLE spaza.journal DETACH PARTITION spaza.%I', child.relname);
+        EXECUTE format('ALTER TABLE spaza.journal DETACH PARTITION spaza.%I', to_char(over, '"journal_"YYYYMMDD'));
         -- By itself it has no policy, so that its owner would find nothing in it to keep.
-        EXECUTE format('ALTER TABLE spaza.%I NO FORCE ROW LEVEL SECURITY', child.relname);
+        EXECUTE format('ALTER TABLE spaza.%I NO FORCE ROW LEVEL SECURITY', to_char(over, '"journal_"YYYYMMDD'));
         EXECUTE format(
-            'INSERT INTO spaza.journal SELECT j.* FROM spaza.%I j WHERE NOT EXISTS (SELECT FROM spaza.settlement s
-             WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq
-               AND s.published_on = j.published_on)', child.relname);
-        EXECUTE format('DROP TABLE spaza.%I', child.relname);
-        EXECUTE format('DROP TABLE IF EXISTS spaza.%I', 'settlement_' || right(child.relname, 8));
-        dropped := dropped + 1;
-    END LOOP;
+            'INSERT INTO spaza.journal SELECT j.* FROM spaza.%I j WHERE j.ctid = ANY ($2) AND NOT EXISTS (
+                 SELECT FROM spaza.settlement s WHERE s.published_on = $1 AND s.queue = j.queue
+                   AND s.partition = j.partition AND s.seq = j.seq)', to_char(over, '"journal_"YYYYMMDD'))
+        USING over, unsettled;
+        EXECUTE format('DROP TABLE spaza.%I', to_char(over, '"journal_"YYYYMMDD'));
+        EXECUTE format('DROP TABLE IF EXISTS spaza.%I', to_char(over, '"settlement_"YYYYMMDD'));
+        dropped := 1;
+    END IF;
+    RETURN NEXT;
+END
+$maintain$;
+
+-- Deletes what is settled of the old days' messages that were kept in the default partition, and what is known of
+-- deliveries of messages that are settled. Locks no table.
+CREATE OR REPLACE FUNCTION spaza.clean_mailbox(days_kept integer, today date)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog AS $clean$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('spaza.clean_mailbox')) THEN
+        RETURN; -- somebody else is at it
+    END IF;
     DELETE FROM spaza.journal_default j USING spaza.settlement_default s
     WHERE j.published_on < today - days_kept AND s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq
       AND s.published_on = j.published_on;
@@ -196,10 +229,11 @@ BEGIN
         SELECT FROM spaza.journal j WHERE j.queue = r.queue AND j.partition = r.partition AND j.seq = r.seq
           AND NOT EXISTS (SELECT FROM spaza.settlement s WHERE s.queue = j.queue AND s.partition = j.partition
                           AND s.seq = j.seq AND s.published_on = j.published_on));
-    RETURN NEXT;
 END
-$maintain$;
+$clean$;
 REVOKE ALL ON FUNCTION spaza.maintain_mailbox(integer, integer, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION spaza.maintain_mailbox(integer, integer, date) TO spaza_system;
+REVOKE ALL ON FUNCTION spaza.clean_mailbox(integer, date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION spaza.clean_mailbox(integer, date) TO spaza_system;
 
 SELECT spaza.maintain_mailbox(3, 7, (now() AT TIME ZONE 'UTC')::date);

@@ -181,7 +181,10 @@ async def _maintained(platform: Platform) -> Mapping[str, tuple[int, int, int]]:
         # Old enough in the eyes of the maintenance, which goes by the clock for retries.
         await connection.execute("UPDATE spaza.redelivery SET not_before = not_before - interval '9 days'")
         began = time.monotonic()
-        await connection.execute("SELECT spaza.maintain_mailbox(0, 7, (now() AT TIME ZONE 'UTC')::date + 9)")
+        drop = "SELECT dropped FROM spaza.maintain_mailbox(0, 7, (now() AT TIME ZONE 'UTC')::date + 9)"
+        while await connection.fetchval(drop):
+            pass
+        await connection.execute("SELECT spaza.clean_mailbox(7, (now() AT TIME ZONE 'UTC')::date + 9)")
         print(f"maintenance took {time.monotonic() - began:.2f} s")
         await connection.execute("VACUUM spaza.redelivery")
     finally:

@@ -97,6 +97,7 @@ class Publisher:
         self._calls: set[asyncio.Task[None]] = set()
         self._company = Company(limits.linger_s)
         self._timer: asyncio.TimerHandle | None = None
+        self._pump_due = False
 
     async def publish(self, items: Sequence[Item], deadline: float, reserve_s: float = 0.0) -> None:
         """Return when all is committed.
@@ -167,8 +168,15 @@ class Publisher:
             self._company.met()
         self._waiting.append(_Ride(items, size_bytes, answer))
         self._waiting_messages += len(items)
-        self._pump()
+        if not self._pump_due:
+            # After everybody whom the last call has answered has had his say: they ride together.
+            self._pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump_once)
         return answer
+
+    def _pump_once(self) -> None:
+        self._pump_due = False
+        self._pump()
 
     def _pump(self, *, waited: bool = False) -> None:
         loop = asyncio.get_running_loop()

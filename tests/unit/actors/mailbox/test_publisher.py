@@ -66,8 +66,8 @@ async def test_a_few_wait_for_the_call_under_way_and_many_do_not() -> None:
     tasks = []
     for number in range(4):
         tasks.append(asyncio.ensure_future(publisher.publish([item(str(number))], soon())))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
         assert len(actor.calls) == (1 if number < 3 else 2)
     actor.open.set()
     await asyncio.gather(*tasks)
@@ -172,3 +172,17 @@ async def test_the_tries_fit_into_the_time_that_there_is() -> None:
 
     assert len(gone.calls) == 3
     assert loop.time() - started < 0.15
+
+
+async def test_all_whom_a_call_has_answered_ride_together_in_the_next_one() -> None:
+    actor = FakeActor()
+    actor.open.set()
+    publisher = Publisher("q", actor.append, LIMITS._replace(beside=2, linger_s=0.0, call_messages=100))
+
+    async def one_after_the_other(name: str) -> None:
+        for number in range(3):
+            await publisher.publish([item(f"{name}{number}")], soon())
+
+    await asyncio.gather(*(one_after_the_other(name) for name in "abcdef"))
+
+    assert [len(call[0]) for call in actor.calls] == [6, 6, 6]

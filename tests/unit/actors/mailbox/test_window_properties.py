@@ -66,6 +66,12 @@ class QueueCore(RuleBasedStateMachine):
         record.in_memory = self.core.knows(partition, self.seq)
         assert not self.arrivals[partition].arrive(self.seq, message, History(clock_s), self.model.now)
 
+    @rule(several=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(TENANTS), st.sampled_from([0, 1, 9])),
+                           min_size=3, max_size=6))  # fmt: skip
+    def several_arrive(self, several: list[tuple[str, str, int]]) -> None:
+        for number, (key, tenant, priority) in enumerate(several):
+            self.arrives(number % 2, key, tenant, priority, None)
+
     @rule()
     def is_delivered(self) -> None:
         model = self.model
@@ -101,14 +107,14 @@ class QueueCore(RuleBasedStateMachine):
             assert all(one >= other - EPSILON for one, other in zip(order, [*order, *left][1:], strict=False))
             assert not (order and left) or min(order) >= max(left) - EPSILON, "a less urgent key went first"
 
-    def a_flight(self, data: Any) -> tuple[int, Record]:
-        tag = data.draw(st.sampled_from(sorted(self.model.flying)))
-        return tag, self.model.flying[tag].record
-
     @precondition(lambda self: self.model.flying)
-    @rule(data=st.data(), kind=st.sampled_from(KINDS))
-    def ends(self, data: Any, kind: str) -> None:
-        tag, record = self.a_flight(data)
+    @rule(kind=st.sampled_from(KINDS), most=st.sampled_from([1, 1, 9]), lasts=st.booleans())
+    def ends(self, kind: str, most: int, lasts: bool) -> None:
+        for tag in sorted(self.model.flying, reverse=lasts)[:most]:
+            self.one_ends(tag, kind)
+
+    def one_ends(self, tag: int, kind: str) -> None:
+        record = self.model.flying[tag].record
         late = self.model.flying[tag].until <= self.model.now
         core, now = self.core, self.model.now
         verdict = {
@@ -161,8 +167,8 @@ class QueueCore(RuleBasedStateMachine):
     @precondition(lambda self: self.model.flying)
     @rule(data=st.data(), lease_s=st.sampled_from([1.0, 30.0]))
     def is_extended(self, data: Any, lease_s: float) -> None:
-        tag, record = self.a_flight(data)
-        until = self.model.flying[tag].until
+        tag = data.draw(st.sampled_from(sorted(self.model.flying)))
+        record, until = self.model.flying[tag]
         held = self.core.extend([tag, -1], lease_s, self.model.now)
         assert held == ([tag] if until > self.model.now else [])
         if held:
@@ -181,6 +187,8 @@ class QueueCore(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.6, 12.0]))
     def time_passes_unnoticed(self, seconds: float) -> None:
         self.model.elapse(seconds)
+        for tag, flight in self.model.flying.items():
+            assert flight.until > self.model.now or self.core.settle(tag, ack(), self.model.now) is None
 
     def is_noticed(self) -> None:
         model = self.model
@@ -287,5 +295,5 @@ class QueueCore(RuleBasedStateMachine):
         assert (self.core.size, self.core.in_flight, self.core.ready) == (0, 0, 0)
 
 
-QueueCore.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+QueueCore.TestCase.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
 TestQueueCore = QueueCore.TestCase

@@ -8,6 +8,7 @@ Logging raises nothing into the code that logs.
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from itertools import islice
@@ -44,7 +45,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_traceback),
             mask_private,
             structlog.processors.JSONRenderer(serializer=_serialise),
         ],
@@ -83,6 +84,11 @@ def mask_private(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     for name in event.keys() & _PRIVATE:
         event[name] = "***"
     return event
+
+
+def _traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    # Formatted, not printed as structlog does it: Ray Serve replaces print, and spoils the text.
+    return "".join(traceback.format_exception(*exc_info)).rstrip("\n")
 
 
 def _serialise(event: Any, **_options: Any) -> str:

@@ -1,7 +1,9 @@
+import builtins
 import errno
 import io
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -92,3 +94,29 @@ def test_nothing_that_is_logged_can_harm_who_logs_it(capsys: pytest.CaptureFixtu
     [line] = lines(capsys)
     assert (line["event"], line["component"], line["half"], line["huge"]) == ("odd", "mailbox", "\ud800", 1 << 70)
     assert "Unspeakable" in str(line["name"])
+
+
+def test_a_traceback_is_whole_where_ray_serve_has_replaced_print(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What Serve's does with a file of the caller's own: it passes its arguments on as one.
+    original = print
+    monkeypatch.setattr(builtins, "print", lambda *objects, **options: original(objects, **options))
+    configure_logging()
+
+    def fail() -> Any:
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise ValueError("outer") from error
+
+    try:
+        fail()
+    except ValueError:
+        get_logger("mailbox").exception("failed")
+
+    [line] = lines(capsys)
+    told = str(line["exception"]).splitlines()
+    assert (told[0], told[-1]) == ("Traceback (most recent call last):", "ValueError: outer")
+    assert "KeyError: 'inner'" in told
+    assert "exc_info" not in line

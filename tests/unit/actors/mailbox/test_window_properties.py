@@ -203,8 +203,8 @@ class QueueCore(RuleBasedStateMachine):
             assert verdict.cause == "expired"
             assert not model.is_flying(record)
             assert record.expired, "before its time"
-            if record is next(one for one in model.there.values() if one.in_memory and one.key == record.key):
-                model.deferred.pop(record.key, None)
+            if model.deferred.get(record.key) == record.not_before:  # it was what held its key up
+                del model.deferred[record.key]
             self.is_over(record)
         for one in model.there.values():
             if one.in_memory and model.up and one.place[0] not in model.blocked:

@@ -10,7 +10,7 @@ from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.journal import Journal, Row, Settlement
 from actors.mailbox.lane import History
-from actors.mailbox.message import Message
+from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.retry import Cause
 from actors.mailbox.rows import published_day
 from actors.mailbox.window import Window
@@ -62,6 +62,16 @@ class Intake:
             highest = self.arrivals.max_seen
             # What is left to its page has come all the same.
             self.arrived += self.arrivals.arrive(seq, message, history, now) or seq > highest
+
+    def told(self, rows: Sequence[PublishedRow], now: float) -> None:
+        """Take in what publishers say that they have committed.
+
+        What was there at the takeover may be settled since long, and nothing of that is in memory. The pages and the
+        sweep read it from the journal, which knows.
+        """
+        for row in rows:
+            if row.seq > self._taken_over_at:
+                self.arrive(row.seq, row.message, History(), now)
 
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""

@@ -19,6 +19,7 @@ from actors.mailbox.journal import (
     Tick,
     Written,
 )
+from actors.mailbox.memory_units import MemoryUnit, Transactions
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import stored_id
 from actors.mailbox.rows import published_day
@@ -27,7 +28,7 @@ from actors.mailbox.selection import Peeked, Selection, Tally, Which, death_of, 
 
 class _Stored(NamedTuple):
     message: Message
-    clock_s: float
+    clock_s: float | None
 
 
 class MemoryDatabase:
@@ -45,12 +46,23 @@ class MemoryDatabase:
         self.lapsed = False
         self.epoch, self.owner = 0, ""
         self.progress = Progress(0, "0", 0.0)
-        self.rows: dict[int, _Stored] = {}
+        self.appended: dict[int, _Stored] = {}
+        self.transactions = Transactions()
         self.settled: dict[int, Settlement] = {}
         self.retries: dict[int, Retry] = {}
         self.dead_letters: dict[tuple[str, int], Message] = {}
         self.letters_settled: dict[int, Settlement] = {}
         self.paused = False
+
+    @property
+    def rows(self) -> dict[int, _Stored]:
+        """What was appended, and what units of work wrote and committed."""
+        units = {seq: _Stored(row.message, None) for seq, row in self.transactions.rows.items()}
+        return {**self.appended, **units}
+
+    def unit(self) -> MemoryUnit:
+        """Begin a unit of work, for a queue by shard."""
+        return self.transactions.begin()
 
     def waiting(self) -> list[Row]:
         """What has no settlement, in order."""
@@ -130,11 +142,12 @@ class InMemoryJournal:
     async def tick(
         self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
     ) -> Tick:
-        del sweep_below, since  # no units of work write here
         database = self._reach()
         if lease_s is not None and epoch == database.epoch:
             database.progress, database.lapsed = progress, lease_s <= 0
-        return Tick(epoch == database.epoch, "0", [])
+        units = database.transactions
+        seqs = [seq for seq in units.since(progress.swept_to) if seq < sweep_below]
+        return Tick(epoch == database.epoch, units.lowest_running, seqs, units.snapshot, units.appeared(since))
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         return [row for row in self._reach().waiting() if row.seq >= from_seq][:limit]
@@ -159,8 +172,10 @@ class InMemoryJournal:
     async def count(self, counted: Counted) -> Count:
         database = self._reach()
         settled = database.settled.keys() - set(counted.settling)
-        waiting = [row for seq, row in database.rows.items() if seq >= counted.low_water and seq not in settled]
-        return Count(Counter(row.message.tenant for row in waiting), "")
+        late = set(database.transactions.since(counted.swept_to))
+        rows = database.rows.items()
+        waiting = [row for seq, row in rows if (seq >= counted.low_water or seq in late) and seq not in settled]
+        return Count(Counter(row.message.tenant for row in waiting), database.transactions.snapshot)
 
     async def begin_count(self, counted: Counted) -> Counting:
         return _MemoryCounting(await self.count(counted))
@@ -215,7 +230,9 @@ class InMemoryJournal:
         return self._database
 
     def _insert(self, append: Append) -> int:
-        rows = self._database.rows
-        seq = append.seq if append.seq is not None else max(rows, default=0) + 1
-        rows[seq] = _Stored(append.message, append.clock_s)
+        database = self._database
+        seq = append.seq
+        if seq is None:
+            seq = database.transactions.next_seq(max(database.appended, default=0))
+        database.appended[seq] = _Stored(append.message, append.clock_s)
         return seq

@@ -193,9 +193,7 @@ class Partition:
         """
         if not self._tenure.is_open:
             return
-        now = self._clock()
-        for row in rows:
-            self._intake.arrive(row.seq, row.message, History(), now)
+        self._intake.told(rows, self._clock())
         self._wake()
 
     def record(self, verdict: Verdict) -> None:

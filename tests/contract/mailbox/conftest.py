@@ -1,6 +1,6 @@
 """A real PostgreSQL with the journal's schema, and journals on it under the mailbox's own role."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +10,12 @@ import pytest
 from actors.mailbox.connections import Connections
 from actors.mailbox.journal import Journal
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from actors.mailbox.message import Message
 from actors.mailbox.postgres_journal import Patience, PostgresJournal
+from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer, start_postgres
+from config.topology import Topology
 
 SCHEMA = (Path(__file__).parents[3] / "actors/mailbox/schema.sql").read_text()
 _numbers = count(1)
@@ -45,13 +48,78 @@ def queue_name() -> str:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def either(request: pytest.FixtureRequest) -> Callable[[], Journal]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of the journal."""
+    return str(request.param)
+
+
+@pytest.fixture
+def memory() -> MemoryDatabase:
+    """The double's rows."""
+    return MemoryDatabase()
+
+
+@pytest.fixture
+def either(request: pytest.FixtureRequest, kind: str, memory: MemoryDatabase) -> Callable[[], Journal]:
     """Makes journals of the test's queue on one database, of the double and of the real one."""
-    if request.param == "memory":
-        database = MemoryDatabase()
-        return lambda: InMemoryJournal(database)
+    if kind == "memory":
+        return lambda: InMemoryJournal(memory)
     make: Callable[[], Journal] = request.getfixturevalue("journals")
     return make
+
+
+class Unit:
+    """A unit of work that publishes into the test's queue, by shard, and commits when it is told to."""
+
+    def __init__(self, publish: Callable[[Message], Awaitable[int]], commit: Callable[[], Awaitable[None]]) -> None:
+        self.publish, self.commit = publish, commit
+
+
+@pytest.fixture
+async def units(
+    request: pytest.FixtureRequest, kind: str, memory: MemoryDatabase, queue_name: str
+) -> AsyncIterator[Callable[[], Awaitable[Unit]]]:
+    """Begins units of work on the database of ``either``."""
+    connections: list[asyncpg.Connection[asyncpg.Record]] = []
+
+    async def in_memory() -> Unit:
+        unit = memory.unit()
+
+        async def publish(message: Message) -> int:
+            return unit.publish(message)
+
+        async def commit() -> None:
+            unit.commit()
+
+        return Unit(publish, commit)
+
+    async def in_postgres() -> Unit:
+        server: PostgresServer = request.getfixturevalue("server")
+        connection = await asyncpg.connect(server.database_dsn("shard_00"))
+        connections.append(connection)
+        transaction = connection.transaction()
+        await transaction.start()
+        publisher = TransactionalPublisher(by_shard(queue_name))
+
+        async def publish(message: Message) -> int:
+            (row,) = await publisher.publish(connection, 0, message.tenant, "x", "", [message])
+            return row.seq
+
+        return Unit(publish, transaction.commit)
+
+    yield in_memory if kind == "memory" else in_postgres
+    for connection in connections:
+        await connection.close()
+
+
+def by_shard(queue: str) -> Topology:
+    """The test's queue as units of work publish to it."""
+    return Topology.model_validate(
+        {
+            "exchanges": {"x": {"type": "fanout"}},
+            "queues": {queue: {"bindings": [{"exchange": "x"}], "partition_by": "shard", "partitions": 32}},
+        }
+    )
 
 
 @pytest.fixture

@@ -1,18 +1,15 @@
 """What waits is counted exactly, whoever writes and settles meanwhile."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-import asyncpg
 
 from actors.mailbox.journal import Append, Batch, Counted, Journal, Progress
 from actors.mailbox.message import Message
 from actors.mailbox.postgres_journal import PostgresJournal
-from actors.mailbox.transactional import TransactionalPublisher
-from cluster.postgres import PostgresServer
+from tests.contract.mailbox.conftest import Unit
 from tests.contract.mailbox.test_every_journal import TENANT, appends, message, settled, taken
-from tests.contract.mailbox.test_journal import EVERY, by_shard
+from tests.contract.mailbox.test_sweeping import EVERY
 
 OTHER = "f" * 32
 ALL = Counted(0, "0", [])
@@ -51,23 +48,20 @@ async def test_a_count_that_goes_on_beside_sees_the_journal_as_it_was_when_it_be
 
 
 async def test_each_row_of_a_unit_of_work_is_counted_once_whenever_it_commits(
-    journals: Callable[[], PostgresJournal], server: PostgresServer, owner: Any, queue_name: str
+    either: Callable[[], Journal], units: Callable[[], Awaitable[Unit]]
 ) -> None:
-    journal = journals()
+    journal = either()
     epoch = (await taken(journal)).epoch
-    publisher = TransactionalPublisher(by_shard(queue_name))
-    early, late = [await asyncpg.connect(server.database_dsn("shard_00")) for _ in range(2)]
-    slow = early.transaction()
-    await slow.start()
-    await publisher.publish(early, 0, TENANT, "x", "", [message("slow")])
-    async with late.transaction():
-        await publisher.publish(late, 0, OTHER, "x", "", [message("before", tenant=OTHER)])
+    slow, before, after = [await units() for _ in range(3)]
+    await slow.publish(message("slow"))
+    await before.publish(message("before", tenant=OTHER))
+    await before.commit()
 
     # The low water mark may be above them: late ones are found by their transactions.
     count = await journal.count(Counted(EVERY, "0", []))
     seen = Counter(count.tenants)
-    async with late.transaction():
-        await publisher.publish(late, 0, OTHER, "x", "", [message("after", tenant=OTHER)])
+    await after.publish(message("after", tenant=OTHER))
+    await after.commit()
     snapshot = count.snapshot
     for step in range(4):
         if step == 2:
@@ -78,8 +72,6 @@ async def test_each_row_of_a_unit_of_work_is_counted_once_whenever_it_commits(
 
     assert count.tenants == {OTHER: 1}
     assert seen == {OTHER: 2, TENANT: 1}
-    await early.close()
-    await late.close()
 
 
 async def test_a_hundred_thousand_messages_are_counted_at_once(

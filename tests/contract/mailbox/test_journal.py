@@ -14,12 +14,11 @@ from actors.mailbox.rows import checksum, published_day
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
-from config.topology import Topology
+from tests.contract.mailbox.conftest import by_shard
 from tests.contract.mailbox.test_every_journal import NOW, TENANT, appends, message, settled, taken
 
 Connection = Any
 Journals = Callable[[], PostgresJournal]
-EVERY = (1 << 63) - 1
 
 
 async def test_a_message_and_its_dead_letter_change_place_in_one_commit(
@@ -100,33 +99,6 @@ async def test_a_renewal_that_waited_for_a_takeover_renews_nothing_and_says_so(
     assert not (await renewal).held
     assert await owner.fetchval("SELECT low_water FROM spaza.mailbox_owner WHERE queue = $1", queue_name) == 0
     await other.close()
-
-
-async def test_the_sweep_does_not_skip_a_lower_seq_that_commits_late(
-    journals: Journals, server: PostgresServer, owner: Connection, queue_name: str
-) -> None:
-    journal = journals()
-    epoch = (await taken(journal)).epoch
-    publisher = TransactionalPublisher(by_shard(queue_name))
-    early, late = [await asyncpg.connect(server.database_dsn("shard_00")) for _ in range(2)]
-    slow = early.transaction()
-    await slow.start()
-    (lower,) = await publisher.publish(early, 0, TENANT, "x", "", [message("low")])
-    async with late.transaction():
-        (higher,) = await publisher.publish(late, 0, TENANT, "x", "", [message("high")])
-
-    first = await journal.tick(epoch, Progress(1, "0", 0.0), lease_s=None, sweep_below=EVERY)
-    await slow.commit()
-    second = await journal.tick(epoch, Progress(1, first.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
-    third = await journal.tick(epoch, Progress(1, second.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
-
-    assert lower.seq < higher.seq
-    assert list(first.seqs) == [higher.seq]
-    assert lower.seq in second.seqs
-    assert list(third.seqs) == []
-    assert [row.seq for row in await journal.load_seqs([lower.seq])] == [lower.seq]
-    await early.close()
-    await late.close()
 
 
 async def test_a_unit_publishes_under_its_own_tenant_alone(
@@ -239,12 +211,3 @@ async def locked(owner: Connection) -> None:
     async with asyncio.timeout(5.0):
         while not await owner.fetchval(waiting):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
-
-
-def by_shard(queue: str) -> Topology:
-    return Topology.model_validate(
-        {
-            "exchanges": {"x": {"type": "fanout"}},
-            "queues": {queue: {"bindings": [{"exchange": "x"}], "partition_by": "shard", "partitions": 32}},
-        }
-    )

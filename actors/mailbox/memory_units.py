@@ -1,0 +1,84 @@
+"""Units of work in the journal's double: rows that appear with their transaction, not in the order of their seqs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from actors.mailbox.message import Message
+
+
+class UnitRow(NamedTuple):
+    """A row that a unit of work wrote."""
+
+    txid: int
+    message: Message
+
+
+class Transactions:
+    """Which transactions there were and are, and the rows that they wrote.
+
+    Attributes:
+        rows: what is committed, by seq.
+    """
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._running: set[int] = set()
+        self._last_seq = 0
+        self.rows: dict[int, UnitRow] = {}
+
+    def begin(self) -> "MemoryUnit":
+        """A unit of work whose transaction runs until it commits."""
+        txid, self._next = self._next, self._next + 1
+        self._running.add(txid)
+        return MemoryUnit(self, txid)
+
+    def commit(self, txid: int, written: Mapping[int, Message]) -> None:
+        """From now on its rows are there."""
+        self._running.discard(txid)
+        self.rows.update((seq, UnitRow(txid, message)) for seq, message in written.items())
+
+    def next_seq(self, highest: int = 0) -> int:
+        """The next seq of the sequence, above one that was given without it."""
+        self._last_seq = max(self._last_seq, highest) + 1
+        return self._last_seq
+
+    @property
+    def lowest_running(self) -> str:
+        """What older transactions wrote is there."""
+        return str(min(self._running, default=self._next))
+
+    @property
+    def snapshot(self) -> str:
+        """Which transactions are seen now: all before the first number but those that follow it."""
+        return ":".join(map(str, [self._next, *sorted(self._running)]))
+
+    def since(self, swept_to: str) -> list[int]:
+        """The seqs of what transactions from this one on wrote, in order."""
+        return sorted(seq for seq, row in self.rows.items() if row.txid >= int(swept_to))
+
+    def appeared(self, snapshot: str) -> dict[str, int]:
+        """Rows by tenant that a snapshot had not seen; none for an empty one."""
+        if not snapshot:
+            return {}
+        following, *running = map(int, snapshot.split(":"))
+        rows = [row for row in self.rows.values() if row.txid >= following or row.txid in running]
+        return dict(Counter(row.message.tenant for row in rows))
+
+
+class MemoryUnit:
+    """One unit of work's transaction."""
+
+    def __init__(self, transactions: Transactions, txid: int) -> None:
+        self._transactions, self._txid = transactions, txid
+        self._written: dict[int, Message] = {}
+
+    def publish(self, message: Message) -> int:
+        """Write a message; it has its seq now, and appears with the commit."""
+        seq = self._transactions.next_seq()
+        self._written[seq] = message
+        return seq
+
+    def commit(self) -> None:
+        """Let what was written appear."""
+        self._transactions.commit(self._txid, self._written)

@@ -1,0 +1,152 @@
+"""A partition into which units of work write as well: told of their rows, or by its sweep."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from actors.mailbox import tenure
+from actors.mailbox.journal import Row
+from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from actors.mailbox.message import PublishedRow
+from actors.mailbox.ownership import State
+from tests.unit.actors.mailbox.test_partition import FAST, Owner, message, owning, running, until
+
+BY_SHARD: dict[str, Any] = {"partition_by": "shard", "partitions": 32}
+
+
+def published(database: MemoryDatabase, *ids: str, key: str = "") -> list[PublishedRow]:
+    """A unit of work that has committed; its rows as their owner would be told of them."""
+    unit = database.unit()
+    rows = [PublishedRow("q", 0, unit.publish(one), one) for one in (message(name, key) for name in ids)]
+    unit.commit()
+    return rows
+
+
+async def read(owner: Owner) -> None:
+    """Wait until it owns the partition and has read what is there."""
+    await until(owning(owner))
+    await until(lambda: not owner.partition.statistics()["paging"])
+
+
+async def test_what_nobody_told_of_is_found() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        published(database, "m1", "m2")
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_commits_after_later_ones_were_settled_is_delivered_and_all_once() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        late = database.unit()
+        late.publish(message("late"))
+        owner.partition.told(published(database, "m1"))
+        await owner.partition.append([message("m2")])
+        assert await owner.consume(2) == ["m1", "m2"]
+        await until(lambda: len(database.settled) == 2)
+
+        late.commit()
+
+        assert await owner.consume(1) == ["late"]
+        await until(lambda: len(database.settled) == 3)
+        owner.partition.told(published(database, "m3"))
+        assert await owner.consume(1) == ["m3"]
+
+
+async def test_what_commits_between_two_owners_below_the_low_water_mark_is_delivered_by_the_second() -> None:
+    database = MemoryDatabase()
+    async with running(database, "a", stops=True, **BY_SHARD) as first:
+        await read(first)
+        late = database.unit()
+        seq = late.publish(message("late"))
+        published(database, "m1")
+        assert await first.consume(1) == ["m1"]
+        await until(lambda: len(database.settled) == 1)
+    await first.partition.stop(1.0)
+    assert database.progress.low_water > seq
+    late.commit()
+
+    async with running(database, "b", **BY_SHARD) as second:
+        assert await second.consume(1) == ["late"]
+
+
+class SlowToLoad(InMemoryJournal):
+    """Takes a while to load what a sweep has listed, and notes it."""
+
+    slow = False
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.loaded: list[int] = []
+
+    async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
+        self.loaded += seqs
+        if self.slow:
+            await asyncio.sleep(0.06)
+        return await super().load_seqs(seqs)
+
+
+async def test_a_sweep_that_would_cost_the_lease_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenure, "PAGE", 1)
+    journal = SlowToLoad(database := MemoryDatabase())
+    policy = FAST._replace(ownership=FAST.ownership._replace(lease_s=0.2))
+    async with running(database, journal=journal, policy=policy, **BY_SHARD) as owner:
+        await read(owner)
+        journal.slow = True
+        published(database, "m1", "m2", "m3", "m4", "m5", "m6")
+
+        assert await owner.consume(6) == ["m1", "m2", "m3", "m4", "m5", "m6"]
+        assert owner.partition.epoch == 1
+
+
+async def test_what_is_told_of_again_after_it_was_settled_under_an_earlier_owner_is_not_delivered() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as first:
+        await read(first)
+        rows = published(database, "m1")
+        assert await first.consume(1) == ["m1"]
+        await until(lambda: len(database.settled) == 1)
+
+    async with running(database, **BY_SHARD) as second:  # the same owner, come back
+        await read(second)
+        second.partition.told(rows)
+        second.partition.told(published(database, "m2"))
+
+        assert await second.consume(1) == ["m2"]
+        assert second.take() == []
+
+
+async def test_what_is_told_of_while_the_journal_is_away_is_not_overtaken() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        database.away = True
+        await until(lambda: owner.partition.state is State.RECOVERING)
+        owner.partition.told(published(database, "m1", key="k"))
+        assert owner.take() == []
+        database.away = False
+        await until(owning(owner))
+        owner.partition.told(published(database, "m2", key="k"))
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_a_sweep_lists_again_is_neither_read_nor_delivered_again() -> None:
+    journal = SlowToLoad(database := MemoryDatabase())
+    async with running(database, journal=journal, **BY_SHARD) as owner:
+        await read(owner)
+        database.unit()  # runs for long, so that each sweep lists the same
+        published(database, "m1")
+        assert await owner.consume(1) == ["m1"]
+        await until(lambda: len(database.settled) == 1)
+        journal.loaded.clear()
+
+        published(database, "m2")
+
+        assert await owner.consume(1) == ["m2"]
+        assert journal.loaded == [2]

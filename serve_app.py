@@ -7,6 +7,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ray import serve
@@ -18,7 +19,9 @@ from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
 from actors.mailbox.handle import MailboxHandle, start_mailboxes
 from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
+from actors.mailbox.relocation import apply_topology
 from actors.shards.access import PoolLimits, ShardAccess
+from actors.shards.dsn import shard_dsn
 from actors.shards.handle import ShardsHandle, start_shards
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
@@ -79,8 +82,10 @@ class Spaza:
         self._access = ShardAccess.derive(self._dsn, self._key, limits)
 
     async def prepare(self) -> SetupReport:
-        """Make the databases ready, as their owner."""
-        return await set_up_shards(self._dsn, self._key)
+        """Make the databases ready, as their owner, and move what waits to where the topology has it now."""
+        report = await set_up_shards(self._dsn, self._key)
+        await apply_topology(self.topology, partial(shard_dsn, self._dsn), self.instance_id)
+        return report
 
     def start_shards(self) -> None:
         """Create the ShardPool actors. Where Ray is initialised, in synchronous code."""

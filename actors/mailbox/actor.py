@@ -25,6 +25,7 @@ from actors.mailbox.operations import Change, Changed, Count, Look, Operations
 from actors.mailbox.ownership import PartitionPolicy
 from actors.mailbox.partition import Partition
 from actors.mailbox.postgres_journal import PostgresJournal
+from actors.mailbox.publisher import Errors
 from actors.mailbox.rates import Rates
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Which
@@ -125,20 +126,24 @@ class MailboxActor:
         """With which settings and code it was started, see ``redeploy``."""
         return self._deployed
 
-    async def append(self, packed: bytes) -> dict[int, MailboxError]:
+    async def append(self, packed: bytes) -> Errors:
         """Commit messages.
 
         Args:
-            packed: pickled pairs of partition and plain tuples of ``Message``; the cheapest way through Ray.
+            packed: pickled partitions, each with plain tuples of ``Message`` and the numbers of them that its
+                publishers have; the cheapest way through Ray.
 
         Returns:
-            The error of each partition whose messages may not be committed; empty if all are.
+            The error of each partition whose messages may not be committed, or those of its publishers; empty if all
+            messages are.
         """
-        return await self._on_each(packed, lambda partition, messages: partition.append(messages))
+        return await self._on_each(packed, lambda partition, messages, counts: partition.append(messages, counts))
 
-    async def append_dead_letters(self, packed: bytes, reason: str) -> dict[int, MailboxError]:
+    async def append_dead_letters(self, packed: bytes, reason: str) -> Errors:
         """Commit messages straight to the dead-letter queue; as ``append``."""
-        return await self._on_each(packed, lambda partition, messages: partition.append_dead_letters(messages, reason))
+        return await self._on_each(
+            packed, lambda partition, messages, _: partition.append_dead_letters(messages, reason)
+        )
 
     async def tell(self, packed: bytes, told_at: float) -> None:
         """Take in rows that were published with a change.
@@ -194,17 +199,17 @@ class MailboxActor:
         for journal in self._journals.values():
             await journal.aclose()
 
-    async def _on_each(self, packed: bytes, write: Any) -> dict[int, MailboxError]:
+    async def _on_each(self, packed: bytes, write: Any) -> Errors:
         batches = pickle.loads(packed)  # noqa: S301 - comes from our own handle
-        numbers = [number for number, _ in batches]
+        numbers = [number for number, _, _ in batches]
         make = Message._make
         results = await asyncio.gather(
-            *(write(self._partitions[number], [make(one) for one in messages]) for number, messages in batches),
+            *(write(self._partitions[number], [make(one) for one in many], counts) for number, many, counts in batches),
             return_exceptions=True,
         )
-        errors: dict[int, MailboxError] = {}
+        errors: Errors = {}
         for number, result in zip(numbers, results, strict=True):
-            if isinstance(result, MailboxError):
+            if isinstance(result, MailboxError | list):
                 errors[number] = result
             elif isinstance(result, BaseException):
                 raise result

@@ -9,6 +9,7 @@ SpazaError
         FencedError               another owner has taken the partition over
         OverloadedError           the waiting line of a partition, or of this publisher, is full
         QueueFullError            as much waits in the queue as may, in all or of one tenant
+        TopologyChangeError       the declaration would leave messages behind
         UnroutableError           no exchange of that name, or no queue is bound for that routing key
         InvalidMessageError       the journal cannot hold such a message
         UnknownQueueError         an operator named a queue that is not declared
@@ -125,6 +126,21 @@ class QueueFullError(MailboxError):
     def __str__(self) -> str:
         whose = f" of tenant {self.tenant}" if self.tenant else ""
         return f"{self.limit} messages{whose} may wait in {self.queue} here; try again in {self.retry_after_s:g} s"
+
+
+class TopologyChangeError(MailboxError):
+    """What is declared now cannot be applied to what waits: one line for each reason, with the remedy."""
+
+    code = "topology_change"
+    http_status = 500
+    retryable = False
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class UnroutableError(MailboxError):

@@ -110,8 +110,12 @@ def partition_of(queue: Queue, message: Message) -> int:
     """
     if queue.partitions == 1:
         return 0
-    basis = message.key if queue.partition_by == "key" else message.tenant
-    return int(hashlib.md5(basis.encode(), usedforsecurity=False).hexdigest(), 16) % queue.partitions
+    return partition_by_basis(message.key if queue.partition_by == "key" else message.tenant, queue.partitions)
+
+
+def partition_by_basis(basis: str, partitions: int) -> int:
+    """One of so many partitions, always the same for a key or tenant."""
+    return int(hashlib.md5(basis.encode(), usedforsecurity=False).hexdigest(), 16) % partitions
 
 
 def shard_of_partition(partition: int) -> int:

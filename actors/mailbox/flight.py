@@ -87,3 +87,10 @@ class Flight:
     def ids(self) -> list[str]:
         """Under which its messages are looked up."""
         return [stored_id(one.message) for one in self.batch.appends]
+
+
+def fail(answer: "asyncio.Future[None]", error: MailboxError) -> None:
+    """Tell who waits for an append that it failed, if nobody did yet."""
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()  # seen, should its publisher have gone away

@@ -23,8 +23,8 @@ from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check
 from actors.mailbox.message import Delivery, Message, PublishedRow
-from actors.mailbox.posting import Posting
-from actors.mailbox.publisher import PublisherLimits, packed
+from actors.mailbox.posting import Posting, all_of
+from actors.mailbox.publisher import Errors, PublisherLimits, packed
 from actors.mailbox.redeploy import deployed_as, retire_changed
 from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
@@ -150,13 +150,13 @@ class MailboxHandle:
                 work += self._posting.submissions(source, messages, deadline, f"published to {exchange}")
             else:
                 work += self._posting.submissions(queue, messages, deadline, None)
-        await _all(work)
+        await all_of(work)
 
     async def dead_letter(self, queue: str, messages: Sequence[Message], reason: str, *, timeout_s: float) -> None:
         """Put messages straight into a queue's dead-letter queue; raises as ``publish``."""
         check(messages)
         deadline = asyncio.get_running_loop().time() + timeout_s
-        await _all(self._posting.submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
+        await all_of(self._posting.submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
 
     async def tell(self, rows: Sequence[PublishedRow]) -> None:
         """Tell the owners of rows that were published with a change. Best effort: the sweep finds the rest.
@@ -234,20 +234,18 @@ class MailboxHandle:
         names = [name for queue in self._topology.sources() for name in self._actor_names(queue.name)]
         await asyncio.gather(*(self._stop(name) for name in names))
 
-    async def _call(
-        self, queue: str, group: int, method: str, batch: bytes, *arguments: Any
-    ) -> dict[int, MailboxError]:
+    async def _call(self, queue: str, group: int, method: str, batch: bytes, *arguments: Any) -> Errors:
         name = actor_name(queue, group)
         try:
             async with asyncio.timeout(_CALL_S):
                 actor = await self._actor(name)
-                errors: dict[int, MailboxError] = await getattr(actor, method).remote(batch, *arguments)
+                errors: Errors = await getattr(actor, method).remote(batch, *arguments)
                 return errors
         except (RayError, ValueError, TimeoutError) as error:
             if isinstance(error, RayActorError):
                 self._actors.pop(name, None)
             lost = _lost(queue, f"actor {name}: {type(error).__name__}", error)
-            return dict.fromkeys((number for number, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
+            return dict.fromkeys((number for number, _, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
 
     async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
         try:
@@ -304,12 +302,3 @@ def _lost(queue: str, detail: str, error: Exception) -> MailboxError:
     if isinstance(error, RayActorError | ValueError):
         return OwnerUnreachableError(queue, detail)
     return JournalUnavailableError(queue, detail)
-
-
-async def _all(work: list[Any]) -> None:
-    if len(work) == 1:
-        await work[0]
-        return
-    for result in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from actors.mailbox.apart import append_each
 from actors.mailbox.capacity import Capacity
 from actors.mailbox.census import Census
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import MailboxError
+from actors.mailbox.errors import MailboxError, QueueFullError
 from actors.mailbox.intake import Intake
 from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
@@ -171,13 +172,28 @@ class Partition:
             self.dead_letters += letters - dead
             self._letters_counted = True
 
-    async def append(self, messages: Sequence[Message]) -> None:
+    async def append(self, messages: Sequence[Message], counts: Sequence[int] = ()) -> list[MailboxError | None] | None:
         """Return when the messages are committed.
+
+        Args:
+            messages: of one publisher or several.
+            counts: how many each of them has, in order; what one has is taken or refused as a whole.
+
+        Returns:
+            None if all are committed; where there was no room for all, the error of each publisher or None.
 
         Raises:
             MailboxError: nothing is promised then.
         """
-        await self._writer.append(messages)
+        try:
+            committed = self._writer.append(messages)
+        except QueueFullError:
+            if len(counts) < 2:
+                raise
+            self._capacity.refused -= len(messages)  # they are counted below
+            return await append_each(self._writer, messages, counts)
+        await committed
+        return None
 
     async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:
         """Return when the messages are committed to the dead-letter queue; raises as ``append``."""

@@ -7,15 +7,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from actors.mailbox.errors import MailboxError, PublishFailedError
+from actors.mailbox.errors import PublishFailedError
 from actors.mailbox.exchange import partition_of
 from actors.mailbox.last_resort import Graveyard, LastResort
 from actors.mailbox.message import Message
-from actors.mailbox.publisher import GaveUpError, Item, Publisher, PublisherLimits, packed, tried
+from actors.mailbox.publisher import Errors, GaveUpError, Item, Publisher, PublisherLimits, packed, tried
 from config.topology import Queue, Topology
 
 # Queue, group, method, batch and what else the method takes.
-Call = Callable[..., Awaitable[dict[int, MailboxError]]]
+Call = Callable[..., Awaitable[Errors]]
 
 
 class Posting:
@@ -73,3 +73,13 @@ class Posting:
             publisher = Publisher(queue, lambda batch: self._call(queue, group, "append", batch), self._limits)
             self._publishers[queue, group] = publisher
         return publisher
+
+
+async def all_of(work: list[Any]) -> None:
+    """Await all of it; raise the first of what went wrong."""
+    if len(work) == 1:
+        await work[0]
+        return
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

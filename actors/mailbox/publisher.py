@@ -32,7 +32,9 @@ _PAUSE_PART = 0.22
 # The plain tuple of a message; much cheaper to pickle than the record.
 Packed = tuple[Any, ...]
 Item = tuple[int, Packed]
-Send = Callable[[bytes], Awaitable[dict[int, MailboxError]]]
+# By partition; of one where not all publishers fared alike, of each in their order.
+Errors = dict[int, MailboxError | list[MailboxError | None]]
+Send = Callable[[bytes], Awaitable[Errors]]
 
 
 class PublisherLimits(NamedTuple):
@@ -217,10 +219,19 @@ class Publisher:
 
     async def _call(self, rides: Sequence[_Ride]) -> None:
         try:
-            errors = await self._send(pack(item for ride in rides for item in ride.items))
+            errors = await self._send(pack([ride.items for ride in rides]))
+            places = dict.fromkeys(errors, 0)
             for ride in rides:
+                own: dict[int, MailboxError] = {}
+                for number in {number for number, _ in ride.items} & errors.keys():
+                    error = errors[number]
+                    if isinstance(error, list):
+                        error = error[places[number]]
+                    places[number] += 1
+                    if error is not None:
+                        own[number] = error
                 if not ride.answer.done():
-                    ride.answer.set_result({number: errors[number] for number, _ in ride.items if number in errors})
+                    ride.answer.set_result(own)
         except Exception as error:
             for ride in rides:
                 if not ride.answer.done():
@@ -234,16 +245,23 @@ class Publisher:
             self._pump()
 
 
-def pack(items: Any) -> bytes:
-    """Pairs of partition and message, grouped by partition, for ``MailboxActor.append``."""
-    grouped: dict[int, list[Packed]] = {}
-    for number, message in items:
-        messages = grouped.get(number)
-        if messages is None:
-            grouped[number] = [message]
-        else:
-            messages.append(message)
-    return pickle.dumps(list(grouped.items()), protocol=5)
+def pack(publishers: Sequence[Sequence[Item]]) -> bytes:
+    """What several publishers have, grouped by partition with the number of each one's messages.
+
+    For ``MailboxActor.append``, which takes or refuses what one publisher has for a partition as a whole.
+    """
+    grouped: dict[int, tuple[list[Packed], list[int]]] = {}
+    for items in publishers:
+        counts: dict[int, int] = {}
+        for number, message in items:
+            group = grouped.get(number)
+            if group is None:
+                group = grouped[number] = ([], [])
+            group[0].append(message)
+            counts[number] = counts.get(number, 0) + 1
+        for number, count in counts.items():
+            grouped[number][1].append(count)
+    return pickle.dumps([(number, *group) for number, group in grouped.items()], protocol=5)
 
 
 def packed(message: Message) -> Packed:

@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS spaza.settlement (
     queue         text NOT NULL,
     partition     integer NOT NULL,
     seq           bigint NOT NULL,
-    outcome       text NOT NULL,             -- acknowledged, rejected, expired, delivery_limit, corrupt, redriven, purged
+    outcome       text NOT NULL,             -- acknowledged, rejected, expired, delivery_limit, corrupt, redriven, purged, moved
     reason        text NOT NULL,
     deliveries    integer NOT NULL,
     settled_at    timestamptz NOT NULL DEFAULT now(),
@@ -98,6 +98,12 @@ BEGIN
 END
 $columns$;
 
+CREATE TABLE IF NOT EXISTS spaza.mailbox_layout (
+    queue         text PRIMARY KEY,          -- as it was declared at the last start; kept on the first shard alone
+    partition_by  text NOT NULL,
+    partitions    integer NOT NULL
+);
+
 GRANT SELECT, INSERT ON spaza.journal TO spaza_app, spaza_system;
 GRANT SELECT, INSERT ON spaza.settlement TO spaza_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON spaza.redelivery TO spaza_system;
@@ -108,7 +114,7 @@ DO $policies$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['journal', 'settlement', 'redelivery', 'mailbox_owner'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['journal', 'settlement', 'redelivery', 'mailbox_owner', 'mailbox_layout'] LOOP
         EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY', wanted);
         EXECUTE format('ALTER TABLE spaza.%I FORCE ROW LEVEL SECURITY', wanted);
         IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'spaza' AND tablename = wanted

@@ -16,7 +16,7 @@ from actors.mailbox.errors import (
     OverloadedError,
     OwnerNotReadyError,
 )
-from actors.mailbox.flight import Flight, Waiting, WriterLimits, WriterOwner
+from actors.mailbox.flight import Flight, Waiting, WriterLimits, WriterOwner, fail
 from actors.mailbox.journal import Batch, Journal, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
@@ -95,7 +95,7 @@ class Writer:
         waiting, self._waiting = self._waiting, deque()
         self._waiting_messages = self._waiting_bytes = 0
         for one in waiting:
-            _fail(one.answer, error)
+            fail(one.answer, error)
             if not one.dead:
                 self._owner.dropped(one.messages)
         return [stored for flight in flights for stored in flight.ids]
@@ -171,7 +171,7 @@ class Writer:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         for answer in [answer for flight in under_way.values() for answer in flight.answers]:
-            _fail(answer, JournalUnavailableError(self._queue, "its owner has stopped"))
+            fail(answer, JournalUnavailableError(self._queue, "its owner has stopped"))
         if self._timer is not None:
             self._timer.cancel()
 
@@ -281,7 +281,7 @@ class Writer:
 
     def _crashed(self, flight: Flight, error: MailboxError) -> None:
         for answer in flight.answers:
-            _fail(answer, error)
+            fail(answer, error)
         kept = [
             (one, letter)
             for one, letter in zip(flight.batch.settlements, flight.letters, strict=True)
@@ -295,9 +295,3 @@ class Writer:
         if flight in self._flights:
             self._flights.remove(flight)
             self._owner.failed(error, flight.ids)
-
-
-def _fail(answer: "asyncio.Future[None]", error: MailboxError) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()  # seen, should its publisher have gone away

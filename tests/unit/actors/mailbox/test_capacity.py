@@ -183,6 +183,18 @@ async def test_limits_hold_to_the_message_through_failures_restarts_paging_and_d
     assert sent > 100
 
 
+async def test_of_what_rides_together_as_much_is_taken_as_there_is_room_for() -> None:
+    database = MemoryDatabase()
+    async with running(database, policy=ROOMY, max_length=5, tenant_share=1) as owner:
+        await until(owning(owner))
+
+        results = await owner.partition.append([message(f"m{number}") for number in range(8)], [3, 3, 1, 1])
+
+    assert results is not None
+    assert [type(result) for result in results] == [type(None), QueueFullError, type(None), type(None)]
+    assert [row.message.id for row in database.waiting()] == ["m0", "m1", "m2", "m6", "m7"]
+
+
 class SlowCount(InMemoryJournal):
     """Counts, but not at once; ``counting`` lets it end."""
 

@@ -19,7 +19,7 @@ from actors.mailbox.errors import (
 )
 from actors.mailbox.limits import check
 from actors.mailbox.message import Message
-from actors.mailbox.publisher import GaveUpError, Publisher, PublisherLimits, packed
+from actors.mailbox.publisher import Errors, GaveUpError, Publisher, PublisherLimits, packed
 
 LIMITS = PublisherLimits(calls=2, beside=1, call_messages=4, call_bytes=100, waiting_messages=20, retry_first_s=0.001)
 
@@ -27,13 +27,13 @@ LIMITS = PublisherLimits(calls=2, beside=1, call_messages=4, call_bytes=100, wai
 class FakeActor:
     """Notes each call and answers when it is let."""
 
-    def __init__(self, *answers: Mapping[int, MailboxError]) -> None:
+    def __init__(self, *answers: Mapping[int, Any]) -> None:
         self.calls: list[dict[int, list[str]]] = []
         self.open = asyncio.Event()
         self._answers = list(answers)
 
-    async def append(self, batch: bytes) -> dict[int, MailboxError]:
-        self.calls.append({number: [one[0] for one in messages] for number, messages in pickle.loads(batch)})
+    async def append(self, batch: bytes) -> Errors:
+        self.calls.append({number: [one[0] for one in messages] for number, messages, _ in pickle.loads(batch)})
         await self.open.wait()
         return dict(self._answers.pop(0)) if self._answers else {}
 
@@ -186,3 +186,19 @@ async def test_all_whom_a_call_has_answered_ride_together_in_the_next_one() -> N
     await asyncio.gather(*(one_after_the_other(name) for name in "abcdef"))
 
     assert [len(call[0]) for call in actor.calls] == [6, 6, 6]
+
+
+async def test_of_publishers_that_ride_together_each_hears_how_it_fared_itself() -> None:
+    full = QueueFullError("q", 10, "t", 2.0)
+    actor = FakeActor({}, {}, {0: [None, full, None], 1: [full, None]})
+    publisher = Publisher("q", actor.append, LIMITS._replace(call_messages=20))
+    first = [asyncio.ensure_future(publisher.publish([item(name)], soon())) for name in "xy"]
+    await asyncio.sleep(0.01)
+    together = [
+        asyncio.ensure_future(publisher.publish(items, soon()))
+        for items in ([item("a"), item("a2")], [item("b"), item("b2", 1)], [item("c"), item("c2", 1)])
+    ]
+    actor.open.set()
+    results = await asyncio.gather(*first, *together, return_exceptions=True)
+
+    assert [type(result) for result in results[-3:]] == [type(None), QueueFullError, type(None)]

@@ -1,4 +1,4 @@
-"""What came together, apart: where there is no room for all, each publisher's messages are taken or refused by themselves."""
+"""Where there is no room for all that came together, each publisher's messages are taken or refused by themselves."""
 
 import asyncio
 from collections.abc import Sequence

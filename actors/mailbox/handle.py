@@ -8,20 +8,16 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError
+from ray.exceptions import RayActorError, RayError
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
-from actors.mailbox.errors import (
-    JournalUnavailableError,
-    MailboxError,
-    OverloadedError,
-    OwnerUnreachableError,
-)
+from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check
+from actors.mailbox.lost_calls import lost_call
 from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.posting import Posting, all_of
 from actors.mailbox.publisher import Errors, PublisherLimits, packed
@@ -37,7 +33,6 @@ _CALL_S = 2.5
 _STATISTICS_S = 2.0
 _LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
-_RETRY_AFTER_S = 0.5
 # Calls of one process to one actor that may be under way; this handle has far fewer.
 _PENDING_CALLS = 64
 _log = get_logger("mailbox")
@@ -244,7 +239,7 @@ class MailboxHandle:
         except (RayError, ValueError, TimeoutError) as error:
             if isinstance(error, RayActorError):
                 self._actors.pop(name, None)
-            lost = _lost(queue, f"actor {name}: {type(error).__name__}", error)
+            lost = lost_call(queue, f"actor {name}: {type(error).__name__}", error)
             return dict.fromkeys((number for number, _, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
 
     async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
@@ -293,12 +288,3 @@ class MailboxHandle:
             actor = await asyncio.to_thread(ray.get_actor, name, namespace=NAMESPACE)
             self._actors[name] = actor
         return actor
-
-
-def _lost(queue: str, detail: str, error: Exception) -> MailboxError:
-    """What a failed call to an owner means. One that answers too late may be waiting for its journal."""
-    if isinstance(error, PendingCallsLimitExceeded):
-        return OverloadedError(queue, _RETRY_AFTER_S)
-    if isinstance(error, RayActorError | ValueError):
-        return OwnerUnreachableError(queue, detail)
-    return JournalUnavailableError(queue, detail)

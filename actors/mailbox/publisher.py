@@ -224,9 +224,8 @@ class Publisher:
             for ride in rides:
                 own: dict[int, MailboxError] = {}
                 for number in {number for number, _ in ride.items} & errors.keys():
-                    error = errors[number]
-                    if isinstance(error, list):
-                        error = error[places[number]]
+                    fate = errors[number]
+                    error = fate[places[number]] if isinstance(fate, list) else fate
                     places[number] += 1
                     if error is not None:
                         own[number] = error

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError, RayError
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
-from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check

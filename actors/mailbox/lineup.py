@@ -162,5 +162,7 @@ class LineUp:
                     return True
                 shelf.discard(head)
                 self._found_expired.append(head)
+        if not suspect:
+            self._turns.refund()
         self.place(lane, now)
         return False

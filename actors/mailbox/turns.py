@@ -73,6 +73,7 @@ class Turns:
         self._lines: dict[str, _Line] = {}
         self._rotation: deque[_Line] = deque()
         self._tickets = count(1)
+        self._last: _Line | None = None
         self._size = 0
 
     def __len__(self) -> int:
@@ -102,7 +103,7 @@ class Turns:
     def next(self) -> KeyLane | None:
         """Take the key whose turn it is."""
         while self._rotation:
-            line = self._rotation[0]
+            line = self._last = self._rotation[0]
             lane = line.pop() if line.size else None
             if line.credit == 0:
                 line.credit = line.weight
@@ -116,6 +117,14 @@ class Turns:
                 self._left(lane)
                 return lane
         return None
+
+    def refund(self) -> None:
+        """The key that was taken just now cannot go: it has cost its tenant no turn."""
+        line = self._last
+        if line is not None and self._lines.get(line.tenant) is line:
+            if line.credit == 0:  # it has gone to the end for it
+                self._rotation.rotate(1)
+            line.credit += 1
 
     def _stand(self, line: _Line, lane: KeyLane) -> None:
         lane.ticket = next(self._tickets)

@@ -78,3 +78,14 @@ def test_who_waits_a_step_longer_counts_as_one_priority_higher() -> None:
     assert rank_of(5, 0.0, 10.0) < rank_of(5, 1.0, 10.0), "among equals who came first"
     assert rank_of(6, 9.9, 10.0) < rank_of(5, 0.0, 10.0), "the higher one, though it came later"
     assert rank_of(5, 0.0, 10.0) < rank_of(6, 10.1, 10.0), "but not for ever"
+
+
+def test_a_key_that_cannot_go_costs_its_tenant_no_turn() -> None:
+    turns = Turns({})
+    for key, tenant in (("a1", "a"), ("a2", "a"), ("b1", "b")):
+        turns.add(lane(key, tenant))
+
+    assert turns.next() is not None
+    turns.refund()
+
+    assert keys(turns) == ["a2", "b1"]

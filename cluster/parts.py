@@ -50,22 +50,10 @@ class EmbeddedPostgres:
         return self.server.process
 
     async def start(self) -> str:
-        deadline = time.monotonic() + self._timeout_s
         await asyncio.to_thread(self.server.prepare)
-        self.server.launch()
-        while True:
-            try:
-                if self.server.is_ready():
-                    return f"127.0.0.1:{self.server.port}"
-            except ServerStartError as error:
-                if not self.server.may_try_again(error) or time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.3)
-                self.server.launch()
-            if time.monotonic() > deadline:
-                await self.stop(timeout_s=2.0)
-                raise ServerStartError(self.name, f"not ready after {self._timeout_s:g} s", self.server.log_path)
-            await asyncio.sleep(_POLL_S)
+        for pause_s in self.server.coming_up(timeout_s=self._timeout_s):
+            await asyncio.sleep(pause_s)
+        return str(self.server.socket_dir)
 
     async def stop(self, *, timeout_s: float) -> None:
         await end(self.process, signal.SIGINT, timeout_s=timeout_s, last=signal.SIGQUIT)
@@ -84,13 +72,8 @@ class EmbeddedRedis:
         return self.server.process
 
     async def start(self) -> str:
-        deadline = time.monotonic() + self._timeout_s
-        self.server.launch()
-        while not await asyncio.to_thread(self.server.is_ready):
-            if time.monotonic() > deadline:
-                await self.stop(timeout_s=1.0)
-                raise ServerStartError(self.name, f"not ready after {self._timeout_s:g} s", self.server.log_path)
-            await asyncio.sleep(_POLL_S)
+        for pause_s in self.server.coming_up(timeout_s=self._timeout_s):
+            await asyncio.sleep(pause_s)
         return str(self.server.socket_path)
 
     async def stop(self, *, timeout_s: float) -> None:

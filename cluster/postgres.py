@@ -1,14 +1,14 @@
 """The embedded PostgreSQL: made once in the data folder, with a database for each shard, and run as our child.
 
 PostgreSQL refuses to run as root; started by root it runs as ``postgres`` or ``nobody``, which then owns its files.
-It listens on a Unix socket in the run folder and on a free port of 127.0.0.1, and wants a password on both.
+It listens on a Unix socket in the run folder, and on a port of 127.0.0.1 if that is asked for, and wants a password.
 """
 
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,7 @@ import psutil
 from cluster.errors import ServerStartError
 from cluster.ports import free_port
 from cluster.postgres_files import binary, create_cluster, give, run_as_other
-from cluster.process import RunAs, last_lines, spawn, stop, wait_until
+from cluster.process import RunAs, last_lines, spawn, stop
 
 SUPERUSER = "spaza"
 SHARD_DATABASES = tuple(f"shard_{shard:02d}" for shard in range(32))
@@ -49,20 +49,25 @@ TUNING: Mapping[str, str] = {
 }
 _STILL_THERE = ("pre-existing shared memory block", "is another postmaster")
 _PORT_TAKEN = "could not bind"
+# What the socket is named by; nothing listens on it, so nobody can take it.
+_SOCKET_PORT = 5432
+_AGAIN_S, _LOOK_S = 0.3, 0.03
 
 
 @dataclass(slots=True)
 class PostgresServer:
     """One embedded server. Owns ``<data_dir>/postgres`` and the socket in ``run_dir``; not safe for two at once.
 
-    ``start`` does all; who must not block calls ``prepare`` elsewhere, then ``launch``, then asks ``is_ready``.
+    ``start`` does all; who must not block calls ``prepare`` in a thread and goes through ``coming_up``.
 
     Attributes:
         data_dir: of the instance; the cluster's files and the superuser's password stay there.
         run_dir: a short private path for the socket, for a socket's path is limited to 107 bytes.
         tuning: server settings.
         databases: made together with the cluster; whoever sets the shards up makes those that are missing.
-        port: chosen at the first launch and kept, so that clients find a restarted server again.
+        tcp: listens on a port of 127.0.0.1 as well.
+        port: part of the socket's name. With ``tcp`` a free one is chosen at the first launch; once it has been
+            listened on it is kept, so that clients find a restarted server again.
     """
 
     data_dir: Path
@@ -70,8 +75,10 @@ class PostgresServer:
     tuning: Mapping[str, str] = field(default_factory=lambda: TUNING)
     databases: Sequence[str] = SHARD_DATABASES
     environment: Mapping[str, str] | None = None
+    tcp: bool = False
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    _has_listened: bool = False
 
     @property
     def cluster_dir(self) -> Path:
@@ -124,10 +131,10 @@ class PostgresServer:
 
     def launch(self) -> None:
         """Start the server process; it is ready when ``is_ready`` says so. From the main thread."""
-        self.port = self.port or free_port()
+        self.port = self.port or (free_port() if self.tcp else _SOCKET_PORT)
         settings = {
             **self.tuning,
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": "127.0.0.1" if self.tcp else "",
             "port": str(self.port),
             "unix_socket_directories": str(self.socket_dir),
             "log_directory": str((self.data_dir / "logs" / "postgres").resolve()),
@@ -153,15 +160,34 @@ class PostgresServer:
         if self.process is None or self.process.poll() is not None:
             raise ServerStartError("PostgreSQL", self._last_words(), self.log_path)
         lines = _pid_file(self.cluster_dir)
-        return len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
+        ready = len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
+        self._has_listened = self._has_listened or ready
+        return ready
 
-    def may_try_again(self, error: ServerStartError) -> bool:
-        """Whether a launch failed for a reason that passes; asked before the next launch."""
-        if _PORT_TAKEN in error.reason:
-            self.port = 0
-            return True
-        # The last processes of a killed server have not ended yet.
-        return any(sign in error.reason for sign in _STILL_THERE)
+    def coming_up(self, *, timeout_s: float) -> Iterator[float]:
+        """Launch it and see it through until it is ready; who iterates pauses for each number of seconds.
+
+        From the main thread. Ends when it is ready.
+
+        Raises:
+            ServerStartError: it did not come up in time; nothing of it runs then.
+        """
+        deadline = time.monotonic() + timeout_s
+        self.launch()
+        while True:
+            try:
+                if self.is_ready():
+                    return
+            except ServerStartError as error:
+                if not self._may_try_again(error) or time.monotonic() > deadline:
+                    raise
+                yield _AGAIN_S
+                self.launch()
+                continue
+            if time.monotonic() > deadline:
+                self.stop(mode="immediate", timeout_s=2.0)
+                raise ServerStartError("PostgreSQL", f"not ready after {timeout_s:g} s", self.log_path)
+            yield _LOOK_S
 
     def start(self, *, timeout_s: float = 60.0) -> Self:
         """Prepare, launch and wait. Blocks.
@@ -169,25 +195,24 @@ class PostgresServer:
         Raises:
             ServerStartError: it did not come up in time; nothing of it runs then.
         """
-        deadline = time.monotonic() + timeout_s
         self.prepare()
-        self.launch()
-        while True:
-            try:
-                if self.is_ready():
-                    return self
-            except ServerStartError as error:
-                if not self.may_try_again(error) or not wait_until(deadline, 0.3):
-                    raise
-                self.launch()
-            if not wait_until(deadline):
-                self.stop(mode="immediate")
-                raise ServerStartError("PostgreSQL", f"not ready after {timeout_s:g} s", self.log_path)
+        for pause_s in self.coming_up(timeout_s=timeout_s):
+            time.sleep(pause_s)
+        return self
 
     def stop(self, *, mode: str = "fast", timeout_s: float = 10.0) -> None:
         """End the server: ``fast`` writes everything out, ``immediate`` leaves that to the next start."""
         if self.process is not None:
             stop(self.process, signal.SIGINT if mode == "fast" else signal.SIGQUIT, timeout_s=timeout_s)
+
+    def _may_try_again(self, error: ServerStartError) -> bool:
+        """Whether a launch failed for a reason that passes; asked before the next launch."""
+        if _PORT_TAKEN in error.reason:
+            if not self._has_listened:
+                self.port = 0
+            return True
+        # The last processes of a killed server have not ended yet.
+        return any(sign in error.reason for sign in _STILL_THERE)
 
     def _run_as(self) -> RunAs | None:
         return run_as_other(self.data_dir, self.run_dir)
@@ -216,8 +241,8 @@ class PostgresServer:
 
 
 def start_postgres(data_dir: Path, run_dir: Path, *, tuning: Mapping[str, str] | None = None) -> PostgresServer:
-    """Start an embedded server with its 32 databases and wait until it is ready; end it with its ``stop``."""
-    return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}).start()
+    """Start a server with its 32 databases, on TCP too, and wait until it is ready; end it with its ``stop``."""
+    return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}, tcp=True).start()
 
 
 def _pid_file(cluster_dir: Path) -> list[str]:

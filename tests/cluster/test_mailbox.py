@@ -259,24 +259,16 @@ async def test_a_stopped_database_neither_kills_nor_loses(mailbox: MakeMailbox, 
     pid = (await box.figures())["pid"]
     publishing = asyncio.ensure_future(publish_all(box, 600))
     await asyncio.sleep(0.4)
-    port = server.port
     server.stop(mode="immediate")
     with pytest.raises(MailboxError):
         await box.handle.publish("in", "a.b", [message("never")], timeout_s=0.3)
-    restart_on(server, port)
+    server.start()
     ids = await publishing
 
     await eventually(lambda: set(ids) <= set(box.handled()))
     await eventually(lambda: settled(box))
     assert (await box.figures())["pid"] == pid
     assert max(box.handled().values()) == 1
-
-
-def restart_on(server: PostgresServer, port: int) -> None:
-    """As a server does that has a fixed address."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cluster.postgres.free_port", lambda: port)
-        server.start()
 
 
 async def test_what_a_unit_publishes_is_found_whether_told_or_not(mailbox: MakeMailbox, server: PostgresServer) -> None:

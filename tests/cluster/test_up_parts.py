@@ -1,5 +1,6 @@
 """What ``spaza up`` stands on, with real processes: servers, ports, what ends what, the printed command."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -21,9 +22,9 @@ from cluster.descendants import Undertaker, marked_environment
 from cluster.errors import PortTakenError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
-from cluster.parts import Sandbox
+from cluster.parts import EmbeddedPostgres, Sandbox
 from cluster.ports import free_blocks, free_port, refuse_taken
-from cluster.postgres import start_postgres
+from cluster.postgres import PostgresServer, start_postgres
 from cluster.redis_server import start_redis
 from cluster.sandbox.knobs import Knobs
 from config.settings import load_settings
@@ -64,6 +65,39 @@ async def test_postgres_wants_the_password(tmp_path: Path, run_dir: Path) -> Non
             )
     finally:
         server.stop()
+
+
+async def test_postgres_comes_back_on_the_port_that_its_clients_know_once_that_is_free(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    server = start_postgres(tmp_path, run_dir)
+    port = server.port
+    server.stop()
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", port))
+        squatter.listen()
+        coming_up = server.coming_up(timeout_s=30)
+        for _ in range(5):
+            await asyncio.sleep(next(coming_up))
+
+    try:
+        for pause_s in coming_up:
+            await asyncio.sleep(pause_s)
+        assert server.port == port
+        await (await asyncpg.connect(server.tcp_dsn)).close()
+    finally:
+        server.stop()
+
+
+async def test_the_postgres_of_an_instance_listens_on_its_socket_alone(tmp_path: Path, run_dir: Path) -> None:
+    part = EmbeddedPostgres(PostgresServer(tmp_path, run_dir, databases=()))
+    await part.start()
+    try:
+        connection = await asyncpg.connect(part.server.database_dsn("postgres"))
+        assert await connection.fetchval("SHOW listen_addresses") == ""
+        await connection.close()
+    finally:
+        await part.stop(timeout_s=5.0)
 
 
 async def test_redis_keeps_its_data_over_a_restart(tmp_path: Path, run_dir: Path) -> None:

@@ -1,16 +1,15 @@
 """Structured logs: one JSON object a line, a constant event name with bound fields, no personal data.
 
-The correlation id and the tenant travel in context variables within a process, and inside the messages between
-processes. As a safety net, fields whose names speak of a customer or a secret are masked before they are written.
-Logging raises nothing into the code that logs.
+Correlation ids travel inside the messages. One line is about a batch of them, of many tenants, so that it names the
+first few ids itself and nothing is bound behind its back. As a safety net, fields whose names speak of a customer or a
+secret are masked before they are written. Logging raises nothing into the code that logs.
 """
 
 import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import islice
 from typing import Any, TextIO, cast
 
@@ -42,7 +41,6 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
     """
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(_traceback),
@@ -59,14 +57,6 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
 def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines name the component, for example ``mailbox``."""
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(component=component))
-
-
-@contextmanager
-def log_context(*, correlation_id: str | None = None, tenant_id: str | None = None) -> Iterator[None]:
-    """Bind the correlation id and the tenant to every line that is logged inside."""
-    given = {"correlation_id": correlation_id, "tenant_id": tenant_id}
-    with structlog.contextvars.bound_contextvars(**{name: value for name, value in given.items() if value is not None}):
-        yield
 
 
 def correlation_ids(headers: Iterable[Mapping[str, object]]) -> list[str]:

@@ -10,6 +10,7 @@ ShardError
     WrongTenantError            not the id of a tenant
     SetupError                  the databases or roles could not be made
         MigrationFailedError    one migration could not be applied; what came before it stands
+    WrongSealingKeyError        the databases were made under another sealing key: nothing was changed
 """
 
 from typing import ClassVar
@@ -139,3 +140,20 @@ class MigrationFailedError(SetupError):
     """A migration could not be applied. Those before it stand; running again goes on from there."""
 
     code: ClassVar[str] = "migration_failed"
+
+
+class WrongSealingKeyError(ShardError):
+    """The databases belong to another sealing key. Nothing was changed in them."""
+
+    code: ClassVar[str] = "wrong_sealing_key"
+
+    def __init__(self, database: str) -> None:
+        super().__init__(database)
+        self.database = database
+
+    def __str__(self) -> str:
+        return (
+            f"database {self.database} was set up under another sealing key, and what is sealed in it cannot be "
+            "opened with this one. Set SPAZA_SECRETS__KEY to that key (the demo keeps its own as secrets.key in "
+            "SPAZA_DATA_DIR), or, if it is lost, start with other databases (SPAZA_POSTGRES__DSN, or another SPAZA_DATA_DIR)"
+        )

@@ -20,6 +20,7 @@ from actors.shards.errors import SetupError
 from actors.shards.migrations import FOLDER, SHARED_SCOPE, Migration, load_migrations, migrate
 from actors.shards.placement import SHARDS
 from actors.shards.roles import ROLES, role_password, scram_verifier
+from actors.shards.sealing_key import keep_key, refuse_other_key
 from actors.shards.translation import FOREIGN
 from telemetry.log import get_logger
 
@@ -55,6 +56,7 @@ async def set_up_shards(
         timeout_s: for all of it.
 
     Raises:
+        WrongSealingKeyError: the databases are of another key.
         SetupError: saying what could not be made, and why.
         MigrationFailedError: a migration could not be applied; running again goes on from there.
     """
@@ -87,8 +89,9 @@ class _Setup:
                 keeper = await asyncpg.connect(maintenance_dsn(dsns[0]), timeout=_CONNECT_S)
                 stack.push_async_callback(keeper.close, timeout=_CONNECT_S)
                 await keeper.execute(_ONE_AT_A_TIME)
-                await self._roles(keeper)
                 missing = await self._missing(keeper, dsns)
+                await self._refuse_other_key([dsn for dsn in dsns if dsn not in missing])
+                await self._roles(keeper)
             except FOREIGN as error:
                 raise SetupError("the roles", _reason(error)) from error
             applied = 0
@@ -103,6 +106,15 @@ class _Setup:
             rest = [dsn for dsn in dsns if not missing or dsn != missing[0]]
             applied += sum(await asyncio.gather(*(self._database(dsn) for dsn in rest)))
         return len(missing), applied
+
+    async def _refuse_other_key(self, dsns: Sequence[str]) -> None:
+        """Before anything is changed. One database stands for all; each is looked at again when it is its turn."""
+        for dsn in dsns[:1]:
+            connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+            try:
+                await refuse_other_key(connection, database_of(dsn), self._key)
+            finally:
+                await connection.close(timeout=_CONNECT_S)
 
     async def _roles(self, keeper: "asyncpg.Connection[Any]") -> None:
         for role in ROLES:
@@ -136,6 +148,7 @@ class _Setup:
                 connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
                 try:
                     await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
+                    await keep_key(connection, database, self._key)
                     await connection.execute(self._journal)
                     return await migrate(connection, SHARED_SCOPE, self._migrations)
                 finally:

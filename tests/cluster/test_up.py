@@ -128,3 +128,16 @@ def test_an_interrupt_ends_all_of_it_in_time(platform: Platform) -> None:
     assert took_s < 10
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", platform.http_port), timeout=1)
+
+
+def test_a_lost_sealing_key_is_told_at_the_start_and_found_again_all_goes_on(platform: Platform) -> None:
+    key = platform.data_dir / "secrets.key"
+    kept = key.rename(key.with_suffix(".kept"))
+
+    refused = platform.command("up")
+
+    assert refused.returncode == 1
+    assert "SPAZA_SECRETS__KEY" in refused.stderr
+    kept.rename(key)
+    platform.start()
+    assert platform.status()["ready"]

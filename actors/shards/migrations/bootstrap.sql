@@ -13,3 +13,11 @@ CREATE TABLE IF NOT EXISTS spaza.schema_version (
     version     integer NOT NULL,
     migrated_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- Proof of the one sealing key under which credentials of this installation are sealed and its roles' passwords derived.
+-- Written once, by the owner.
+CREATE TABLE IF NOT EXISTS spaza.sealing_key (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    proof text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);

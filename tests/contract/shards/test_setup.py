@@ -7,16 +7,19 @@ import asyncpg
 import pytest
 
 from actors.shards.dsn import shard_dsn
-from actors.shards.errors import MigrationFailedError, SetupError
+from actors.shards.errors import MigrationFailedError, SetupError, WrongSealingKeyError
 from actors.shards.migrations import Migration, migrate
 from actors.shards.placement import SHARDS
 from actors.shards.roles import role_password
+from actors.shards.sealing_key import key_proof
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
 from tests.contract.shards.conftest import KEY, SHARD, Shards
 from tests.servers import postgres
+
+OTHER_KEY = KEY.replace("a", "b", 1)
 
 
 @pytest.fixture
@@ -61,14 +64,34 @@ async def test_two_set_ups_at_once_do_it_once(server: PostgresServer) -> None:
     assert sorted((one.migrations_applied > 0, other.migrations_applied > 0)) == [False, True]
 
 
-async def test_a_changed_key_changes_the_passwords(server: PostgresServer) -> None:
+async def test_another_sealing_key_is_refused_and_changes_nothing(server: PostgresServer) -> None:
     await set_up_shards(server.dsn, KEY)
-    other_key = KEY.replace("a", "b", 1)
-    await set_up_shards(server.dsn, other_key)
 
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(shard_dsn(server.dsn, 0, "spaza_app", role_password(KEY, "spaza_app")))
-    connection = await asyncpg.connect(shard_dsn(server.dsn, 0, "spaza_app", role_password(other_key, "spaza_app")))
+    with pytest.raises(WrongSealingKeyError, match="SPAZA_SECRETS__KEY"):
+        await set_up_shards(server.dsn, OTHER_KEY)
+
+    connection = await asyncpg.connect(shard_dsn(server.dsn, 0, "spaza_app", role_password(KEY, "spaza_app")))
+    await connection.close()
+
+
+async def test_databases_of_two_installations_are_not_taken_together(server: PostgresServer) -> None:
+    await set_up_shards(server.dsn, KEY)
+    owner = await asyncpg.connect(shard_dsn(server.dsn, 17))
+    await owner.execute("UPDATE spaza.sealing_key SET proof = $1", key_proof(OTHER_KEY))
+    await owner.close()
+
+    with pytest.raises(WrongSealingKeyError, match="shard_17"):
+        await set_up_shards(server.dsn, KEY)
+
+
+async def test_of_two_keys_at_once_on_new_databases_one_is_kept(server: PostgresServer) -> None:
+    results = await asyncio.gather(
+        set_up_shards(server.dsn, KEY), set_up_shards(server.dsn, OTHER_KEY), return_exceptions=True
+    )
+
+    assert sorted(type(result).__name__ for result in results) == ["SetupReport", "WrongSealingKeyError"]
+    kept = KEY if not isinstance(results[0], BaseException) else OTHER_KEY
+    connection = await asyncpg.connect(shard_dsn(server.dsn, 9, "spaza_app", role_password(kept, "spaza_app")))
     await connection.close()
 
 

@@ -115,10 +115,7 @@ class Tenure:
         if self.state is State.OWNING:
             self._window.set_blocked(self._number, blocked=True, now=self._clock())
             await self._writer.drain(timeout_s)
-            try:
-                await self._journal.release(self.epoch, self._progress())
-            except MailboxError as error:
-                _log.warning("handover_failed", queue=self._queue.name, partition=self._number, error=str(error))
+            await self._hand_over()
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -201,6 +198,15 @@ class Tenure:
         self._close()
         self._census.missing()
         self.state = State.PASSIVE
+
+    async def _hand_over(self) -> None:
+        try:
+            # What is in doubt may stand below the low water mark that is known here. The lease lapses soon anyway.
+            if self._trouble is not None:
+                raise self._trouble
+            await self._journal.release(self.epoch, self._progress())
+        except MailboxError as error:
+            _log.warning("handover_failed", queue=self._queue.name, partition=self._number, error=str(error))
 
     async def _begin(self, lease: Lease) -> None:
         self._close()

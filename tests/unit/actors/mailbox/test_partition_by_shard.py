@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from actors.mailbox import tenure
-from actors.mailbox.journal import Row
+from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.journal import Batch, Row, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import PublishedRow
 from actors.mailbox.ownership import State
@@ -150,3 +151,38 @@ async def test_what_a_sweep_lists_again_is_neither_read_nor_delivered_again() ->
 
         assert await owner.consume(1) == ["m2"]
         assert journal.loaded == [2]
+
+
+class FailsAtTheEnd(InMemoryJournal):
+    """Commits an append named ``doubt`` when it is let, and loses the answer."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.let = asyncio.Event()
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        written = await super().write(epoch, batch)
+        if any(one.message.id == "doubt" for one in batch.appends):
+            await self.let.wait()
+            raise JournalUnavailableError("memory", "the answer was lost")
+        return written
+
+
+async def test_an_owner_that_stops_with_an_append_in_doubt_leaves_it_to_the_next() -> None:
+    journal = FailsAtTheEnd(database := MemoryDatabase())
+    policy = FAST._replace(writer=FAST.writer._replace(beside=0))
+    async with running(database, "a", journal=journal, policy=policy, stops=True, **BY_SHARD) as first:
+        await read(first)
+        doubt = asyncio.ensure_future(first.partition.append([message("doubt")]))
+        await until(lambda: bool(database.appended))
+        first.partition.told(published(database, "m1"))
+        assert await first.consume(1) == ["m1"]
+        await until(lambda: len(database.settled) == 1)
+    asyncio.get_running_loop().call_later(0.01, journal.let.set)
+    await first.partition.stop(1.0)
+    with pytest.raises(JournalUnavailableError):
+        await doubt
+
+    database.lapsed = True
+    async with running(database, "b", **BY_SHARD) as second:
+        assert await second.consume(1) == ["doubt"]

@@ -257,7 +257,7 @@ class QueueCore(RuleBasedStateMachine):
                 one.in_memory, waited_s = True, max(0.0, self.core.shelf(partition).clock.reading(self.model.now)
                                                     - self.messages[one.place[1]][1])  # fmt: skip
                 one.since = self.model.now - waited_s
-                if one.not_before > self.model.now and partition not in self.model.blocked:
+                if one.not_before > self.model.now:
                     self.model.deferred[one.key] = one.not_before
 
     def row(self, one: Record) -> Arrival:

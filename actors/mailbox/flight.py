@@ -83,6 +83,11 @@ class Flight:
         self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
         self.outcome: Written | None = None
 
+    def forget(self) -> None:
+        """Should it fail, nothing of it but its appends is to be thought of again."""
+        self.batch = self.batch._replace(settlements=(), retries=())
+        self.letters = ()
+
     @property
     def ids(self) -> list[str]:
         """Under which its messages are looked up."""

@@ -103,6 +103,8 @@ class Writer:
     def forget(self) -> None:
         """Drop the settlements: another owner delivers those messages now."""
         self._settlements, self._retries, self._unwritten = [], {}, {}
+        for flight in self._tasks.values():
+            flight.forget()
 
     def append(
         self, messages: Sequence[Message], *, dead: bool = False, letters: Sequence[Settlement] = ()

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from actors.mailbox.errors import FencedError, JournalUnavailableError
-from actors.mailbox.journal import Batch, Count, Counted, Counting, Progress, Row, Tick, Written
+from actors.mailbox.journal import Batch, Count, Counted, Counting, Progress, Retry, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
+from actors.mailbox.message import reject
+from actors.mailbox.ownership import State
 from tests.unit.actors.mailbox.test_partition import FAST, message, owning, running, until
 
 
@@ -241,3 +243,37 @@ async def test_paging_does_not_keep_the_lease_from_being_renewed() -> None:
         before = journal.ticks
 
         await until(lambda: journal.ticks >= before + 2)
+
+
+class HoldsRetries(InMemoryJournal):
+    """Writes retries only when it is let."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.held, self.let = asyncio.Event(), asyncio.Event()
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        if batch.retries:
+            self.held.set()
+            await self.let.wait()
+        return await super().write(epoch, batch)
+
+
+async def test_a_retry_of_an_earlier_tenure_does_not_write_over_what_another_owner_noted() -> None:
+    journal = HoldsRetries(database := MemoryDatabase())
+    async with running(database, journal=journal, max_retries=3) as owner:
+        await until(owning(owner))
+        await owner.partition.append([message("m1")])
+        owner.settle(owner.take(), reject("not now"))
+        await journal.held.wait()
+        database.owner, database.epoch = "b", database.epoch + 1
+        await until(lambda: owner.partition.state is State.PASSIVE)
+        noted = Retry(1, 2, 0, 0.0, 0.0, "by the other")
+        database.retries[1] = noted
+
+        journal.let.set()
+        database.lapsed = True
+        await until(owning(owner))
+        await owner.partition.append([message("m2")])
+
+        assert database.retries == {1: noted}

@@ -39,7 +39,7 @@ class AdminClient:
         # Without a token of its own only the demo starts.
         token = environment.get(_TOKEN, DEMO_ADMIN_TOKEN)
         self._client = httpx.Client(
-            base_url=f"http://127.0.0.1:{record.ports['http']}{_PREFIX}",
+            base_url=f"{record.api}{_PREFIX}",
             headers={"Authorization": f"Bearer {token}", "X-Operator": user_name()},
             timeout=_TIMEOUT_S,
             trust_env=False,

@@ -2,6 +2,7 @@
 
 ClusterError
     PortTakenError           another program listens where we were told to
+    AddressError             there is no listening where we were told to
     InstanceRunningError     the data folder is in use by a running instance
     DataFolderError          the data folder cannot be used
     DiskFullError            too little room for the data folder
@@ -37,6 +38,22 @@ class PortTakenError(ClusterError):
         return (
             f"Port {self.port}, wanted for {self.purpose}, is taken by {self.holder}. "
             f"Stop it, or choose another port with {self.setting}."
+        )
+
+
+class AddressError(ClusterError):
+    """The system does not let us listen at an address, whoever else may."""
+
+    code = "address"
+
+    def __init__(self, host: str, port: int, purpose: str, setting: str, reason: str) -> None:
+        super().__init__(host, port, purpose, setting, reason)
+        self.host, self.port, self.purpose, self.setting, self.reason = host, port, purpose, setting, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.host} port {self.port}, wanted for {self.purpose}, cannot be listened on: {self.reason}. "
+            f"Choose another with {self.setting}."
         )
 
 

@@ -32,6 +32,7 @@ class InstanceRecord:
         pid: of the supervisor.
         run_dir: sockets and configuration of this run; gone after it.
         ports: by purpose.
+        api: where it is reached from this machine.
     """
 
     instance_id: str
@@ -39,6 +40,7 @@ class InstanceRecord:
     run_dir: str
     started_at: float
     ports: dict[str, int] = field(default_factory=dict)
+    api: str = ""
 
     @property
     def status_socket(self) -> Path:
@@ -90,9 +92,9 @@ class Instance:
             raise
         return cls(data_dir, instance_id, run_dir, lock)
 
-    def record(self, ports: dict[str, int]) -> InstanceRecord:
+    def record(self, ports: dict[str, int], *, api: str = "") -> InstanceRecord:
         """Write down that this process runs here."""
-        record = InstanceRecord(self.instance_id, os.getpid(), str(self.run_dir), time.time(), ports)
+        record = InstanceRecord(self.instance_id, os.getpid(), str(self.run_dir), time.time(), ports, api)
         write_whole(self.data_dir / "instance.json", json.dumps(asdict(record), indent=1))
         return record
 

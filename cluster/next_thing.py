@@ -22,9 +22,8 @@ of SPAZA_WHATSAPP__VERIFY_TOKEN. How it goes: spaza status
 """
 
 
-def next_thing(settings: Settings, *, demo: bool) -> str:
-    """Commands that work as they stand."""
-    api = f"http://127.0.0.1:{settings.http.port}"
+def next_thing(settings: Settings, api: str, *, demo: bool) -> str:
+    """Commands that work as they stand; ``api`` is where they reach it."""
     if not demo:
         return _REAL.format(api=api)
     # A secret that was set is not printed; the shell has it.

@@ -173,7 +173,7 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
 
 async def _first_answer(settings: Settings) -> None:
     deadline = time.monotonic() + _FIRST_ANSWER_LIMIT_S
-    while not await webhook_answers(settings.http.port):
+    while not await webhook_answers(settings.http.host, settings.http.port):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the webhook did not answer within {_FIRST_ANSWER_LIMIT_S:g} s")
         await asyncio.sleep(0.05)

@@ -8,6 +8,7 @@ from typing import Any
 from ray import serve
 
 from cluster.mailbox_health import mailbox_faults
+from cluster.ports import reached_at
 from cluster.shard_figures import totals
 from kernel.errors import SpazaError
 from serve_app import Spaza
@@ -19,14 +20,17 @@ class NodeStatus:
     """Asks the actors and Serve each time it is asked; what does not answer in time is said to be missing."""
 
     def __init__(self, spaza: Spaza) -> None:
-        self._shards, self._mailbox, self._port = spaza.shards(), spaza.mailbox(), spaza.settings.http.port
+        self._shards, self._mailbox, self._http = spaza.shards(), spaza.mailbox(), spaza.settings.http
         self._consumed = spaza.consumed
         self._per_actor = spaza.settings.postgres.shards_per_actor
 
     async def document(self) -> dict[str, Any]:
         """Parts with ``name``, ``state`` (``running`` or what is wrong) and ``detail``, and the figures."""
         shards, mailboxes, applications, answered = await asyncio.gather(
-            self._shard_figures(), self._mailbox_figures(), self._applications(), webhook_answers(self._port)
+            self._shard_figures(),
+            self._mailbox_figures(),
+            self._applications(),
+            self._answers(),
         )
         faults = mailbox_faults(mailboxes, consumed=self._consumed)
         whole = f"{len(mailboxes)} queues owned, {len(self._consumed)} consumed"
@@ -38,7 +42,7 @@ class NodeStatus:
                 "; ".join(faults) or whole,
             ),
             *applications,
-            _part("API", answered, f"http://127.0.0.1:{self._port}"),
+            _part("API", answered, f"http://{reached_at(self._http.host)}:{self._http.port}"),
         ]
         return {"parts": parts, "figures": {"mailboxes": mailboxes, "shards": totals(shards, self._per_actor)}}
 
@@ -50,6 +54,9 @@ class NodeStatus:
             return await asyncio.wait_for(self._mailbox.statistics(), _LIMIT_S)
         except (SpazaError, TimeoutError):
             return {}
+
+    async def _answers(self) -> bool:
+        return await webhook_answers(self._http.host, self._http.port)
 
     async def _applications(self) -> list[dict[str, str]]:
         try:
@@ -66,11 +73,11 @@ class NodeStatus:
         return parts
 
 
-async def webhook_answers(port: int) -> bool:
+async def webhook_answers(host: str, port: int) -> bool:
     """Whether a request comes through HAProxy to a replica of the webhook, which Serve's own word does not promise."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_LIMIT_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(reached_at(host).strip("[]"), port)
             try:
                 writer.write(b"GET /api/v1/webhooks/whatsapp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 # A handshake without a token is refused, by the webhook itself.

@@ -1,6 +1,8 @@
 """The parts of an instance as the supervisor sees them: each can be started, watched, and ended within a limit."""
 
 import asyncio
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -8,13 +10,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from cluster.errors import ServerStartError
+from cluster.errors import ClusterError, PortTakenError, ServerStartError
+from cluster.ports import holder_of, listens
 from cluster.postgres import PostgresServer
 from cluster.process import last_lines, spawn
 from cluster.redis_server import RedisServer
 
+SANDBOX_PORT: Final = "SPAZA_SANDBOX__PORT"
+SANDBOX_PURPOSE: Final = "the sandbox"
 _POLL_S = 0.03
 # As from an upgraded number and to anybody: at the rates of Meta's ordinary numbers, a rush of messages would wait for
 # minutes. Whoever wants those turns the knobs.
@@ -100,19 +105,28 @@ class Sandbox:
     async def start(self) -> str:
         self._kept.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "cluster.sandbox", "--port", str(self._port), "--data-dir", str(self._kept)]
+        began = self._log_path.stat().st_size if self._log_path.exists() else 0
         self._process = spawn(
             [*argv, "--callback-url", self._callback_url, *(f"--knob={knob}" for knob in _SANDBOX_KNOBS)],
             log_path=self._log_path,
             environment=self._environment,
         )
         deadline = time.monotonic() + self._timeout_s
-        while not await _answers(self._port, "/healthz"):
+        # Whoever else has the port may answer there as well.
+        while not (listens(self._process.pid, self._port) and await _answers(self._port, "/healthz")):
             if self._process.poll() is not None:
-                raise ServerStartError(self.name, last_lines(self._log_path, 3) or "it ended", self._log_path)
+                raise self._failure(began)
             if time.monotonic() > deadline:
                 raise ServerStartError(self.name, f"not ready after {self._timeout_s:g} s", self._log_path)
             await asyncio.sleep(_POLL_S)
         return f"http://127.0.0.1:{self._port}"
+
+    def _failure(self, began: int) -> ClusterError:
+        said = last_lines(self._log_path, 3, since=began)
+        if os.strerror(errno.EADDRINUSE) in said:
+            holder = holder_of(self._port) or "another program"
+            return PortTakenError(self._port, SANDBOX_PURPOSE, SANDBOX_PORT, holder)
+        return ServerStartError(self.name, said or "it ended without a word", self._log_path)
 
     async def stop(self, *, timeout_s: float) -> None:
         await end(self._process, signal.SIGTERM, timeout_s=timeout_s)

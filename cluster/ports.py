@@ -1,12 +1,18 @@
 """Ports: free ones for what nobody has to know, and who holds the one that was asked for."""
 
+import errno
 import random
 import socket
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Final
 
 import psutil
 
-from cluster.errors import PortTakenError
+from cluster.errors import AddressError, PortTakenError
+from config.settings import SettingsError
 
+HTTP_HOST: Final = "SPAZA_HTTP__HOST"
 _LOOPBACK = "127.0.0.1"
 # Where blocks begin: away from the round numbers that people choose, and from what the system gives out.
 _BLOCKS = range(20_030, 32_000, 100)
@@ -34,32 +40,68 @@ def refuse_taken(port: int, *, purpose: str, setting: str, host: str = _LOOPBACK
 
     Raises:
         PortTakenError: somebody does; names the process where the system tells.
+        AddressError: the host is none of this machine's, or the port is not for us.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise AddressError(host, port, purpose, HTTP_HOST, error.strerror or str(error)) from None
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
         # As servers do; connections of an earlier run that still close are no hindrance.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((host, port))
+            trial.bind(address)
         except OSError as error:
-            raise PortTakenError(
-                port, purpose, setting, holder_of(port) or f"another program ({error.strerror})"
-            ) from None
+            reason = error.strerror or str(error)
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(port, purpose, setting, holder_of(port) or f"another program ({reason})") from None
+            at_fault = setting if error.errno in {errno.EACCES, errno.EPERM} else HTTP_HOST
+            raise AddressError(host, port, purpose, at_fault, reason) from None
+
+
+def refuse_same(ports: Mapping[str, int]) -> None:
+    """Make sure that settings name different ports.
+
+    Args:
+        ports: by the setting that names them.
+
+    Raises:
+        SettingsError: two are the same.
+    """
+    faults = [
+        f"{one} and {other} are both {ports[one]}; choose another port with one of them"
+        for one, other in combinations(ports, 2)
+        if ports[one] == ports[other]
+    ]
+    if faults:
+        raise SettingsError(tuple(faults))
+
+
+def reached_at(host: str) -> str:
+    """Where what listens on a host is reached from this machine, as it stands in a URL."""
+    if host in {"", "*", "0.0.0.0", "::"}:  # noqa: S104 - not bound here
+        return _LOOPBACK
+    return f"[{host}]" if ":" in host else host
 
 
 def holder_of(port: int) -> str | None:
     """The process that listens on a port, as ``name (pid 123)``; None where the system does not tell."""
     for pid in psutil.pids():
         try:
-            process = psutil.Process(pid)
-            listens = any(
-                one.status == psutil.CONN_LISTEN and tuple(one.laddr)[1:2] == (port,)
-                for one in process.net_connections(kind="inet")
-            )
-            if listens:
-                return f"{process.name()} (pid {pid})"
+            if listens(pid, port):
+                return f"{psutil.Process(pid).name()} (pid {pid})"
         except psutil.Error:
             continue
     return None
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process listens on a port, as far as the system tells."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="inet")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and tuple(one.laddr)[1:2] == (port,) for one in connections)
 
 
 def free_blocks(number: int, count: int) -> list[int]:

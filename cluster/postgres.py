@@ -48,7 +48,7 @@ TUNING: Mapping[str, str] = {
     **({"recovery_init_sync_method": "syncfs"} if sys.platform.startswith("linux") else {}),
 }
 _STILL_THERE = ("pre-existing shared memory block", "is another postmaster")
-_PORT_TAKEN = "could not bind"
+_PORTS_TAKEN = ("could not bind", "could not create any TCP/IP sockets")
 # What the socket is named by; nothing listens on it, so nobody can take it.
 _SOCKET_PORT = 5432
 _AGAIN_S, _LOOK_S = 0.3, 0.03
@@ -79,6 +79,7 @@ class PostgresServer:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     _has_listened: bool = False
+    _launched_at: float = 0.0
 
     @property
     def cluster_dir(self) -> Path:
@@ -142,6 +143,7 @@ class PostgresServer:
         argv = [binary("postgres"), "-D", str(self.cluster_dir.resolve())]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
+        self._launched_at = time.time()
         # SIGQUIT ends it at once; it recovers from its log at the next start.
         self.process = spawn(
             argv,
@@ -207,7 +209,7 @@ class PostgresServer:
 
     def _may_try_again(self, error: ServerStartError) -> bool:
         """Whether a launch failed for a reason that passes; asked before the next launch."""
-        if _PORT_TAKEN in error.reason:
+        if any(sign in error.reason for sign in _PORTS_TAKEN):
             if not self._has_listened:
                 self.port = 0
             return True
@@ -234,7 +236,11 @@ class PostgresServer:
         (self.cluster_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _last_words(self) -> str:
-        return last_lines(self.log_path, 3) or "it ended without a word"
+        # What went wrong stands in the server's own log as soon as that is open.
+        for log in (_newest(self.data_dir / "logs" / "postgres", since=self._launched_at), self.log_path):
+            if log is not None and (said := last_lines(log, 6)):
+                return said
+        return "it ended without a word"
 
     def _password(self) -> str:
         return (self.data_dir / "postgres.password").read_text(encoding="ascii")
@@ -250,3 +256,11 @@ def _pid_file(cluster_dir: Path) -> list[str]:
         return [line.strip() for line in (cluster_dir / "postmaster.pid").read_text().splitlines()]
     except OSError:
         return []
+
+
+def _newest(folder: Path, *, since: float) -> Path | None:
+    """The file of a folder that was written last, if that was after a time."""
+    written = [(path.stat().st_mtime, path) for path in folder.glob("*.log")]
+    at, path = max(written, default=(0.0, None))
+    # A file's time is as coarse as the kernel's clock.
+    return path if at >= since - 0.1 else None

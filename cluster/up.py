@@ -15,8 +15,8 @@ from cluster.next_thing import next_thing
 from cluster.node_environment import metrics_address, pick_ports
 from cluster.node_link import NodeOrder, Servers
 from cluster.node_part import NodePart
-from cluster.parts import EmbeddedPostgres, EmbeddedRedis, Part, Sandbox
-from cluster.ports import refuse_taken
+from cluster.parts import SANDBOX_PORT, SANDBOX_PURPOSE, EmbeddedPostgres, EmbeddedRedis, Part, Sandbox
+from cluster.ports import reached_at, refuse_same, refuse_taken
 from cluster.postgres import PostgresServer
 from cluster.ray_sessions import keep_ray_sessions
 from cluster.redis_server import RedisServer
@@ -72,6 +72,7 @@ class _Assembly:
             "PYTHONPATH": os.pathsep.join(paths),
         }
         self._ports = pick_ports()
+        self._api = f"http://{reached_at(settings.http.host)}:{settings.http.port}"
         self._screen = Screen()
         self._postgres = PostgresServer(
             instance.data_dir, instance.run_dir, databases=(), environment=self._environment
@@ -84,7 +85,7 @@ class _Assembly:
         fixed = {"http": settings.http.port, "dashboard": settings.dashboard.port}
         if self._key is not None:
             fixed["sandbox"] = settings.sandbox.port
-        instance.record({**fixed, **self._ports})
+        instance.record({**fixed, **self._ports}, api=self._api)
         self._screen.begin(str(instance.data_dir))
         order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
@@ -105,7 +106,7 @@ class _Assembly:
     def _sandbox(self) -> Part | None:
         if self._key is None:
             return None
-        callback = f"http://127.0.0.1:{self._settings.http.port}{_WEBHOOK}"
+        callback = f"{self._api}{_WEBHOOK}"
         # Named one by one, for without the demo's defaults the sandbox would not know what was set here.
         secrets_given = {
             "SPAZA_WHATSAPP__APP_SECRET": self._settings.whatsapp.app_secret.get_secret_value(),
@@ -123,7 +124,7 @@ class _Assembly:
 
     def _ready(self) -> None:
         settings, logs = self._settings, self._instance.data_dir / "logs"
-        places = [Place("API", f"http://127.0.0.1:{settings.http.port}")]
+        places = [Place("API", self._api)]
         if self._key is not None:
             places.append(Place("Sandbox", f"http://127.0.0.1:{settings.sandbox.port}"))
         places += [
@@ -132,14 +133,19 @@ class _Assembly:
             Place("Logs", f"{logs} (Ray's in {logs / 'ray'})"),
             Place("Data", str(self._instance.data_dir)),
         ]
-        self._screen.ready(places, next_thing(settings, demo=self._key is not None))
+        self._screen.ready(places, next_thing(settings, self._api, demo=self._key is not None))
 
 
 def _refuse_taken_ports(settings: Settings, *, demo: bool) -> None:
-    refuse_taken(settings.http.port, purpose="the API", setting="SPAZA_HTTP__PORT", host=settings.http.host)
-    refuse_taken(settings.dashboard.port, purpose="the Ray dashboard", setting="SPAZA_DASHBOARD__PORT")
+    wanted = [
+        ("SPAZA_HTTP__PORT", settings.http.port, "the API", settings.http.host),
+        ("SPAZA_DASHBOARD__PORT", settings.dashboard.port, "the Ray dashboard", "127.0.0.1"),
+    ]
     if demo:
-        refuse_taken(settings.sandbox.port, purpose="the sandbox", setting="SPAZA_SANDBOX__PORT")
+        wanted.append((SANDBOX_PORT, settings.sandbox.port, SANDBOX_PURPOSE, "127.0.0.1"))
+    refuse_same({setting: port for setting, port, _, _ in wanted})
+    for setting, port, purpose, host in wanted:
+        refuse_taken(port, purpose=purpose, setting=setting, host=host)
 
 
 def _ray() -> str:

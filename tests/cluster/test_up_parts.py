@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import asyncpg
@@ -19,7 +21,7 @@ import pytest
 import redis.asyncio
 
 from cluster.descendants import Undertaker, marked_environment
-from cluster.errors import PortTakenError, ServerUnreachableError
+from cluster.errors import AddressError, PortTakenError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
 from cluster.parts import EmbeddedPostgres, Sandbox
@@ -28,6 +30,14 @@ from cluster.postgres import PostgresServer, start_postgres
 from cluster.redis_server import start_redis
 from cluster.sandbox.knobs import Knobs
 from config.settings import load_settings
+
+
+class AlwaysWell(BaseHTTPRequestHandler):
+    """Answers 200, whoever asks for whatever."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
 
 
 @pytest.fixture
@@ -77,8 +87,12 @@ async def test_postgres_comes_back_on_the_port_that_its_clients_know_once_that_i
         squatter.bind(("127.0.0.1", port))
         squatter.listen()
         coming_up = server.coming_up(timeout_s=30)
-        for _ in range(5):
-            await asyncio.sleep(next(coming_up))
+        # Until it has given up once, and begins again.
+        given_up = False
+        while not given_up:
+            pause_s = next(coming_up)
+            given_up = server.process is not None and server.process.poll() is not None
+            await asyncio.sleep(pause_s)
 
     try:
         for pause_s in coming_up:
@@ -139,6 +153,29 @@ def test_a_taken_port_names_its_holder() -> None:
             refuse_taken(port, purpose="the API", setting="SPAZA_HTTP__PORT")
 
     assert "SPAZA_HTTP__PORT" in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["nonsense.invalid", "203.0.113.1"])
+def test_a_host_that_is_not_of_this_machine_names_its_setting(host: str) -> None:
+    with pytest.raises(AddressError, match=f"{host}.*SPAZA_HTTP__HOST"):
+        refuse_taken(free_port(), purpose="the API", setting="SPAZA_HTTP__PORT", host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_free_port_of_this_machine_is_not_refused(host: str) -> None:
+    refuse_taken(free_port(), purpose="the API", setting="SPAZA_HTTP__PORT", host=host)
+
+
+async def test_a_stranger_on_the_sandboxs_port_is_not_taken_for_the_sandbox(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AlwaysWell) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        sandbox = Sandbox(stranger.server_address[1], "http://127.0.0.1:1/webhook", tmp_path, os.environ)
+
+        with pytest.raises(PortTakenError, match="SPAZA_SANDBOX__PORT") as raised:
+            await sandbox.start()
+
+        stranger.shutdown()
+    assert f"pid {os.getpid()}" in str(raised.value)
 
 
 def test_blocks_of_ports_are_free_and_apart() -> None:
@@ -210,7 +247,7 @@ async def test_the_sandbox_takes_a_rush_unless_it_is_told_to_limit_as_meta_does(
 
 
 def test_the_printed_command_signs_exactly_what_it_sends(tmp_path: Path) -> None:
-    printed = next_thing(load_settings({}, demo_key="k" * 43 + "="), demo=True)
+    printed = next_thing(load_settings({}, demo_key="k" * 43 + "="), "http://127.0.0.1:8000", demo=True)
     # The shell does all but the sending.
     script = printed.partition("BODY=")[2].partition("  curl")[0]
     script = f'BODY={script}\nprintf \'%s\\n%s\' "$SIGNATURE" "$BODY"'

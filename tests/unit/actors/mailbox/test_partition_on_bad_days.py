@@ -271,9 +271,9 @@ async def test_a_retry_of_an_earlier_tenure_does_not_write_over_what_another_own
         noted = Retry(1, 2, 0, 0.0, 0.0, "by the other")
         database.retries[1] = noted
 
-        journal.let.set()
         database.lapsed = True
         await until(owning(owner))
+        journal.let.set()
         await owner.partition.append([message("m2")])
 
         assert database.retries == {1: noted}

@@ -145,19 +145,21 @@ class Spaza:
         webhook = whatsapp.webhook_application(
             settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas, log_level=settings.log.level
         )
-        admin = ops.admin_application(
+        front = ops.ops_application(
             settings.admin,
             topology,
             operator=lambda: MailboxOperator(topology),
             shards=shards,
             doubtful=_DOUBTFUL,
+            consumed=self.consumed,
+            others=(whatsapp.WEBHOOK_PREFIX,),
             log_level=settings.log.level,
         )
         # The webhook last: what it takes can be handled then.
         return [
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),
             ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
-            ServeApplication(ops.ADMIN_APP, ops.ADMIN_PREFIX, admin),
+            ServeApplication(ops.OPS_APP, ops.OPS_PREFIX, front),
             ServeApplication(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_PREFIX, webhook),
         ]
 

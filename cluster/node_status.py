@@ -7,11 +7,11 @@ from typing import Any
 
 from ray import serve
 
-from cluster.mailbox_health import mailbox_faults
 from cluster.ports import reached_at
 from cluster.shard_figures import totals
 from kernel.errors import SpazaError
 from serve_app import Spaza
+from services.ops.mailbox_health import mailbox_faults
 
 _LIMIT_S = 3.0
 

@@ -1,7 +1,7 @@
 """The Serve application of operating, for the composition root. The only place here that knows Ray."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ray import serve
@@ -10,25 +10,30 @@ from ray.serve import Application
 from config.settings import AdminSettings
 from config.topology import Topology
 from services.ops.audit import Audit, Shards
-from services.ops.deployment import MailboxAdmin
+from services.ops.deployment import Ops
+from services.ops.front import FrontApp
+from services.ops.readiness import Readiness
 from services.ops.routes import OpsApp
 from services.ops.service import MailboxOperations, Operator
 from services.ops.tracing import Tracer
 from telemetry.log import configure_logging
 
-ADMIN_APP, ADMIN_PREFIX = "mailbox-admin", "/api/v1/mailboxes"
+OPS_APP, OPS_PREFIX = "ops", "/"
+ADMIN_PREFIX = "/api/v1/mailboxes"
 
 
-def admin_application(
+def ops_application(
     settings: AdminSettings,
     topology: Topology,
     *,
     operator: Callable[[], Operator],
     shards: Callable[[], Shards],
     doubtful: Mapping[str, tuple[str, ...]],
+    consumed: Collection[str],
+    others: Collection[str],
     log_level: str = "INFO",
 ) -> Application:
-    """The admin API, to be run under ``ADMIN_APP`` and ``ADMIN_PREFIX``.
+    """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``OPS_PREFIX``.
 
     Args:
         settings: with the admin token.
@@ -36,18 +41,21 @@ def admin_application(
         operator: makes the operators' handle, in the replica.
         shards: makes a handle, in the replica.
         doubtful: see ``MailboxOperations``.
+        consumed: the queues that have a consumer.
+        others: the route prefixes of the other applications.
         log_level: of the replica.
     """
 
-    def build() -> OpsApp:
+    def build() -> FrontApp:
         configure_logging(log_level, sys.__stderr__)
-        handle = shards()
-        operations = MailboxOperations(operator(), Audit(handle), doubtful)
-        return OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
+        handle, mailboxes = shards(), operator()
+        operations = MailboxOperations(mailboxes, Audit(handle), doubtful)
+        admin = OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
+        return FrontApp(admin, ADMIN_PREFIX, Readiness(mailboxes.statistics, handle, consumed), others)
 
     deployment: Any = serve.deployment(
-        serve.ingress()(MailboxAdmin),
-        name=MailboxAdmin.__name__,
+        serve.ingress()(Ops),
+        name=Ops.__name__,
         num_replicas=1,
         max_ongoing_requests=32,
         max_queued_requests=64,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cluster.mailbox_health import mailbox_faults
+from services.ops.mailbox_health import mailbox_faults
 
 
 def queue(*states: str, consumer_up: bool = True) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""What answers at ``/``, over doubles of the parts behind."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from actors.shards.errors import ShardUnavailableError
+from actors.shards.unit import UnitCall, UnitOutcome
+from services.ops.front import FrontApp
+from services.ops.readiness import Readiness
+
+WEBHOOK, ADMIN = "/api/v1/webhooks/whatsapp", "/api/v1/mailboxes"
+OWNED = {"partitions": {"0": {"state": "owning"}}, "consumer_up": True}
+PASSIVE = {"partitions": {"0": {"state": "passive"}}, "consumer_up": True}
+
+
+class Behind:
+    """The parts behind."""
+
+    def __init__(self) -> None:
+        self.queues: Mapping[str, Mapping[str, Any]] = {"whatsapp.inbound": OWNED}
+        self.away: frozenset[int] = frozenset()
+        self.asked = 0
+        self.probed: list[int] = []
+        self.now = 0.0
+
+    async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.queues
+
+    async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
+        self.probed += [call.shard for call in calls]
+        return [
+            UnitOutcome(None, (), ShardUnavailableError(call.shard, "gone") if call.shard in self.away else None)
+            for call in calls
+        ]
+
+
+async def admin(scope: Scope, receive: Receive, send: Send) -> None:
+    path = scope["path"].removeprefix(scope["root_path"])
+    await PlainTextResponse(f"admin {path}")(scope, receive, send)
+
+
+@pytest.fixture
+def behind() -> Behind:
+    return Behind()
+
+
+@pytest.fixture
+def client(behind: Behind) -> httpx.AsyncClient:
+    readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
+    front = FrontApp(admin, ADMIN, readiness, (WEBHOOK,))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
+
+
+async def test_a_path_that_is_not_there_is_answered_in_the_one_shape_of_errors(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nothing/here", headers={"X-Correlation-ID": "mine"})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+    assert answer.json() == {"message": "Not found", "request_id": "mine"}
+    assert answer.headers["x-correlation-id"] == "mine"
+
+
+async def test_a_newcomer_at_the_root_is_told_where_things_are(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+
+    assert answer.status_code == 200
+    assert {WEBHOOK, ADMIN, "/healthz", "/readyz"} <= set(answer.json()["paths"])
+    assert (await client.post("/")).status_code == 405
+    assert (await client.head("/")).text == ""
+
+
+@pytest.mark.parametrize("path", [WEBHOOK, f"{WEBHOOK}/", f"{WEBHOOK}/more"])
+async def test_a_path_of_another_application_that_is_not_there_yet_asks_to_come_again(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.post(path, content=b"{}")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["request_id"] == answer.headers["x-correlation-id"]
+
+
+async def test_the_admin_api_has_its_paths_and_no_others(client: httpx.AsyncClient) -> None:
+    assert (await client.get(ADMIN)).text == "admin "
+    assert (await client.get(f"{ADMIN}/queue/messages")).text == "admin /queue/messages"
+    assert (await client.get(f"{ADMIN}-not")).status_code == 404
+
+
+async def test_health_asks_nobody_and_readiness_is_true_to_the_parts_behind(
+    client: httpx.AsyncClient, behind: Behind
+) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    assert behind.asked == 0
+
+    well = await client.get("/readyz")
+    behind.queues, behind.away, behind.now = {"whatsapp.inbound": PASSIVE}, frozenset(range(32)), 10.0
+    ill = await client.get("/readyz")
+
+    assert (well.status_code, well.json()) == (200, {"ready": True, "parts": {"mailboxes": "ok", "shards": "ok"}})
+    assert (ill.status_code, ill.headers["retry-after"]) == (503, "2")
+    assert ill.json()["parts"]["mailboxes"] == "whatsapp.inbound: 1 passive"
+    assert "does not commit" in ill.json()["parts"]["shards"]
+
+
+async def test_many_who_ask_at_once_or_soon_after_cost_one_question(client: httpx.AsyncClient, behind: Behind) -> None:
+    await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
+    behind.now = 1.9
+    await client.get("/readyz")
+    assert behind.asked == 1
+
+    behind.now = 2.1
+    await client.get("/readyz")
+
+    assert behind.asked == 2
+
+
+async def test_one_shard_of_many_that_does_not_commit_leaves_the_whole_ready(
+    client: httpx.AsyncClient, behind: Behind
+) -> None:
+    behind.away = frozenset({0})
+
+    for number in range(32):
+        behind.now = 10.0 * number
+        assert (await client.get("/readyz")).status_code == 200
+
+    assert set(behind.probed) == set(range(32))
+
+
+async def test_an_answer_has_the_id_that_serve_gave_the_request_unless_the_caller_has_one(
+    client: httpx.AsyncClient,
+) -> None:
+    serves = await client.get("/nothing", headers={"X-Request-ID": "serves"})
+    callers = await client.get("/nothing", headers={"X-Request-ID": "serves", "X-Correlation-ID": "callers"})
+
+    assert (serves.json()["request_id"], callers.json()["request_id"]) == ("serves", "callers")

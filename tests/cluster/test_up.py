@@ -63,6 +63,16 @@ def test_metrics_are_where_the_table_says_in_the_form_of_prometheus(platform: Pl
     assert _eventually(lambda: all(name in httpx.get(address).text for name in names), limit_s=40)
 
 
+def test_what_is_not_there_is_json_and_a_newcomer_and_a_health_check_are_answered(platform: Platform) -> None:
+    missing, newcomer = httpx.get(f"{platform.api}/nothing"), httpx.get(f"{platform.api}/")
+    live, ready = httpx.get(f"{platform.api}/healthz"), httpx.get(f"{platform.api}/readyz")
+
+    assert (missing.status_code, missing.json()["message"]) == (404, "Not found")
+    assert missing.json()["request_id"] == missing.headers["x-correlation-id"] == missing.headers["x-request-id"]
+    assert (newcomer.status_code, live.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+
+
 def test_the_dashboard_wants_the_token_that_the_printed_command_prints(platform: Platform) -> None:
     (command,) = re.findall(r"its token: (\S+) get-auth-token", platform.printed())
     token = subprocess.run([command, "get-auth-token"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

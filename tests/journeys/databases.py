@@ -14,6 +14,14 @@ SHARDS = 32
 _TENANT_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\\_%'"
 
 
+def owner_dsn(data_dir: Path) -> str:
+    """The way to an instance's embedded PostgreSQL, as its owner; it listens on its socket alone."""
+    # The fourth line is the port, which names the socket too, and the fifth the socket's folder.
+    port, folder = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[3:5]
+    password = (data_dir / "postgres.password").read_text().strip()
+    return f"postgresql://{SUPERUSER}:{password}@/?host={folder}&port={port}"
+
+
 async def every_shard(
     data_dir: Path, query: str, *arguments: Any, of_each_tenant: bool = False
 ) -> Sequence[asyncpg.Record]:
@@ -25,14 +33,10 @@ async def every_shard(
         arguments: of the query.
         of_each_tenant: whether to ask each tenant of a shard.
     """
-    # The fourth line is the port.
-    port = int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[3])
-    password = (data_dir / "postgres.password").read_text().strip()
+    dsn = owner_dsn(data_dir)
     rows: list[asyncpg.Record] = []
     for shard in range(SHARDS):
-        connection = await asyncpg.connect(
-            host="127.0.0.1", port=port, user=SUPERUSER, password=password, database=f"shard_{shard:02d}", timeout=10
-        )
+        connection = await asyncpg.connect(dsn, database=f"shard_{shard:02d}", timeout=10)
         try:
             schemas = [row[0] for row in await connection.fetch(_TENANT_SCHEMAS)] if of_each_tenant else [""]
             for schema in schemas:

@@ -11,13 +11,13 @@ from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome, registry
 from cache.connection import RedisConnection
 from cluster.instance import read_record
-from cluster.postgres import SUPERUSER
 from services.tenants.directory import TenantDirectory
 from services.tenants.schemas import Location, PhoneNumber, TenantSpec, WhatsAppAccount
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.store import UNITS
+from tests.journeys.databases import owner_dsn
 
 
 class _Runner:
@@ -32,10 +32,8 @@ class _Runner:
 
 async def provision(data_dir: Path, phone_number_id: str, name: str, access_token: str) -> str:
     """Make a merchant with one number; returns the tenant's id."""
-    port = int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[3])
-    password = (data_dir / "postgres.password").read_text().strip()
     key = (data_dir / "secrets.key").read_text().strip()
-    dsn = f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{port}"
+    dsn = owner_dsn(data_dir)
     pools = ShardPools(ShardAccess.derive(dsn, key), range(32), dict(registry(UNITS)), None)
     redis = RedisConnection(_redis_url(data_dir))
     try:

@@ -102,7 +102,7 @@ async def test_what_is_wrong_with_a_command_is_said_with_its_remedy(platform: Pl
         del platform.environment["SPAZA_ADMIN__TOKEN"]
 
     assert (unknown.returncode, unsaid.returncode, unconfirmed.returncode, stranger.returncode) == (1, 1, 2, 1)
-    assert "whatsapp.inbound, notifications.whatsapp" in unknown.stderr
+    assert "the queues are whatsapp.inbound, orders.process, notifications.whatsapp" in unknown.stderr
     assert "say all" in unsaid.stderr
     assert "--yes" in unconfirmed.stderr
     assert "SPAZA_ADMIN__TOKEN" in stranger.stderr

@@ -9,6 +9,7 @@ ClusterError
     ServerStartError         a server that we start did not come up
     NodeFailedError          Ray, the actors or the applications did not come up
     ServerUnreachableError   a server that we were given does not answer
+    ServerTooSmallError      a server that we were given has too few connections left
     NotRunningError          a command needs an instance that answers
     AdminRefusedError        the instance refuses a command
 """
@@ -150,6 +151,23 @@ class ServerUnreachableError(ClusterError):
         return (
             f"{self.part}, named by {self.setting}, does not answer: {self.reason.rstrip('.')}. "
             f"Start it, correct {self.setting}, or unset it to have Spaza start its own."
+        )
+
+
+class ServerTooSmallError(ClusterError):
+    """The PostgreSQL that the settings name has too few connections left for an instance."""
+
+    code = "server_too_small"
+
+    def __init__(self, left: int, least: int, most: int, allowed: int) -> None:
+        super().__init__(left, least, most, allowed)
+        self.left, self.least, self.most, self.allowed = left, least, most, allowed
+
+    def __str__(self) -> str:
+        return (
+            f"PostgreSQL, named by SPAZA_POSTGRES__DSN, has {self.left} connections left of max_connections = "
+            f"{self.allowed}; Spaza holds {self.least} and takes up to {self.most}. Raise max_connections to "
+            f"{self.allowed - self.left + self.most}; with SPAZA_POSTGRES__MAX_SIZE=1 it takes fewer."
         )
 
 

@@ -7,9 +7,20 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from actors.shards.dsn import PLACEHOLDER, maintenance_dsn, shard_dsn
-from cluster.errors import ServerUnreachableError
+from cluster.connections import wanted
+from cluster.errors import ServerTooSmallError, ServerUnreachableError
+from config.topology import Topology
 
 _LIMIT_S = 5.0
+_CONNECTIONS = """
+    SELECT allowed, allowed - reserved - taken FROM (
+        SELECT current_setting('max_connections')::int AS allowed,
+               current_setting('superuser_reserved_connections')::int
+                   + coalesce(current_setting('reserved_connections', true), '0')::int AS reserved,
+               (SELECT count(*)::int FROM pg_stat_activity
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS taken
+    ) AS figures
+"""
 
 
 class GivenPostgres:
@@ -18,19 +29,39 @@ class GivenPostgres:
     name = "PostgreSQL"
     process = None
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str, topology: Topology, app_connections: int) -> None:
+        self._dsn, self._topology, self._app_connections = dsn, topology, app_connections
 
     async def start(self) -> str:
+        allowed, left = await self._connections()
+        least, most = wanted(self._dsn, self._topology, self._app_connections)
+        if left < least:
+            raise ServerTooSmallError(left, least, most, allowed)
+        few = f"; {left} connections are left, and up to {most} wanted" if left < most else ""
+        return f"{_host(self._dsn)} (given{few})"
+
+    async def trouble(self) -> str | None:
+        try:
+            await self._connections()
+        except ServerUnreachableError as error:
+            return f"does not answer: {error.reason}"
+        return None
+
+    async def _connections(self) -> tuple[int, int]:
+        """How many the server allows to such as us, and how many of them are left."""
         try:
             # Without a placeholder the shards' databases may still have to be made.
             given = self._dsn
             dsn = shard_dsn(given, 0) if PLACEHOLDER in given else maintenance_dsn(given)
             connection = await asyncpg.connect(dsn, timeout=_LIMIT_S)
-            await connection.close(timeout=_LIMIT_S)
+            try:
+                rows = await connection.fetch(_CONNECTIONS, timeout=_LIMIT_S)
+            finally:
+                await connection.close(timeout=_LIMIT_S)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
             raise ServerUnreachableError(self.name, "SPAZA_POSTGRES__DSN", _reason(error)) from error
-        return f"{_host(self._dsn)} (given)"
+        allowed, left = rows[0]
+        return allowed, left
 
     async def stop(self, *, timeout_s: float) -> None:
         """Not ours to end."""
@@ -46,6 +77,17 @@ class GivenRedis:
         self._url = url
 
     async def start(self) -> str:
+        await self._ping()
+        return f"{_host(self._url)} (given)"
+
+    async def trouble(self) -> str | None:
+        try:
+            await self._ping()
+        except ServerUnreachableError as error:
+            return f"does not answer: {error.reason}"
+        return None
+
+    async def _ping(self) -> None:
         try:
             client = redis.asyncio.from_url(
                 self._url, socket_connect_timeout=_LIMIT_S, socket_timeout=_LIMIT_S, retry=None
@@ -54,7 +96,6 @@ class GivenRedis:
                 await client.ping()
         except (OSError, RedisError, ValueError) as error:
             raise ServerUnreachableError(self.name, "SPAZA_REDIS__URL", _reason(error)) from error
-        return f"{_host(self._url)} (given)"
 
     async def stop(self, *, timeout_s: float) -> None:
         """Not ours to end."""

@@ -20,7 +20,9 @@ def main() -> int:
     os.set_inheritable(descriptor, False)
     link = NodeLink(socket.socket(fileno=descriptor))
     order = link.receive_order()
-    os.environ.update(ray_environment(Path(order.run_dir), order.ports))
+    environment = ray_environment(Path(order.run_dir), order.ports)
+    Path(environment["TMPDIR"]).mkdir(exist_ok=True)
+    os.environ.update(environment)
     try:
         importlib.import_module("cluster.node_run").run(link, order)
     except SpazaError as error:

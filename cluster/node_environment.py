@@ -50,6 +50,8 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """
     haproxy = run_dir / "haproxy"
     return {
+        # What Python's multiprocessing and others leave behind when they are killed ends with the run.
+        "TMPDIR": str(run_dir / "tmp"),
         # HAProxy instead of Serve's proxy in Python: ten times the requests.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -106,6 +106,10 @@ class NodePart:
                         return str(reason)
         return None
 
+    async def trouble(self) -> str | None:
+        """Its status says it."""
+        return None
+
     async def stop(self, *, timeout_s: float) -> None:
         """Have it drain, or end it when that takes too long."""
         self.is_ready = False

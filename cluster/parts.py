@@ -21,6 +21,8 @@ from cluster.redis_server import RedisServer
 SANDBOX_PORT: Final = "SPAZA_SANDBOX__PORT"
 SANDBOX_PURPOSE: Final = "the sandbox"
 _POLL_S = 0.03
+_ANSWER_LIMIT_S = 2.0
+_SILENT = "runs, and does not answer"
 # As from an upgraded number and to anybody: at the rates of Meta's ordinary numbers, a rush of messages would wait for
 # minutes. Whoever wants those turns the knobs.
 _SANDBOX_KNOBS = ("pair_limit=false", "throughput_mps=1000")
@@ -37,6 +39,9 @@ class Part(Protocol):
 
     async def start(self) -> str:
         """Start it, wait until it can be used, and say in a few words where it is."""
+
+    async def trouble(self) -> str | None:
+        """What is wrong with it, though it has been started; None where it answers. Does not take long."""
 
     async def stop(self, *, timeout_s: float) -> None:
         """End it, by force when it takes longer."""
@@ -60,6 +65,9 @@ class EmbeddedPostgres:
             await asyncio.sleep(pause_s)
         return str(self.server.socket_dir)
 
+    async def trouble(self) -> str | None:
+        return None if await self.server.answers(_ANSWER_LIMIT_S) else _SILENT
+
     async def stop(self, *, timeout_s: float) -> None:
         await end(self.process, signal.SIGINT, timeout_s=timeout_s, last=signal.SIGQUIT)
 
@@ -80,6 +88,12 @@ class EmbeddedRedis:
         for pause_s in self.server.coming_up(timeout_s=self._timeout_s):
             await asyncio.sleep(pause_s)
         return str(self.server.socket_path)
+
+    async def trouble(self) -> str | None:
+        with suppress(ServerStartError):
+            if await asyncio.to_thread(self.server.is_ready):
+                return None
+        return _SILENT
 
     async def stop(self, *, timeout_s: float) -> None:
         await end(self.process, signal.SIGTERM, timeout_s=timeout_s)
@@ -121,6 +135,9 @@ class Sandbox:
             await asyncio.sleep(_POLL_S)
         return f"http://127.0.0.1:{self._port}"
 
+    async def trouble(self) -> str | None:
+        return None if await _answers(self._port, "/healthz") else _SILENT
+
     def _failure(self, began: int) -> ClusterError:
         said = last_lines(self._log_path, 3, since=began)
         if os.strerror(errno.EADDRINUSE) in said:
@@ -149,7 +166,7 @@ async def end(
 
 async def _answers(port: int, path: str) -> bool:
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(_ANSWER_LIMIT_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())

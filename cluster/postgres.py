@@ -4,7 +4,10 @@ PostgreSQL refuses to run as root; started by root it runs as ``postgres`` or ``
 It listens on a Unix socket in the run folder, and on a port of 127.0.0.1 if that is asked for, and wants a password.
 """
 
+import asyncio
+import contextlib
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -51,6 +54,8 @@ _STILL_THERE = ("pre-existing shared memory block", "is another postmaster")
 _PORTS_TAKEN = ("could not bind", "could not create any TCP/IP sockets")
 # What the socket is named by; nothing listens on it, so nobody can take it.
 _SOCKET_PORT = 5432
+# Answered in a byte by a process of the connection's own; hanging up then is logged by nobody.
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _AGAIN_S, _LOOK_S = 0.3, 0.03
 
 
@@ -165,6 +170,18 @@ class PostgresServer:
         ready = len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
         self._has_listened = self._has_listened or ready
         return ready
+
+    async def answers(self, limit_s: float) -> bool:
+        """Whether it takes up a connection, asked in as much of its protocol as that takes."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                reader, writer = await asyncio.open_unix_connection(self.socket_dir / f".s.PGSQL.{self.port}")
+                try:
+                    writer.write(_SSL_REQUEST)
+                    return await reader.read(1) in {b"S", b"N"}
+                finally:
+                    writer.close()
+        return False
 
     def coming_up(self, *, timeout_s: float) -> Iterator[float]:
         """Launch it and see it through until it is ready; who iterates pauses for each number of seconds.

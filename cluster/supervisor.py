@@ -76,8 +76,10 @@ class Supervisor:
 
     async def status(self) -> dict[str, Any]:
         """The document of ``spaza status``."""
-        node = await self._node.status() if self._node.is_ready else {}
-        parts = [{"name": name, "state": state, "detail": detail} for name, (state, detail) in self._states.items()]
+        was_ready = self._node.is_ready
+        node, *parts = await asyncio.gather(self._node.status(), *(self._asked(part) for part in self._parts))
+        if was_ready and not node and self._states[self._node.name][0] == "running":
+            parts[-1] = {"name": self._node.name, "state": "failed", "detail": "runs, and does not answer"}
         parts += node.get("parts", [])
         ready = self._node.is_ready and bool(node) and all(part["state"] == "running" for part in parts)
         figures = {
@@ -86,6 +88,13 @@ class Supervisor:
             **node.get("figures", {}),
         }
         return {"ready": ready, "instance_id": self._instance.instance_id, "parts": parts, "figures": figures}
+
+    async def _asked(self, part: Part) -> dict[str, str]:
+        state, detail = self._states[part.name]
+        if state == "running" and (trouble := await part.trouble()) is not None:
+            # What may have ended meanwhile has told of it.
+            state, detail = ("failed", trouble) if self._states[part.name][0] == "running" else self._states[part.name]
+        return {"name": part.name, "state": state, "detail": detail}
 
     def _tell_to_end(self) -> None:
         now = time.monotonic()

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from cluster.descendants import kill_earlier, marked_environment
 from cluster.errors import NodeFailedError
 from cluster.instance import Instance
@@ -23,6 +25,7 @@ from cluster.redis_server import RedisServer
 from cluster.screen import Place, Screen
 from cluster.supervisor import Supervisor
 from config.settings import Settings, load_settings
+from config.topology_file import load_topology
 
 _WEBHOOK = "/api/v1/webhooks/whatsapp"
 _ROOT = Path(__file__).resolve().parents[1]
@@ -96,12 +99,17 @@ class _Assembly:
         given_dsn, given_url = self._settings.postgres.dsn, self._settings.redis.url
         if given_dsn is None and given_url is None:
             return [EmbeddedPostgres(self._postgres), EmbeddedRedis(self._redis)]
-        from cluster.given_servers import GivenPostgres, GivenRedis  # noqa: PLC0415 - their drivers take time to import
+        from cluster.given_servers import GivenRedis  # noqa: PLC0415 - their drivers take time to import
 
         return [
-            EmbeddedPostgres(self._postgres) if given_dsn is None else GivenPostgres(given_dsn.get_secret_value()),
+            EmbeddedPostgres(self._postgres) if given_dsn is None else self._given_postgres(given_dsn),
             EmbeddedRedis(self._redis) if given_url is None else GivenRedis(given_url.get_secret_value()),
         ]
+
+    def _given_postgres(self, dsn: SecretStr) -> Part:
+        from cluster.given_servers import GivenPostgres  # noqa: PLC0415
+
+        return GivenPostgres(dsn.get_secret_value(), load_topology(), self._settings.postgres.max_size)
 
     def _sandbox(self) -> Part | None:
         if self._key is None:

@@ -21,15 +21,16 @@ import pytest
 import redis.asyncio
 
 from cluster.descendants import Undertaker, marked_environment
-from cluster.errors import AddressError, PortTakenError, ServerUnreachableError
+from cluster.errors import AddressError, PortTakenError, ServerTooSmallError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
-from cluster.parts import EmbeddedPostgres, Sandbox
+from cluster.parts import EmbeddedPostgres, EmbeddedRedis, Sandbox
 from cluster.ports import free_blocks, free_port, refuse_taken
 from cluster.postgres import PostgresServer, start_postgres
-from cluster.redis_server import start_redis
+from cluster.redis_server import RedisServer, start_redis
 from cluster.sandbox.knobs import Knobs
 from config.settings import load_settings
+from config.topology_file import load_topology
 
 
 class AlwaysWell(BaseHTTPRequestHandler):
@@ -222,11 +223,46 @@ async def test_given_servers_that_do_not_answer_are_named_by_their_setting() -> 
     port = free_port()
 
     with pytest.raises(ServerUnreachableError, match="SPAZA_POSTGRES__DSN"):
-        await GivenPostgres(f"postgresql://me:secret@127.0.0.1:{port}/").start()
+        await GivenPostgres(f"postgresql://me:secret@127.0.0.1:{port}/", load_topology(), 4).start()
     with pytest.raises(ServerUnreachableError, match="SPAZA_REDIS__URL") as raised:
         await GivenRedis(f"redis://:secret@127.0.0.1:{port}/0").start()
 
     assert "secret" not in str(raised.value)
+
+
+async def test_a_given_postgres_with_too_few_connections_is_refused_with_the_figure_it_needs(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    server = start_postgres(tmp_path, run_dir, tuning={"max_connections": "60"})
+    try:
+        given = GivenPostgres(server.tcp_dsn, load_topology(), 4)
+        with pytest.raises(ServerTooSmallError, match=r"max_connections = 60.*Raise .* to [0-9]{3}") as raised:
+            await given.start()
+        assert await given.trouble() is None
+    finally:
+        server.stop()
+
+    assert raised.value.left == 57
+    assert (await given.trouble() or "").startswith("does not answer")
+
+
+async def test_a_server_that_stands_still_is_in_trouble_until_it_goes_on(tmp_path: Path, run_dir: Path) -> None:
+    postgres = EmbeddedPostgres(PostgresServer(tmp_path, run_dir, databases=()))
+    cache = EmbeddedRedis(RedisServer(tmp_path, run_dir))
+    parts: list[EmbeddedPostgres | EmbeddedRedis] = [postgres, cache]
+    for part in parts:
+        await part.start()
+    try:
+        for part in parts:
+            assert part.process is not None
+            assert await part.trouble() is None
+            part.process.send_signal(signal.SIGSTOP)
+            assert await part.trouble() == "runs, and does not answer"
+            part.process.send_signal(signal.SIGCONT)
+            assert await part.trouble() is None
+    finally:
+        for part in parts:
+            await part.stop(timeout_s=5.0)
 
 
 async def test_the_sandbox_takes_a_rush_unless_it_is_told_to_limit_as_meta_does(tmp_path: Path) -> None:

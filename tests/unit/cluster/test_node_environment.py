@@ -43,3 +43,11 @@ def test_sockets_have_room_for_what_serve_puts_into_their_path() -> None:
 
     for name in ("RAY_SERVE_HAPROXY_SOCKET_PATH", "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH"):
         assert len(environment[name]) + 57 <= 107, name
+
+
+def test_what_is_left_in_the_temporary_folder_ends_with_the_run() -> None:
+    environment = _environment("/tmp/spaza-12345678", 20_000)
+
+    assert environment["TMPDIR"] == "/tmp/spaza-12345678/tmp"
+    # multiprocessing's listeners are there.
+    assert len(environment["TMPDIR"] + "/pymp-12345678/listener-12345678") <= 107

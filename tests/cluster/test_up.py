@@ -115,6 +115,36 @@ def test_a_server_that_is_killed_is_started_again(platform: Platform, part: str)
     assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=60)
 
 
+def test_a_connection_that_dawdles_with_its_head_is_closed(platform: Platform) -> None:
+    with socket.create_connection(("127.0.0.1", platform.http_port), timeout=20) as dawdler:
+        dawdler.sendall(b"POST /api/v1/webhooks/whatsapp HTTP/1.1\r\nHost: localhost\r\n")
+
+        assert dawdler.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_haproxy_listens_on_this_machine_alone(platform: Platform) -> None:
+    listening = [
+        one.laddr.ip
+        for process in platform.find("haproxy", "-db")
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+
+    assert len(listening) >= 3
+    assert set(listening) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("part", ["raylet/raylet", "gcs/gcs_server"])
+def test_a_node_without_a_vital_process_of_ray_is_started_again(platform: Platform, part: str) -> None:
+    (killed,) = platform.find(part)
+    killed.kill()
+
+    assert _eventually(
+        lambda: "Ray's " in platform.printed() and "it is started again" in platform.printed(), limit_s=20
+    )
+    assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=90)
+
+
 def test_killing_the_supervisor_leaves_no_process_and_the_next_start_is_clean(platform: Platform) -> None:
     assert platform.process is not None
     family = platform.descendants()

@@ -20,7 +20,7 @@ class History(NamedTuple):
         retries: rejections that were followed by another try.
         lost: deliveries that were lost with their consumer.
         not_before: by the window's clock.
-        deferred_s: time that did not age it.
+        deferred_s: time that does not age it, with a deferral that has begun to its end.
         redelivered: whether an earlier owner may have delivered it.
     """
 
@@ -36,17 +36,17 @@ class Entry:
     """One message in the window."""
 
     __slots__ = (
-        "attempts", "deferred_s", "expires", "frozen_before_s", "gone", "history", "lane", "leased_until", "lost",
-        "message", "not_before", "partition", "retries", "seq", "suspect", "tag",
+        "attempts", "deferred_s", "expires", "gone", "history", "lane", "leased_until", "lost", "message",
+        "not_before", "partition", "retries", "seq", "suspect", "tag", "unaged_from_s",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
         self.partition, self.seq, self.message, self.history, self.lane = partition, seq, message, history, lane
         self.retries, self.lost, self.not_before = history.retries, history.lost, history.not_before
         self.attempts = 0
-        self.deferred_s = history.deferred_s
-        self.expires: float | None = None  # by the partition's age clock, before what it spends frozen
-        self.frozen_before_s = 0.0  # of its lane, before it joined
+        self.deferred_s = history.deferred_s  # time that does not age it, with a deferral that has begun to its end
+        self.expires: float | None = None  # by the partition's age clock, before what did not age it
+        self.unaged_from_s = 0.0  # what of its lane's frozen time is not its own; negative for an earlier owner's
         self.suspect = history.lost > 0
         self.gone = False  # settled or expired; its place in the lane is cleared later
         self.tag = 0  # of the delivery under way
@@ -140,4 +140,8 @@ class KeyLane:
         """When a message of this lane expires, by the age clock, if the lane is not frozen any longer."""
         if entry.expires is None:
             return None
-        return entry.expires + self.frozen_s(reading) - entry.frozen_before_s
+        return entry.expires + self.unaged_s(entry, reading)
+
+    def unaged_s(self, entry: Entry, reading: float) -> float:
+        """Seconds of the age clock that have not aged a message of this lane."""
+        return self.frozen_s(reading) - entry.unaged_from_s

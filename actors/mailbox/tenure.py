@@ -74,6 +74,7 @@ class Tenure:
         self._paged_expiry = PagedExpiry(queue, number, journal=journal, window=window, intake=intake, clock=clock)
         self._swept_to = "0"
         self._renewed_at = float("-inf")
+        self._is_kept = False
         self._doubtful: set[str] = set()
         self._trouble: MailboxError | None = None
         self._nudge = asyncio.Event()
@@ -135,6 +136,7 @@ class Tenure:
             self.give_up(OwnerNotReadyError(self._queue.name, "another owner holds it"))
             return False
         self.epoch, self._renewed_at, self.paused = lease.epoch, asked_at, lease.paused
+        self._is_kept = False
         anew = not (lease.continued and self.is_open)
         if anew:
             await self._begin(lease)
@@ -226,7 +228,8 @@ class Tenure:
 
     async def _tick(self) -> None:
         asked_at = self._clock()
-        renew = asked_at - self._renewed_at >= self._policy.renew_s
+        # The first tick keeps the age clock whatever the lease needs: what ran since the last one a crash gives back.
+        renew = not self._is_kept or asked_at - self._renewed_at >= self._policy.renew_s
         if not renew and not self._sweeps:
             return
         tick = await self._journal.tick(
@@ -251,7 +254,7 @@ class Tenure:
 
     def _renewed(self, asked_at: float) -> None:
         # The server counts from when it was asked at the earliest.
-        self._renewed_at = asked_at
+        self._renewed_at, self._is_kept = asked_at, True
         self._window.hold_until(self._number, asked_at + self._policy.lease_s)
         self._block_or_not()
 

@@ -250,7 +250,7 @@ class Window:
         if decision.cause is not None:
             shelf.discard(entry)
         else:
-            entry.deferred_s += decision.delay_s
+            entry.deferred_s = lane.unaged_s(entry, shelf.clock.reading(now)) + decision.delay_s
             shelf.watch(entry, now)
         self._line_up.place(lane, now)
         return Verdict(entry, decision.cause, entry.not_before, reason)
@@ -283,13 +283,16 @@ class Window:
         return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
 
     def _set_expiry(self, shelf: Shelf, entry: Entry, now: float) -> None:
+        history, reading = entry.history, shelf.clock.reading(now)
+        since, deferred_s = reading, 0.0
+        if history.clock_s is not None:
+            # What an earlier owner's deferral still has to run is counted while the lane is frozen for it.
+            since, deferred_s = min(history.clock_s, reading), history.deferred_s - max(0.0, history.not_before - now)
+        entry.unaged_from_s = entry.lane.frozen_s(reading) - max(0.0, deferred_s)
         ttl_s = shorter_ttl_s(entry.message.ttl_ms, self._queue.ttl_ms)
         if ttl_s is None:
             return
-        reading = shelf.clock.reading(now)
-        since = entry.history.clock_s if entry.history.clock_s is not None else reading
-        entry.expires = min(since, reading) + ttl_s + entry.history.deferred_s
-        entry.frozen_before_s = entry.lane.frozen_s(reading)
+        entry.expires = since + ttl_s
         shelf.watch(entry, now)
 
     def _run_clock(self, shelf: Shelf, now: float) -> None:

@@ -32,6 +32,7 @@ class Record:
         self.place, self.key, self.tenant, self.priority = place, key, tenant, priority
         self.ttl_s, self.since = ttl_s, since
         self.age_s = self.deferred_s = self.not_before = 0.0
+        self.unaged_s = 0.0  # of the partition's clock, held up by its key's first message
         self.lost = self.retries = 0
         self.suspect = self.in_memory = False
 
@@ -63,8 +64,9 @@ class QueueModel:
         self.now += seconds
         for one in self.there.values():
             held_up = one.in_memory and one.key in self.deferred
-            if self.up and one.place[0] not in self.blocked and not held_up:
-                one.age_s += seconds
+            if self.up and one.place[0] not in self.blocked:
+                one.unaged_s += seconds * held_up
+                one.age_s += seconds * (not held_up)
 
     def is_flying(self, one: Record) -> bool:
         return any(flight.record is one for flight in self.flying.values())

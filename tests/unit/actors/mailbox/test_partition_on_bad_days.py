@@ -277,3 +277,12 @@ async def test_a_retry_of_an_earlier_tenure_does_not_write_over_what_another_own
         await owner.partition.append([message("m2")])
 
         assert database.retries == {1: noted}
+
+
+async def test_the_age_clock_is_kept_with_the_first_tick_not_only_when_the_lease_needs_it() -> None:
+    # Or an owner that does not live long would give all of its time back to messages that should have expired.
+    policy = FAST._replace(ownership=FAST.ownership._replace(renew_s=60.0))
+    async with running(database := MemoryDatabase(), policy=policy) as owner:
+        await until(owning(owner))
+
+        await until(lambda: database.progress.clock_s > 0)

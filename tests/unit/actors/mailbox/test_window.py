@@ -227,6 +227,32 @@ def test_a_message_that_waits_for_its_retry_still_does_so_under_a_new_owner() ->
     assert ids(core.take(3.0)) == ["1"]
 
 
+def test_a_deferral_that_a_new_owner_finds_begun_counts_once() -> None:
+    core = window()
+    core.open(0, 1.0, 0.0)
+    core.set_blocked(0, blocked=False, now=0.0)
+    # It was a second old when it was put off for a minute, of which a second has passed since.
+    offer(core, message("1", ttl_ms=10_000), history=History(clock_s=0.0, not_before=59.0, deferred_s=60.0))
+
+    assert core.advance(59.0) == []
+    assert core.advance(67.5) == []
+    assert [one.cause for one in core.advance(69.5)] == ["expired"]
+
+
+def test_what_is_noted_of_a_deferral_leaves_out_what_the_age_clock_did_not_count() -> None:
+    core = window()
+    offer(core, message("1", "a", ttl_ms=100_000))
+    core.settle(core.take(0.0)[0].tag, retry_after(60.0, ""), 0.0)
+    core.set_consumer_up(up=False, now=10.0)
+    core.set_consumer_up(up=True, now=60.0)
+    core.advance(60.0)
+
+    verdict = core.settle(core.take(60.0)[0].tag, retry_after(5.0, ""), 60.0)
+
+    assert verdict is not None
+    assert verdict.entry.deferred_s == 15.0
+
+
 def test_nothing_is_taken_of_a_partition_that_is_not_held_any_more() -> None:
     queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
     window = Window(queue)

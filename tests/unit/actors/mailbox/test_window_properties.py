@@ -149,7 +149,7 @@ class QueueCore(RuleBasedStateMachine):
             self.is_over(record)
             return
         record.not_before = verdict.not_before
-        record.deferred_s += max(0.0, verdict.not_before - self.model.now)
+        record.deferred_s = record.unaged_s + max(0.0, verdict.not_before - self.model.now)
         if verdict.not_before > self.model.now:
             self.model.deferred[record.key] = verdict.not_before
 
@@ -257,6 +257,8 @@ class QueueCore(RuleBasedStateMachine):
                 one.in_memory, waited_s = True, max(0.0, self.core.shelf(partition).clock.reading(self.model.now)
                                                     - self.messages[one.place[1]][1])  # fmt: skip
                 one.since = self.model.now - waited_s
+                to_come_s = min(one.deferred_s, max(0.0, one.not_before - self.model.now))
+                one.unaged_s, one.age_s = one.deferred_s - to_come_s, one.age_s + to_come_s
                 if one.not_before > self.model.now:
                     self.model.deferred[one.key] = one.not_before
 

@@ -20,11 +20,22 @@ WELL = Evidence(
     [],
     0,
     [],
+    {0: 3.0},
 )
 
 
-def late(at: float, **changed: Any) -> Evidence:
-    return WELL._replace(delivered=[*WELL.delivered[:2], Delivered(at, "a-1", False)], **changed)
+# It delivers for half a minute more.
+BUSY = WELL._replace(
+    delivered=[*WELL.delivered, *(Delivered(101.0 + 0.1 * step, "b-0", True) for step in range(300))], clocks={0: 30.0}
+)
+
+
+def late(at: float, *, silent: tuple[float, float] = (0.0, 0.0), **changed: Any) -> Evidence:
+    """``a-1`` comes so late, and the partition delivers others all the while, but not from here to there."""
+    steps = [100.1 + 0.1 * step for step in range(round((at - 100.1) * 10))]
+    others = [Delivered(moment, "b-0", True) for moment in steps if not silent[0] < moment < silent[1]]
+    delivered = [*WELL.delivered[:2], *others, Delivered(at, "a-1", False)]
+    return WELL._replace(delivered=delivered, **{"clocks": {0: 100.0}, **changed})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +50,10 @@ def late(at: float, **changed: Any) -> Evidence:
         (WELL._replace(delivered=[*WELL.delivered, Delivered(100.9, "a-0", False)]), "not said to be"),
         (WELL._replace(expired={"a-1": 100.6}), "found expired"),
         (late(102.6), "after its expiry"),
-        (late(105.6, outages=[(101.0, 103.0), (102.0, 103.0)]), "after its expiry"),
+        (late(105.6, silent=(101.0, 103.0)), "after its expiry"),
+        (late(102.9, crashes=[(98.0, 99.9)]), "after its expiry"),
+        (late(103.2, crashes=[(98.0, 100.2)]), "after its expiry"),
+        (BUSY._replace(clocks={0: 20.0}), "age clock"),
         (WELL._replace(other_ends=["a-0"]), "dead-letter"),
         (WELL._replace(waiting=3), "3 messages still wait"),
     ],
@@ -56,7 +70,12 @@ def test_every_fault_is_found(evidence: Evidence, word: str) -> None:
     [
         WELL,
         WELL._replace(effects=WELL.effects[:2], delivered=WELL.delivered[:2], expired={"a-1": 100.6}),
-        late(104.9, outages=[(101.0, 103.0), (100.5, 102.0)]),
+        late(102.0),
+        late(104.0, silent=(101.0, 103.2)),
+        late(102.5, crashes=[(98.0, 100.2)]),
+        late(102.8, crashes=[(98.0, 100.2), (101.0, 101.1)]),
+        BUSY,
+        BUSY._replace(clocks={0: 27.0}, crashes=[(105.0, 105.5)]),
     ],
 )
 def test_what_is_well_is_found_so(evidence: Evidence) -> None:

@@ -25,8 +25,8 @@ VICTIMS = ("mailbox", "consumer", "publisher", "postgres", "redis", "node")
 # A node takes longest to come back.
 _WEIGHTS = (5, 4, 3, 3, 2, 2)
 _RECOVERED_WITHIN_S = 90.0
-# A restarted owner's age clock stands up to so much behind.
-_BEHIND_S = 2.0
+# So many times a partition may change its owner by a strike: to get a mailbox onto a node one is killed before.
+_OWNERS_KILLED = {"mailbox": 1, "node": 2}
 _WAITING = """
 SELECT count(*) FROM spaza.journal j WHERE queue = $1 AND NOT EXISTS (
     SELECT FROM spaza.settlement s WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq)
@@ -36,6 +36,7 @@ SELECT j.message_id, s.outcome, extract(epoch FROM s.settled_at)::float8
 FROM spaza.journal j JOIN spaza.settlement s USING (queue, partition, seq)
 WHERE queue = $1 AND s.outcome <> 'acknowledged'
 """
+_CLOCK = "SELECT clock_s FROM spaza.mailbox_owner WHERE queue = $1 AND partition = {}"
 
 
 def _say(text: str) -> None:
@@ -49,8 +50,7 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
     # Each at least once, if there are enough.
     victims = [*VICTIMS, *chance.choices(VICTIMS, _WEIGHTS, k=max(0, kills - len(VICTIMS)))][:kills]
     chance.shuffle(victims)
-    outages: list[tuple[float, float]] = []
-    begun: list[float] = []
+    crashes: list[tuple[float, float]] = []
     with ground(folder) as all_of_it:
         await all_of_it.begin()
         await _handled_since(all_of_it, time.time())
@@ -58,15 +58,13 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             began = time.time()
             struck = await all_of_it.strike(victim, chance)
-            begun.append(began - _BEHIND_S)
+            crashes += [(began, time.time())] * _OWNERS_KILLED.get(victim, 0)
             if chance.random() < 0.2 and number < len(victims):
                 _say(f"{number}: {victim}{'' if struck else ' (missed)'}, and at once")
                 continue
             back_s = await _handled_since(all_of_it, time.time())
-            outages += [(one, time.time() + 0.5) for one in begun]
-            begun.clear()
             _say(f"{number}: {victim}{'' if struck else ' (missed)'}, back after {back_s:.1f} s")
-        return await _verdict(all_of_it, outages)
+        return await _verdict(all_of_it, crashes)
 
 
 async def _handled_since(all_of_it: Ground, since: float) -> float:
@@ -88,7 +86,7 @@ async def _handled_since(all_of_it: Ground, since: float) -> float:
     raise AssertionError(f"nothing new was handled within {_RECOVERED_WITHIN_S:.0f} s; the publisher: {said}")
 
 
-async def _verdict(all_of_it: Ground, outages: list[tuple[float, float]]) -> list[str]:
+async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]]) -> list[str]:
     publisher = all_of_it.publisher
     assert publisher is not None
     publisher.send_signal(signal.SIGTERM)
@@ -110,14 +108,15 @@ async def _verdict(all_of_it: Ground, outages: list[tuple[float, float]]) -> lis
             Delivered(*row)
             for row in await _ledger(
                 all_of_it,
-                "SELECT at, id, redelivered FROM delivered ORDER BY at",
+                "SELECT at, id, redelivered, partition FROM delivered ORDER BY at",
             )
         ],
         [Effect(*row) for row in await _ledger(all_of_it, "SELECT at, id FROM effect ORDER BY at")],
         {row[0]: row[2] for row in ends if row[1] == "expired"},
         [row[0] for row in ends if row[1] != "expired"],
         await _waiting(all_of_it),
-        outages,
+        crashes,
+        {shard: (await _journal(all_of_it, shard, _CLOCK.format(shard)))[0][0] for shard in range(PARTITIONS)},
     )
     again = len(evidence.delivered) - len({one.id for one in evidence.delivered})
     _say(

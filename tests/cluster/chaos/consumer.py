@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from actors.mailbox import Delivery, Outcome, ack, retry_after
 
 TABLES = """
-CREATE TABLE delivered (at float8, id text, redelivered bool);
+CREATE TABLE delivered (at float8, id text, redelivered bool, partition int);
 CREATE TABLE effect (at float8, id text PRIMARY KEY, partition int, published_at float8);
 """
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -48,8 +48,8 @@ class RecordingConsumer:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._dsn, timeout=2.0)
         await self._connection.executemany(
-            "INSERT INTO delivered VALUES ($1, $2, $3)",
-            [(handed_at, one.message.id, one.redelivered) for one in batch],
+            "INSERT INTO delivered VALUES ($1, $2, $3, $4)",
+            [(handed_at, one.message.id, one.redelivered, one.partition) for one in batch],
         )
         done = await self._done(batch)
         await asyncio.sleep(random.uniform(0.0, 0.02))

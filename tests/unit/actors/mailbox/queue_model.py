@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from config.topology import Queue
 
-BATCH, PREFETCH, LEASE_S, STEP_S, TTL_S = 3, 4, 10.0, 5.0, 60.0
+# No sum of the steps of time, for at the very moment of its expiry rounding decides whether a message is over.
+BATCH, PREFETCH, LEASE_S, STEP_S, TTL_S = 3, 4, 10.0, 5.0, 60.013
 MAX_RETRIES, DELIVERY_LIMIT = 2, 2
 WEIGHTS = {"heavy": 2}
 PARTITIONS = (0, 1)

@@ -5,7 +5,6 @@ themselves, HAProxy by Serve's shutdown or else by the supervisor.
 """
 
 import asyncio
-import functools
 import os
 import signal
 import sys
@@ -35,6 +34,7 @@ from telemetry.log import configure_logging, get_logger
 
 # Actors and replicas ask for none; this only has to be enough for what somebody adds.
 _LOGICAL_CPUS = 16
+_LOOPBACK = "127.0.0.1"
 # Nothing large goes through Ray's object store: batches are passed by value.
 _OBJECT_STORE_BYTES = 100_000_000
 # Together within what the supervisor waits for a node.
@@ -79,19 +79,24 @@ def _prepare(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Fu
 
 def _start_ray(order: NodeOrder, settings: Settings) -> None:
     # What ray.init has no option for: two instances on one machine would fight for the agent's default port, and the
-    # log monitor is busy with passing lines to drivers, where nobody reads them.
-    ours = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0, include_log_monitor=False)
+    # log monitor is busy with passing lines to drivers, where nobody reads them. And it takes the machine's address for
+    # 127.0.0.1, on which its processes listen then, and which may change while we run.
+    theirs = RayParams.__init__
+
+    def ours(params: RayParams, *given: Any, **named: Any) -> None:
+        mine = {"dashboard_agent_listen_port": 0, "include_log_monitor": False, "node_ip_address": _LOOPBACK}
+        theirs(params, *given, **{**named, **mine})
+
     RayParams.__init__ = ours  # type: ignore[method-assign, assignment]
     context: Any = ray.init(
         namespace="spaza",
         num_cpus=_LOGICAL_CPUS,
         object_store_memory=_OBJECT_STORE_BYTES,
         include_dashboard=True,
-        dashboard_host="127.0.0.1",
+        dashboard_host=_LOOPBACK,
         dashboard_port=settings.dashboard.port,
         _metrics_export_port=order.ports["metrics"],
         log_to_driver=False,
-        _node_ip_address="127.0.0.1",
         _temp_dir=str(Path(order.run_dir) / "ray"),
     )
     link_ray_logs(Path(order.data_dir), Path(context.address_info["session_dir"]).name)

@@ -2,6 +2,8 @@
 
 - The head of a request has to arrive within a time, or whoever opens connections and dawdles holds all there are.
 - Figures are for this machine alone, where Ray would show them on every address.
+- What HAProxy answers by itself has the one shape of errors, and asks to come again while it knows no application yet.
+- A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
 
 Run in HAProxy's place: Ray is told that ``haproxy.sh`` is HAProxy, and the environment names the real one. Standard
 library only.
@@ -15,6 +17,21 @@ from pathlib import Path
 
 # Meta's and everybody's clients send a head in one piece.
 _HEAD_LIMIT_S = 10
+# As services/correlation.py has it.
+_SANE_ID = "^[A-Za-z0-9._:/+=@-]{1,128}$"
+_COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
+_PASSED_ON = (
+    (502, "", "The answer was lost; the request may have been carried out"),
+    _COME_AGAIN,
+    (504, "", "Not answered in time; the request may have been carried out"),
+)
+# Before it has understood the request, HAProxy knows only files.
+_NOT_UNDERSTOOD = {
+    400: ("Bad Request", "The request is not HTTP, or its head is too large"),
+    408: ("Request Timeout", "The head of the request did not arrive in time"),
+    500: ("Internal Server Error", "An unexpected error occurred"),
+    501: ("Not Implemented", "This is more of HTTP than is understood here"),
+}
 PROGRAM = "HAPROXY_PROGRAM"
 PYTHON = "HAPROXY_PYTHON"
 
@@ -44,13 +61,67 @@ def guarded(config: str, *, stats_port: int, metrics_port: int) -> str:
     return config
 
 
+def shaped(config: str, folder: Path) -> str:
+    """Ray's configuration with our answers and ids. Applied to its own result it changes nothing.
+
+    Args:
+        config: of Ray.
+        folder: with the files of ``write_answers``.
+
+    Raises:
+        UnknownConfigurationError: a line is missing.
+    """
+    if "http-error status" in config:
+        return config
+    files = "".join(rf"\n\1errorfile {status} {folder / f'{status}.http'}" for status in _NOT_UNDERSTOOD)
+    config = _replaced(config, r"^defaults\n( +)mode http$", rf"defaults\n\1mode http{files}")
+    for status, header, message in _PASSED_ON:
+        config = _replaced(
+            config, rf"^( +)errorfile {status} \S+$", rf"\1http-error status {status} {_json(header, message)}"
+        )
+    status, header, message = _COME_AGAIN
+    config = _replaced(
+        config,
+        r"^( +)http-request return status 404 content-type text/plain lf-string .*$",
+        rf"\1http-request return status {status} {_json(header, message)}",
+    )
+    ids = (
+        f"del-header x-request-id if !{{ req.hdr(x-request-id) -m reg {_SANE_ID} }}",
+        f"set-header x-request-id %[req.hdr(x-correlation-id)] if {{ req.hdr(x-correlation-id) -m reg {_SANE_ID} }}",
+        "set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }",
+    )
+    rules = "".join(rf"\n\1http-request {rule}" for rule in ids)
+    return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", rf"frontend http_frontend\n\1\2{rules}")
+
+
+def write_answers(folder: Path) -> None:
+    """The files that ``shaped`` names."""
+    for status, (reason, message) in _NOT_UNDERSTOOD.items():
+        body = f'{{"message":"{message}","request_id":""}}'
+        head = (
+            f"HTTP/1.1 {status} {reason}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Cache-Control: no-store",
+            "Connection: close",
+        )
+        (folder / f"{status}.http").write_bytes("\r\n".join([*head, "", body]).encode())
+
+
 def guard_file(path: Path, environment: Mapping[str, str]) -> None:
     """The same for a file."""
     ports = {
         "stats_port": int(environment["RAY_SERVE_HAPROXY_STATS_PORT"]),
         "metrics_port": int(environment["RAY_SERVE_HAPROXY_METRICS_PORT"]),
     }
-    path.write_text(guarded(path.read_text(encoding="utf-8"), **ports), encoding="utf-8")
+    config = shaped(guarded(path.read_text(encoding="utf-8"), **ports), path.parent)
+    write_answers(path.parent)
+    path.write_text(config, encoding="utf-8")
+
+
+def _json(header: str, message: str) -> str:
+    body = f'{{"message":"{message}","request_id":"%[req.hdr(x-request-id)]"}}'
+    return f"content-type application/json{header} lf-string '{body}'"
 
 
 def _replaced(config: str, pattern: str, by: str) -> str:

@@ -1,20 +1,29 @@
 """What is added to the configuration of HAProxy that Ray writes."""
 
+import json
+from pathlib import Path
+
 import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
-from cluster.haproxy_config import UnknownConfigurationError, guarded
+from cluster.haproxy_config import UnknownConfigurationError, guarded, shaped, write_answers
 
 # As Ray writes it; the last test sees to that it stays like it.
 WRITTEN = """defaults
     mode http
     timeout connect 5s
     timeout client 30s
+    errorfile 502 /run/500.http
+    errorfile 503 /run/500.http
+    errorfile 504 /run/500.http
 frontend prometheus
     bind :9101
     mode http
 frontend http_frontend
     bind *:8000
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path \'%[path]\' not found."
 listen stats
   bind *:8404
   stats enable
@@ -45,10 +54,40 @@ def test_a_configuration_that_is_not_known_is_refused(line: str) -> None:
         _guarded(WRITTEN.replace(line, ""))
 
 
+def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_again() -> None:
+    lines = [line.strip() for line in shaped(WRITTEN, Path("/run")).splitlines()]
+
+    body = """'{"message":"Not ready yet; try again","request_id":"%[req.hdr(x-request-id)]"}'"""
+    again = f"hdr Retry-After 2 lf-string {body}"
+    assert f"http-error status 503 content-type application/json {again}" in lines
+    assert f"http-request return status 503 content-type application/json {again}" in lines
+    assert not [line for line in lines if "text/plain" in line]
+    assert [line for line in lines if "/500.http" in line] == ["errorfile 500 /run/500.http"]
+    assert lines.index("bind *:8000") + 3 == lines.index(
+        "http-request set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }"
+    )
+    assert shaped("\n".join(lines), Path("/run")) == "\n".join(lines)
+
+
+def test_what_is_no_request_is_answered_from_a_file_of_the_same_shape(tmp_path: Path) -> None:
+    write_answers(tmp_path)
+
+    config = shaped(WRITTEN, tmp_path)
+
+    assert f"    errorfile 400 {tmp_path}/400.http\n" in config
+    head, _, body = (tmp_path / "400.http").read_bytes().partition(b"\r\n\r\n")
+    assert set(json.loads(body)) == {"message", "request_id"}
+    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+
+
 def test_ray_still_writes_it_so_and_sets_no_limit_of_its_own() -> None:
     for line in (
         "\n    {% if config.timeout_client_s is not none %}timeout client {{ config.timeout_client_s }}s{% endif %}\n",
         "\n    bind :{{ config.metrics_port }}\n",
         "\n  bind *:{{ config.stats_port }}\n",
+        "\ndefaults\n    mode http\n",
+        "\nfrontend http_frontend\n    bind {{ config.frontend_host }}:{{ config.frontend_port }}\n",
+        "\n    errorfile 503 {{ config.error_file_path }}\n",
+        "\n    http-request return status 404 content-type text/plain lf-string ",
     ):
         assert line in HAPROXY_CONFIG_TEMPLATE

@@ -2,7 +2,8 @@
 
 - The head of a request has to arrive within a time, or whoever opens connections and dawdles holds all there are.
 - Figures are for this machine alone, where Ray would show them on every address.
-- What HAProxy answers by itself has the one shape of errors, and asks to come again while it knows no application yet.
+- What HAProxy answers in an application's place has the one shape of errors, and asks to come again while it knows no
+  application yet. What is no HTTP at all it answers in its own words: decision 0008.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
 
 Run in HAProxy's place: Ray is told that ``haproxy.sh`` is HAProxy, and the environment names the real one. Standard
@@ -25,13 +26,6 @@ _PASSED_ON = (
     _COME_AGAIN,
     (504, "", "Not answered in time; the request may have been carried out"),
 )
-# Before it has understood the request, HAProxy knows only files.
-_NOT_UNDERSTOOD = {
-    400: ("Bad Request", "The request is not HTTP, or its head is too large"),
-    408: ("Request Timeout", "The head of the request did not arrive in time"),
-    500: ("Internal Server Error", "An unexpected error occurred"),
-    501: ("Not Implemented", "This is more of HTTP than is understood here"),
-}
 PROGRAM = "HAPROXY_PROGRAM"
 PYTHON = "HAPROXY_PYTHON"
 
@@ -61,20 +55,14 @@ def guarded(config: str, *, stats_port: int, metrics_port: int) -> str:
     return config
 
 
-def shaped(config: str, folder: Path) -> str:
+def shaped(config: str) -> str:
     """Ray's configuration with our answers and ids. Applied to its own result it changes nothing.
-
-    Args:
-        config: of Ray.
-        folder: with the files of ``write_answers``.
 
     Raises:
         UnknownConfigurationError: a line is missing.
     """
     if "http-error status" in config:
         return config
-    files = "".join(rf"\n\1errorfile {status} {folder / f'{status}.http'}" for status in _NOT_UNDERSTOOD)
-    config = _replaced(config, r"^defaults\n( +)mode http$", rf"defaults\n\1mode http{files}")
     for status, header, message in _PASSED_ON:
         config = _replaced(
             config, rf"^( +)errorfile {status} \S+$", rf"\1http-error status {status} {_json(header, message)}"
@@ -94,29 +82,13 @@ def shaped(config: str, folder: Path) -> str:
     return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", rf"frontend http_frontend\n\1\2{rules}")
 
 
-def write_answers(folder: Path) -> None:
-    """The files that ``shaped`` names."""
-    for status, (reason, message) in _NOT_UNDERSTOOD.items():
-        body = f'{{"message":"{message}","request_id":""}}'
-        head = (
-            f"HTTP/1.1 {status} {reason}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-            "Cache-Control: no-store",
-            "Connection: close",
-        )
-        (folder / f"{status}.http").write_bytes("\r\n".join([*head, "", body]).encode())
-
-
 def guard_file(path: Path, environment: Mapping[str, str]) -> None:
     """The same for a file."""
     ports = {
         "stats_port": int(environment["RAY_SERVE_HAPROXY_STATS_PORT"]),
         "metrics_port": int(environment["RAY_SERVE_HAPROXY_METRICS_PORT"]),
     }
-    config = shaped(guarded(path.read_text(encoding="utf-8"), **ports), path.parent)
-    write_answers(path.parent)
-    path.write_text(config, encoding="utf-8")
+    path.write_text(shaped(guarded(path.read_text(encoding="utf-8"), **ports)), encoding="utf-8")
 
 
 def _json(header: str, message: str) -> str:

@@ -69,6 +69,7 @@ def test_what_is_not_there_is_json_and_a_newcomer_and_a_health_check_are_answere
 
     assert (missing.status_code, missing.json()["message"]) == (404, "Not found")
     assert missing.json()["request_id"] == missing.headers["x-correlation-id"] == missing.headers["x-request-id"]
+    assert httpx.get(f"{platform.api}/x", headers={"X-Correlation-ID": "mine"}).headers["x-request-id"] == "mine"
     assert (newcomer.status_code, live.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
 
@@ -143,6 +144,24 @@ def test_a_node_without_a_vital_process_of_ray_is_started_again(platform: Platfo
         lambda: "Ray's " in platform.printed() and "it is started again" in platform.printed(), limit_s=20
     )
     assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=START_LIMIT_S)
+
+
+def test_a_killed_haproxy_is_back_and_never_says_that_the_webhook_is_not_there(platform: Platform) -> None:
+    answers: set[tuple[int, str | None]] = set()
+
+    def answers_again() -> bool:
+        try:
+            answer = httpx.get(platform.webhook, timeout=5)
+        except httpx.TransportError:
+            return False
+        answers.add((answer.status_code, answer.headers.get("retry-after")))
+        return answer.status_code == 403
+
+    for haproxy in platform.find("haproxy.cfg"):
+        haproxy.kill()
+
+    assert _eventually(answers_again, limit_s=60)
+    assert answers <= {(503, "2"), (403, None)}
 
 
 def test_killing_the_supervisor_leaves_no_process_and_the_next_start_is_clean(platform: Platform) -> None:

@@ -1,12 +1,9 @@
 """What is added to the configuration of HAProxy that Ray writes."""
 
-import json
-from pathlib import Path
-
 import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
-from cluster.haproxy_config import UnknownConfigurationError, guarded, shaped, write_answers
+from cluster.haproxy_config import UnknownConfigurationError, guarded, shaped
 
 # As Ray writes it; the last test sees to that it stays like it.
 WRITTEN = """defaults
@@ -55,29 +52,18 @@ def test_a_configuration_that_is_not_known_is_refused(line: str) -> None:
 
 
 def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_again() -> None:
-    lines = [line.strip() for line in shaped(WRITTEN, Path("/run")).splitlines()]
+    lines = [line.strip() for line in shaped(WRITTEN).splitlines()]
 
     body = """'{"message":"Not ready yet; try again","request_id":"%[req.hdr(x-request-id)]"}'"""
     again = f"hdr Retry-After 2 lf-string {body}"
     assert f"http-error status 503 content-type application/json {again}" in lines
     assert f"http-request return status 503 content-type application/json {again}" in lines
     assert not [line for line in lines if "text/plain" in line]
-    assert [line for line in lines if "/500.http" in line] == ["errorfile 500 /run/500.http"]
+    assert not [line for line in lines if "/500.http" in line]
     assert lines.index("bind *:8000") + 3 == lines.index(
         "http-request set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }"
     )
-    assert shaped("\n".join(lines), Path("/run")) == "\n".join(lines)
-
-
-def test_what_is_no_request_is_answered_from_a_file_of_the_same_shape(tmp_path: Path) -> None:
-    write_answers(tmp_path)
-
-    config = shaped(WRITTEN, tmp_path)
-
-    assert f"    errorfile 400 {tmp_path}/400.http\n" in config
-    head, _, body = (tmp_path / "400.http").read_bytes().partition(b"\r\n\r\n")
-    assert set(json.loads(body)) == {"message", "request_id"}
-    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+    assert shaped("\n".join(lines)) == "\n".join(lines)
 
 
 def test_ray_still_writes_it_so_and_sets_no_limit_of_its_own() -> None:
@@ -85,7 +71,6 @@ def test_ray_still_writes_it_so_and_sets_no_limit_of_its_own() -> None:
         "\n    {% if config.timeout_client_s is not none %}timeout client {{ config.timeout_client_s }}s{% endif %}\n",
         "\n    bind :{{ config.metrics_port }}\n",
         "\n  bind *:{{ config.stats_port }}\n",
-        "\ndefaults\n    mode http\n",
         "\nfrontend http_frontend\n    bind {{ config.frontend_host }}:{{ config.frontend_port }}\n",
         "\n    errorfile 503 {{ config.error_file_path }}\n",
         "\n    http-request return status 404 content-type text/plain lf-string ",

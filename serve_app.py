@@ -8,10 +8,13 @@ import asyncio
 import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import ray
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from actors.mailbox.access import JournalAccess
@@ -20,6 +23,7 @@ from actors.mailbox.handle import MailboxHandle, start_mailboxes
 from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.relocation import apply_topology
+from actors.redeploy import release_of
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.handle import ShardsHandle, start_shards
@@ -39,8 +43,13 @@ from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
 from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
+from telemetry.log import configure_logging
 
 _UNITS: Final = "services.units:UNITS"
+# What a unit of work may run.
+_CODE: Final = tuple(
+    Path(__file__).with_name(name) for name in ("actors", "config", "integrations", "kernel", "services", "telemetry")
+)
 # One line for each request costs more than the request.
 _LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON")
 
@@ -96,6 +105,7 @@ class Spaza:
             shards_per_actor=self.settings.postgres.shards_per_actor,
             log_level=self.settings.log.level,
             chores=CHORES,
+            release=release_of(*_CODE),
         )
 
     def start_mailboxes(self) -> None:
@@ -182,19 +192,27 @@ def deploy(applications: list[ServeApplication]) -> None:
 
 
 def app(arguments: Mapping[str, Any]) -> Application:
-    """Build Spaza for ``serve run serve_app:app``: run what has no route, return the webhook.
+    """Build Spaza for ``serve run serve_app:app``: run everything, and return what is to be run at ``/``.
+
+    Run again, it replaces what has changed: actors whose settings or code are others end their work first.
 
     Args:
         arguments: ``instance_id``, where several clusters share the databases.
     """
     settings = load_settings(os.environ)
+    configure_logging(settings.log.level)
     spaza = Spaza(settings, instance_id=str(arguments.get("instance_id", "serve")))
     asyncio.run(spaza.prepare())
+    if not ray.is_initialized():
+        ray.init(namespace="serve", log_to_driver=False)
+    # Before ``serve run`` does it with an address of its own; where Serve runs already, its address stays.
+    serve.start(http_options=HTTPOptions(host=settings.http.host, port=settings.http.port))
     spaza.start_shards()
-    *inner, webhook = spaza.applications()
-    deploy(inner)
+    applications = spaza.applications()
+    deploy([one for one in applications if one.route_prefix != "/"])
     spaza.start_mailboxes()
-    return webhook.application
+    [front] = [one.application for one in applications if one.route_prefix == "/"]
+    return front
 
 
 def _resolved(value: Any, setting: str) -> str:

@@ -5,6 +5,7 @@ import pickle
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,9 +22,9 @@ from actors.mailbox.lost_calls import lost_call
 from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.posting import Posting, all_of
 from actors.mailbox.publisher import Errors, PublisherLimits, packed
-from actors.mailbox.redeploy import deployed_as, retire_changed
 from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
+from actors.redeploy import deployed_as, release_of, retire_changed
 from config.topology import Queue, Topology
 from telemetry.log import get_logger
 
@@ -71,13 +72,13 @@ def start_mailboxes(
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
     """
     remote: Any = ray.remote(MailboxActor)
-    wanted = {}
+    wanted, release = {}, release_of(Path(__file__).parent)
     for queue in topology.sources():
         dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)
         given = (queue, dead, *access, consumer, log_level)
         for group in range(queue.groups):
             name = actor_name(queue.name, group)
-            wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(*given))
+            wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(release, *given))
     retire_changed({name: arguments[-1] for name, arguments in wanted.items()}, NAMESPACE)
     actors = [
         remote.options(

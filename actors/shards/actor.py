@@ -15,6 +15,8 @@ from config.topology import Topology
 from telemetry.log import configure_logging, get_logger
 from telemetry.metrics import Counter, Latency
 
+_LAST_CALLS_S = 3.0
+
 
 class ShardPoolActor:
     """Owns the connections to some shards and runs units of work beside them.
@@ -31,10 +33,13 @@ class ShardPoolActor:
         topology: Topology | None,
         chores: tuple[str, ...],
         log_level: str,
+        deployed_as: str = "",
     ) -> None:
         configure_logging(log_level)
+        self._deployed_as = deployed_as
         publisher = None if topology is None else TransactionalPublisher(topology)
         self._pools = ShardPools(access, shards, _imported(units), publisher)
+        self._calls: set[asyncio.Task[Any]] = set()
         self._units_total = Counter("spaza_shard_units_total", "Units of work by how they ended", ("outcome",))
         self._call_ms = Latency("spaza_shard_call_ms", "From the arrival of a call's units to the last outcome")
         get_logger("shards").info("shard_pool_started", first=shards[0], last=shards[-1])
@@ -43,7 +48,13 @@ class ShardPoolActor:
     async def run(self, calls: Sequence[UnitCall], timeout_s: float) -> list[UnitOutcome]:
         """See ``ShardPools.run``."""
         started = perf_counter()
-        outcomes = await self._pools.run(calls, timeout_s)
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            outcomes = await self._pools.run(calls, timeout_s)
+        finally:
+            self._calls.discard(task)
         self._call_ms.observe_s(perf_counter() - started)
         self._count(outcomes)
         return outcomes
@@ -56,9 +67,15 @@ class ShardPoolActor:
         """Answers when the actor runs; reaches for no server."""
         return True
 
-    async def close(self) -> None:
-        """Close all connections, before the actor is ended."""
+    async def deployed(self) -> str:
+        """With which settings and code it was started, see ``actors.redeploy``."""
+        return self._deployed_as
+
+    async def stop(self) -> None:
+        """Let calls that are under way end, for a while, and close all connections, before the actor is ended."""
         self._chores.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_LAST_CALLS_S)
         await self._pools.aclose()
 
     def _count(self, outcomes: Sequence[UnitOutcome]) -> None:

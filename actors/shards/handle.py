@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
+from actors.redeploy import deployed_as, retire_changed
 from actors.shards.access import ShardAccess
 from actors.shards.actor import ShardPoolActor
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError
@@ -19,6 +20,7 @@ from config.topology import Topology
 from telemetry.log import get_logger
 
 NAMESPACE = "spaza"
+_FAMILY = "shards:"
 # What the actor's own deadline is given to arrive here as an answer.
 _HOP_S = 1.0
 _STATISTICS_S = 2.0
@@ -27,7 +29,7 @@ _log = get_logger("shards")
 
 def actor_name(group: int) -> str:
     """The Ray name of the actor that owns a group of shards."""
-    return f"shards:{group}"
+    return f"{_FAMILY}{group}"
 
 
 def start_shards(
@@ -37,10 +39,13 @@ def start_shards(
     topology: Topology | None,
     shards_per_actor: int,
     chores: Sequence[str] = (),
+    release: str = "",
     log_level: str = "INFO",
     timeout_s: float = 60.0,
 ) -> None:
     """Create the ShardPool actors that are not there yet, and wait until all answer.
+
+    Those that run with other settings or code finish what they do first, and are replaced.
 
     The databases must have been set up. Call it where Ray is initialised, in synchronous code.
 
@@ -50,6 +55,7 @@ def start_shards(
         topology: by which units publish; None where none does.
         shards_per_actor: how many shards one actor owns.
         chores: names of system units without arguments that each shard needs from time to time.
+        release: names the code of the units; actors with another one are replaced.
         log_level: of the actors.
         timeout_s: for all of them together.
 
@@ -57,17 +63,24 @@ def start_shards(
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
     """
     remote: Any = ray.remote(ShardPoolActor)
+    wanted: dict[str, tuple[Any, ...]] = {}
+    for group, shards in groups(shards_per_actor).items():
+        given = (access, tuple(shards), units, topology, tuple(chores), log_level)
+        # As a plain tuple, for the text of access leaves its secrets out.
+        wanted[actor_name(group)] = (*given, deployed_as(release, tuple(access), *given[1:]))
+    named = {name: arguments[-1] for name, arguments in wanted.items()}
+    retire_changed(named, NAMESPACE, family=_FAMILY)
     actors = [
         remote.options(
-            name=actor_name(group),
+            name=name,
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
-        ).remote(access, tuple(shards), units, topology, tuple(chores), log_level)
-        for group, shards in groups(shards_per_actor).items()
+        ).remote(*arguments)
+        for name, arguments in wanted.items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
 

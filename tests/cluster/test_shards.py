@@ -25,12 +25,16 @@ KEY = base64.b64encode(b"k" * 32).decode()
 @pytest.fixture(scope="module")
 def shards_per_actor(ray_cluster: None, postgres_server: PostgresServer) -> Iterator[int]:
     asyncio.run(set_up_shards(postgres_server.dsn, KEY))
-    access = ShardAccess.derive(postgres_server.dsn, KEY)
-    for _ in range(2):  # the second time finds them there
-        start_shards(access, units="tests.cluster.shard_units:UNITS", topology=None, shards_per_actor=16)
+    _start(postgres_server)
     yield 16
     for group in groups(16):
         ray.kill(ray.get_actor(actor_name(group), namespace=NAMESPACE))
+
+
+def _start(server: PostgresServer, *, shards_per_actor: int = 16, release: str = "first") -> None:
+    access = ShardAccess.derive(server.dsn, KEY)
+    units = "tests.cluster.shard_units:UNITS"
+    start_shards(access, units=units, topology=None, shards_per_actor=shards_per_actor, release=release)
 
 
 async def _value(handle: ShardsHandle, call: UnitCall) -> Any:
@@ -173,3 +177,33 @@ async def test_statistics_tell_of_every_shard(shards_per_actor: int) -> None:
 
     assert sorted(figures) == list(range(SHARDS))
     assert figures[7]["spaza_system"]["committed"] >= 1
+
+
+async def test_a_redeploy_keeps_alike_actors_and_replaces_those_of_other_code_once_their_units_have_ended(
+    shards_per_actor: int, postgres_server: PostgresServer
+) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    before = await _pid(handle, 0)
+
+    await asyncio.to_thread(_start, postgres_server)
+    alike = await _pid(handle, 0)
+    slow = asyncio.create_task(handle.run([UnitCall("test.add_slowly", 0, "", ("redeploy", 1.0))], timeout_s=5.0))
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(_start, postgres_server, release="second")
+
+    assert alike == before
+    [outcome] = await slow
+    assert outcome.error is None
+    assert await _back(ShardsHandle(shards_per_actor), 0) != before
+
+
+async def test_a_redeploy_with_fewer_actors_leaves_none_of_the_others(
+    shards_per_actor: int, postgres_server: PostgresServer
+) -> None:
+    await asyncio.to_thread(_start, postgres_server, shards_per_actor=32)
+    names = {one["name"] for one in ray.util.list_named_actors(all_namespaces=True) if one["namespace"] == NAMESPACE}
+    await asyncio.to_thread(_start, postgres_server)
+
+    assert actor_name(0) in names
+    assert actor_name(1) not in names
+    assert await _back(ShardsHandle(shards_per_actor), 31) > 0

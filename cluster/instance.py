@@ -119,8 +119,15 @@ def read_record(data_dir: Path) -> InstanceRecord | None:
 
 
 def chosen_data_dir(environment: Mapping[str, str]) -> Path:
-    """The data folder that a command is about."""
-    return Path(environment.get("SPAZA_DATA_DIR", ".spaza")).expanduser().absolute()
+    """The data folder that a command is about.
+
+    Raises:
+        DataFolderError: its name is empty.
+    """
+    named = environment.get("SPAZA_DATA_DIR", ".spaza")
+    if not named.strip():
+        raise DataFolderError(Path(named), "SPAZA_DATA_DIR is empty")
+    return Path(named).expanduser().absolute()
 
 
 def is_claimed(data_dir: Path) -> bool:

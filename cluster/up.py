@@ -24,7 +24,7 @@ from cluster.ray_sessions import keep_ray_sessions
 from cluster.redis_server import RedisServer
 from cluster.screen import Place, Screen
 from cluster.supervisor import Supervisor
-from config.settings import Settings, load_settings
+from config.settings import Settings, load_settings, without_effect
 from config.topology_file import load_topology
 
 _WEBHOOK = "/api/v1/webhooks/whatsapp"
@@ -90,6 +90,8 @@ class _Assembly:
             fixed["sandbox"] = settings.sandbox.port
         instance.record({**fixed, **self._ports}, api=self._api)
         self._screen.begin(str(instance.data_dir))
+        for name in without_effect(self._environment):
+            self._screen.warn(f"{name} is set, and nothing uses it yet.")
         order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
         supervisor = Supervisor(instance, self._servers(), self._sandbox(), node, self._screen)

@@ -5,17 +5,19 @@ secret has no default outside the demo and is masked wherever it is printed.
 """
 
 import base64
-import binascii
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
 _FOREIGN = frozenset({"SPAZA_FIXTURES"})
+# Of parts that are still to come.
+_NOT_USED_YET: Final = tuple(f"{PREFIX}{group}__" for group in ("ELASTICSEARCH", "LIMITS", "OZOW", "PAYSTACK"))
 DEMO_APP_SECRET = "sandbox-app-secret"
 DEMO_VERIFY_TOKEN = "sandbox-verify-token"
 DEMO_ADMIN_TOKEN = "sandbox-admin-token"
@@ -26,13 +28,20 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 def _http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        named = False
+    if not named or value.split() != [value]:
+        raise ValueError("must name a host, such as https://graph.facebook.com")
     return value.rstrip("/")
 
 
 def _sealing_key(value: SecretStr) -> SecretStr:
     try:
         key = base64.b64decode(value.get_secret_value(), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # not base64, or not even ASCII
         raise ValueError("must be base64; make one with: openssl rand -base64 32") from error
     if len(key) != 32:
         raise ValueError(f"must be 32 bytes, base64 encoded, not {len(key)}; make one with: openssl rand -base64 32")
@@ -45,6 +54,19 @@ def _not_empty(value: SecretStr) -> SecretStr:
     return value
 
 
+def _named(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be empty; unset it to have the default")
+    return value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Folder = Annotated[Path, BeforeValidator(_named)]
+Host = Annotated[str, BeforeValidator(_named)]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
@@ -68,7 +90,7 @@ class _Group(BaseModel):
 class HttpSettings(_Group):
     """Where Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8000
     webhook_replicas: int = Field(default=1, ge=1, le=64)
 
@@ -139,13 +161,13 @@ class LimitsSettings(_Group):
 
 
 class LogSettings(_Group):
-    level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    level: Level = "INFO"
 
 
 class Settings(_Group):
     """Everything that can be set. Frozen; pass the group that a part needs, not the whole."""
 
-    data_dir: Path = Path(".spaza")
+    data_dir: Folder = Path(".spaza")
     http: HttpSettings = HttpSettings()
     dashboard: DashboardSettings = DashboardSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -168,6 +190,11 @@ class Settings(_Group):
                 "redis": self.redis.model_copy(update={"url": SecretStr(redis_url)}),
             }
         )
+
+
+def without_effect(environment: Mapping[str, str]) -> list[str]:
+    """The settings that are given and known, and that nothing uses yet."""
+    return sorted(name for name in environment if name in _known_names() and name.startswith(_NOT_USED_YET))
 
 
 def load_settings(environment: Mapping[str, str], *, demo_key: str | None = None) -> Settings:
@@ -197,12 +224,18 @@ def _nested(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         *groups, leaf = name.removeprefix(PREFIX).lower().split("__")
         level = nested
-        for group in groups:
+        for depth, group in enumerate(groups, 1):
             level = level.setdefault(group, {})
             if not isinstance(level, dict):
-                raise SettingsError((f"{name}: {PREFIX}{group.upper()} is set as a value too; remove one of them",))
+                raise _both_ways(PREFIX + "__".join(groups[:depth]).upper(), name)
+        if isinstance(level.get(leaf), dict):
+            raise _both_ways(name, f"{name}__{next(iter(level[leaf])).upper()}")
         level[leaf] = value
     return nested
+
+
+def _both_ways(name: str, below: str) -> SettingsError:
+    return SettingsError((f"{below}: {name} is set as a value too; remove one of them",))
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -245,5 +278,8 @@ def _fault(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, _known_names(), n=1)
         return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "; remove it")
+    if error["type"] in {"model_type", "model_attributes_type"}:
+        within = [known for known in _known_names() if known.startswith(f"{name}__")]
+        return f"{name}: is no setting but a group of them; set {' or '.join(within)}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message[0].lower()}{message[1:]}"

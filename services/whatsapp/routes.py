@@ -111,6 +111,7 @@ class WebhookApp:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         correlation_id = correlation_id_of(headers)
         try:
+            _refuse_two_signatures(scope)
             answer = await self._answer(scope, headers, receive, correlation_id)
         except DisconnectedError:
             return
@@ -201,3 +202,9 @@ class WebhookApp:
         _log.warning("webhook_dead_lettered", correlation_id=correlation_id, reason=reason, size_bytes=len(body))
         with failing_open(_log):
             self._observer.dead_lettered(reason)
+
+
+def _refuse_two_signatures(scope: Scope) -> None:
+    """A proxy before us and we might each believe another one."""
+    if sum(name == _SIGNATURE for name, _ in scope["headers"]) > 1:
+        raise RefusedError(401, "There is more than one signature")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import DataFolderError, DiskFullError, InstanceRunningError
-from cluster.instance import Instance, is_claimed, read_record, refuse_full, write_whole
+from cluster.instance import Instance, chosen_data_dir, is_claimed, read_record, refuse_full, write_whole
 
 
 def test_a_folder_is_claimed_until_it_is_released(tmp_path: Path) -> None:
@@ -100,3 +100,10 @@ def test_a_file_is_replaced_whole_and_for_the_owner_alone(tmp_path: Path) -> Non
     assert path.read_text(encoding="utf-8") == "second"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_empty_name_of_the_data_folder_is_not_taken_for_wherever_we_are() -> None:
+    with pytest.raises(DataFolderError, match="empty"):
+        chosen_data_dir({"SPAZA_DATA_DIR": ""})
+
+    assert chosen_data_dir({}).name == ".spaza"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import Settings, SettingsError, load_settings, without_effect
 
 KEY = base64.b64encode(bytes(32)).decode()
 
@@ -59,7 +59,7 @@ def test_a_value_of_the_wrong_kind_names_its_variable() -> None:
     assert faults({"SPAZA_HTTP__PORT": "70000"})[0].startswith("SPAZA_HTTP__PORT: ")
 
 
-@pytest.mark.parametrize("key", ["not base64!", base64.b64encode(bytes(16)).decode(), ""])
+@pytest.mark.parametrize("key", ["not base64!", base64.b64encode(bytes(16)).decode(), "", "é"])
 def test_a_sealing_key_of_another_size_is_refused_with_the_remedy(key: str) -> None:
     [fault] = faults({"SPAZA_SECRETS__KEY": key})
 
@@ -73,6 +73,45 @@ def test_an_empty_secret_is_refused() -> None:
 
 def test_a_group_cannot_be_a_value_too() -> None:
     assert "SPAZA_HTTP" in faults({"SPAZA_HTTP": "8000", "SPAZA_HTTP__PORT": "8000"})[0]
+
+
+def test_what_is_a_value_has_nothing_below_it_in_whatever_order_they_are_given() -> None:
+    both = {"SPAZA_HTTP__PORT": "8000", "SPAZA_HTTP__PORT__X": "1"}
+
+    for given in (both, dict(reversed(both.items()))):
+        assert faults(given) == ("SPAZA_HTTP__PORT__X: SPAZA_HTTP__PORT is set as a value too; remove one of them",)
+
+
+def test_a_group_that_is_given_a_value_names_what_can_be_set() -> None:
+    assert faults({"SPAZA_DASHBOARD": "5"}) == (
+        "SPAZA_DASHBOARD: is no setting but a group of them; set SPAZA_DASHBOARD__PORT",
+    )
+
+
+def test_a_log_level_may_be_written_small_and_a_wrong_one_is_told_the_right_ones() -> None:
+    assert load_settings({"SPAZA_LOG__LEVEL": "warning"}, demo_key=KEY).log.level == "WARNING"
+    [fault] = faults({"SPAZA_LOG__LEVEL": "loud"})
+    assert "SPAZA_LOG__LEVEL: " in fault
+    assert "'WARNING'" in fault
+
+
+@pytest.mark.parametrize("name", ["SPAZA_DATA_DIR", "SPAZA_HTTP__HOST"])
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_folder_or_host_is_refused_and_not_taken_for_wherever_we_are(name: str, empty: str) -> None:
+    assert faults({name: empty}) == (f"{name}: must not be empty; unset it to have the default",)
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///v1", "http://host:port", "http://[::1", "http://a b"])
+def test_an_address_without_a_host_is_refused(url: str) -> None:
+    [fault] = faults({"SPAZA_WHATSAPP__GRAPH_URL": url})
+
+    assert fault.startswith("SPAZA_WHATSAPP__GRAPH_URL: must name a host")
+
+
+def test_what_nothing_uses_yet_is_known_for_it() -> None:
+    given = {"SPAZA_LIMITS__MINUTE": "7", "SPAZA_HTTP__PORT": "1", "SPAZA_PAYSTACK__URL": "http://x", "PATH": ""}
+
+    assert without_effect(given) == ["SPAZA_LIMITS__MINUTE", "SPAZA_PAYSTACK__URL"]
 
 
 def test_secrets_are_masked_when_settings_are_printed() -> None:

@@ -89,6 +89,7 @@ async def call(
     watch: Watch | None = None,
     policy: WebhookPolicy | None = None,
     disconnect: bool = False,
+    also: Sequence[tuple[bytes, bytes]] = (),
 ) -> Response | None:
     app = WebhookApp(mailbox, WebhookSecrets(SECRET, b"verify-me"), watch or Watch(), policy=policy or WebhookPolicy())
     pieces = [body] if isinstance(body, bytes) else list(body)
@@ -106,7 +107,8 @@ async def call(
 
     scope = {
         "type": "http", "method": method, "path": PREFIX + path, "root_path": PREFIX, "query_string": query,
-        "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+        "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        + [*also],
     }  # fmt: skip
     await app(scope, receive, send)
     return Response(sent) if sent else None
@@ -163,6 +165,16 @@ async def test_a_post_without_metas_signature_is_refused_and_nothing_is_kept(sig
     }
     assert not mailbox.published
     assert not mailbox.dead
+
+
+@pytest.mark.parametrize("second", [b"sha256=" + b"0" * 64, sign(SECRET, BODY).encode()])
+async def test_a_request_with_two_signatures_is_refused_whichever_of_them_is_right(second: bytes) -> None:
+    mailbox = FakeMailbox()
+
+    response = await post(mailbox, also=[(b"x-hub-signature-256", second)])
+
+    assert response.status == 401
+    assert mailbox.published == []
 
 
 async def test_a_body_that_comes_in_pieces_is_verified_as_a_whole() -> None:

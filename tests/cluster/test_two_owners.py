@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import pickle
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from actors.mailbox.actor import MailboxActor
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.handle import NAMESPACE
 from actors.mailbox.message import Message
+from actors.mailbox.publisher import pack, packed
 from actors.mailbox.setup import _set_up
 from cluster.postgres import PostgresServer
 from tests.cluster.mailbox_consumers import RecordingConsumer
@@ -43,8 +43,8 @@ class Side(NamedTuple):
         return epoch
 
     async def append(self, *ids: str) -> Any:
-        messages = [tuple(Message(one, one, "", b"x", {}, time.time())) for one in ids]
-        return await self.mailbox.append.remote(pickle.dumps([(0, messages)]))
+        messages = [(0, packed(Message(one, one, "", b"x", {}, time.time()))) for one in ids]
+        return await self.mailbox.append.remote(pack([messages]))
 
     def handled(self) -> list[tuple[str, bool]]:
         """Id, and whether it was said to be a redelivery."""

@@ -15,6 +15,7 @@ from cluster.sandbox.config import SandboxConfig
 from cluster.sandbox.control_api import ControlApi
 from cluster.sandbox.control_errors import ControlError, respond_error
 from cluster.sandbox.graph_api import GraphApi
+from cluster.sandbox.page_api import PageApi
 from cluster.sandbox.parts import make_parts
 from telemetry.log import get_logger
 
@@ -32,7 +33,7 @@ class SandboxApp:
         self.parts = make_parts(config, clock)
         self._graph = GraphApi(self.parts.desk, self.parts.panel, config.bounds)
         self._rest = Starlette(
-            routes=ControlApi(self.parts).routes(),
+            routes=[*PageApi(self.parts).routes(), *ControlApi(self.parts).routes()],
             exception_handlers={
                 ControlError: respond_error,
                 HTTPException: respond_error,

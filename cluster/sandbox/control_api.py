@@ -1,4 +1,4 @@
-"""The sandbox's own API, for people and tests: numbers, knobs, inbound messages, outbox, clock, page."""
+"""The sandbox's own API, for people and tests: numbers, knobs, inbound messages, outbox, clock."""
 
 import asyncio
 from typing import Annotated, Any, TypeVar
@@ -6,20 +6,17 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from cluster.sandbox.control_errors import ControlError, invalid_request
-from cluster.sandbox.conversations import Line, describe, latest_lines
-from cluster.sandbox.delivery import Attempt
-from cluster.sandbox.inbound import InboundRequest, Written, customer_of, write_messages
+from cluster.sandbox.inbound import InboundRequest
 from cluster.sandbox.outbox import rfc3339
-from cluster.sandbox.page import HEADERS, render_page
 from cluster.sandbox.parts import Parts
 from cluster.sandbox.phone_numbers import PhoneNumber, write_numbers
 from cluster.sandbox.validation import digits_of
+from cluster.sandbox.writing import write_as_customer
 
-_LINES = 100
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -52,7 +49,6 @@ class ControlApi:
     def routes(self) -> list[Route]:
         """All routes but the Graph API's."""
         return [
-            Route("/", self.page, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/sandbox/outbox", self.read_outbox, methods=["GET"]),
             Route("/sandbox/outbox", self.clear_outbox, methods=["DELETE"]),
@@ -65,10 +61,6 @@ class ControlApi:
             Route("/sandbox/clock/advance", self.advance_clock, methods=["POST"]),
             Route("/sandbox/verify-callback", self.verify_callback, methods=["POST"]),
         ]
-
-    async def page(self, _request: Request) -> Response:
-        lines = latest_lines(self._parts.heard, self._parts.outbox, _LINES)
-        return HTMLResponse(render_page(lines, len(self._parts.outbox)), headers=HEADERS)
 
     async def health(self, _request: Request) -> Response:
         parts = self._parts
@@ -96,29 +88,7 @@ class ControlApi:
         return _json({"removed": self._parts.outbox.clear()})
 
     async def write_inbound(self, request: Request) -> Response:
-        asked = await self._body(InboundRequest, request)
-        parts, now = self._parts, self._parts.clock.now()
-        number = parts.numbers.find(asked.phone_number_id)
-        if number is None:
-            remedy = "is not registered; register it with POST /sandbox/numbers"
-            raise ControlError("unknown number", (("phone_number_id", remedy),))
-        customer = customer_of(asked, now)
-        parts.customers.wrote(number.phone_number_id, customer)
-        written = write_messages(asked, number, customer, parts.randomness)
-        mps = parts.panel.knobs.throughput_mps
-        if mps is not None:
-            for _ in written:
-                parts.throughput.take(number.phone_number_id, now, interval_s=1 / mps, burst=mps, force=True)
-        results = await self._deliver(written)
-        shown = [
-            {"wamid": one.wamid, "http_status": attempt.http_status, "error": attempt.error}
-            for one, attempt in zip(written, results, strict=True)
-        ]
-        for one, attempt in zip(written, results, strict=True):
-            status = f"answered {attempt.http_status}" if attempt.error is None else attempt.error
-            said = describe(one.update.item)
-            who = customer.wa_id if customer.wa_id is not None else customer.user_id or ""
-            parts.heard.add(Line(now, number.phone_number_id, who, "in", said, status))
+        shown = await write_as_customer(self._parts, await self._body(InboundRequest, request))
         return _json({**shown[0], "messages": shown})
 
     async def read_numbers(self, _request: Request) -> Response:
@@ -161,17 +131,6 @@ class ControlApi:
         asked = await self._body(_Verify, request)
         handshake = await self._parts.sender.verify(asked.verify_token)
         return _json(handshake._asdict())
-
-    async def _deliver(self, written: list[Written]) -> list[Attempt]:
-        """Send in webhooks of the size that the knob allows; one result for each message."""
-        size = self._parts.panel.knobs.batch_max
-        batches = [written[start : start + size] for start in range(0, len(written), size)]
-        attempts = await asyncio.gather(
-            *(self._parts.sender.deliver([one.update for one in batch]) for batch in batches)
-        )
-        if None in attempts:
-            raise ControlError("too many webhooks wait for the callback already", status=503)
-        return [attempt for batch, attempt in zip(batches, attempts, strict=True) if attempt for _ in batch]
 
     async def _raw(self, request: Request) -> bytes:
         limit, body = self._parts.config.bounds.body_bytes, b""

@@ -63,11 +63,36 @@ async def test_the_graph_api_answers_everything_in_its_own_shape(
 async def test_the_page_is_there_for_people(shared: httpx.AsyncClient) -> None:
     await send(shared, body="<b>Molo</b>")
 
-    page = await shared.get("/")
+    page, frame = await shared.get("/"), await shared.get("/sandbox/conversations")
 
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert "&lt;b&gt;Molo&lt;/b&gt;" in page.text
+    assert 'src="/sandbox/conversations?' in page.text
+    assert "&lt;b&gt;Molo&lt;/b&gt;" in frame.text
+
+
+async def test_one_writes_as_a_customer_from_the_page_and_sees_both_sides(
+    shared: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    form = {"number": NUMBER, "customer": "+27 82 999 0001", "name": "Sipho", "text": "Ninjani & \u00e9"}
+
+    written = await shared.post("/sandbox/write", data=form)
+    frame = await shared.get("/sandbox/conversations", params={"number": NUMBER, "customer": "27829990001"})
+
+    assert written.status_code == 303
+    page = await shared.get(written.headers["location"])
+    assert 'value="27829990001"' in page.text
+    assert 'value="Sipho"' in page.text
+    assert "Ninjani &amp; \u00e9" in frame.text
+    assert "answered 200" in frame.text
+
+
+async def test_what_cannot_be_written_is_said_on_the_page_and_kept_in_the_form(shared: httpx.AsyncClient) -> None:
+    refused = await shared.post("/sandbox/write", data={"number": "404", "customer": "nobody", "text": "Molo"})
+
+    assert refused.status_code == 400
+    assert "phone number of 5 to 15 digits" in refused.text
+    assert 'value="Molo"' in refused.text
 
 
 async def test_a_taken_port_is_named(receiver: Receiver) -> None:

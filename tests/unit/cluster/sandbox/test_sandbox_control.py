@@ -13,7 +13,7 @@ from cluster.sandbox.graph_errors import GraphError
 from cluster.sandbox.inbound import InboundRequest, customer_of, write_messages
 from cluster.sandbox.knobs import Knobs
 from cluster.sandbox.outbox import Outbox, Sent
-from cluster.sandbox.page import render_page
+from cluster.sandbox.page import Talk, render_frame, render_page
 from cluster.sandbox.phone_numbers import (
     DEMO_NUMBER,
     FILE_NAME,
@@ -126,19 +126,31 @@ def test_an_inbound_request_that_says_too_little_or_too_much_is_refused(request_
         InboundRequest.model_validate({"phone_number_id": "1", **request_})
 
 
-def test_the_page_shows_both_directions_newest_first_and_escapes_what_was_said() -> None:
+def test_the_page_shows_both_sides_of_the_open_conversation_and_escapes_what_was_said() -> None:
     heard, outbox = Heard(), Outbox(10, 10_000)
     heard.add(Line(10.0, "1", "27821234567", "in", "<script>alert(1)</script>", "answered 200"))
     outbox.add(Sent("wamid.1", "1", "27821234567", 20.0, b'{"type":"text","text":{"body":"\\"><b>"}}', None))
+    heard.add(Line(15.0, "1", "27820000000", "in", "From somebody else", "answered 200"))
 
     lines = latest_lines(heard, outbox, 100)
-    page = render_page(lines, 1)
+    frame = render_frame(Talk("1", "27821234567"), lines)
 
-    assert [line.direction for line in lines] == ["out", "in"]
-    assert "&lt;script&gt;" in page
-    assert "&quot;&gt;&lt;b&gt;" in page
-    assert "<script" not in page
-    assert 'http-equiv="refresh"' in page
+    assert [line.direction for line in lines] == ["out", "in", "in"]
+    conversation = frame.partition("<main>")[2]
+    assert conversation.index("&quot;&gt;&lt;b&gt;") < conversation.index("&lt;script&gt;")
+    assert "somebody else" not in conversation
+    assert "27820000000" in frame
+    assert "<script" not in frame
+    assert 'http-equiv="refresh"' in frame
+
+
+def test_the_form_keeps_what_is_typed_from_being_renewed_away_and_escapes_it() -> None:
+    page = render_page(Talk("1", '"><b>', "<i>"), [("1", "+27110000001"), ("2", "+27110000002")], 3, "<fault>")
+
+    assert 'http-equiv="refresh"' not in page
+    assert 'value="&quot;&gt;&lt;b&gt;"' in page
+    assert "&lt;fault&gt;" in page
+    assert '<option value="1" selected>+27110000001</option>' in page
 
 
 @pytest.mark.parametrize(

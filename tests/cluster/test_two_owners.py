@@ -103,6 +103,16 @@ async def field(ray_cluster: None, postgres_server: PostgresServer, tmp_path: Pa
         ray.kill(side.consumer)
 
 
+async def takes(side: Side) -> None:
+    """Wait until a message is with the side's consumer."""
+    deadline = time.monotonic() + 25.0
+    while (await side.mailbox.statistics.remote())["in_flight"] == 0:
+        assert time.monotonic() < deadline, "nothing is with it"
+        await asyncio.sleep(0.05)
+    # The call is on its way by then.
+    await asyncio.sleep(0.3)
+
+
 async def becomes(side: Side, state: str, timeout_s: float = 25.0) -> float:
     """Seconds until it says so."""
     began = time.monotonic()
@@ -173,7 +183,7 @@ async def test_an_owner_that_stood_still_can_neither_append_nor_settle_and_goes_
     await becomes(second, "passive")
     pid = (await first.mailbox.statistics.remote())["pid"]
     assert await first.append("m1") == {}
-    await asyncio.sleep(0.5)
+    await takes(first)
 
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -17,12 +17,12 @@ from actors.shards.migrations import FOLDER, SHARED_SCOPE, load_migrations, migr
 from actors.shards.pool import ShardPools
 from actors.shards.roles import role_password
 from actors.shards.tenant_schema import TenantSchemas
-from actors.shards.unit import UnitCall, registry
+from actors.shards.unit import UnitCall
 from cluster.postgres import PostgresServer
 from config.topology import DECLARED
 from config.topology_file import load_topology
 from kernel.identifiers import new_id
-from services.units import CHORES
+from services.units import CHORES, UNITS
 from services.whatsapp.conversation import Merchant
 from services.whatsapp.inbound import Customer, InboundEvent, InboundMessage
 from services.whatsapp.store import (
@@ -30,7 +30,6 @@ from services.whatsapp.store import (
     MAINTAIN,
     PLATFORM_EVENTS,
     RECEIVE,
-    UNITS,
     PlatformEventsArguments,
     ReceiveArguments,
     ReceiveResult,
@@ -97,7 +96,7 @@ async def shard(server: PostgresServer) -> AsyncIterator[Shard]:
     number, tenant_id = next(_shards), new_id()
     await TenantSchemas(server.dsn).create(tenant_id, number)
     publisher = TransactionalPublisher(load_topology(DECLARED))
-    pools = ShardPools(ShardAccess.derive(server.dsn, KEY), [number], registry(UNITS), publisher)
+    pools = ShardPools(ShardAccess.derive(server.dsn, KEY), [number], UNITS, publisher)
     owner = await asyncpg.connect(shard_dsn(server.dsn, number))
     yield Shard(number, owner, pools, tenant_id)
     await owner.close()

@@ -4,7 +4,7 @@
 ``x-last-death-*`` always tell of the latest.
 
 Source:
-    RabbitMQ 4, https://www.rabbitmq.com/docs/dlx and ``record_death``, ``is_death_cycle`` of its ``mc.erl``.
+    RabbitMQ 4, https://www.rabbitmq.com/docs/dlx and ``record_death`` of its ``mc.erl``.
 """
 
 from collections.abc import Mapping
@@ -43,11 +43,6 @@ def dead_letter(message: Message, queue: Queue, cause: Cause, reason: str, wall:
     return addressed(dead, "" if queue.dlx is None else queue.dlx, queue.name)
 
 
-def death_count(message: Message) -> int:
-    """How often a message was dead-lettered, in all queues and for all reasons."""
-    return sum(_count(death) for death in _deaths(message))
-
-
 def published_at_death(message: Message) -> tuple[str, str] | None:
     """Exchange and routing key under which a dead letter was published before it died last; None if unknown."""
     deaths = _deaths(message)
@@ -56,19 +51,6 @@ def published_at_death(message: Message) -> tuple[str, str] | None:
     routing_keys = deaths[0].get("routing-keys")
     first = str(routing_keys[0]) if isinstance(routing_keys, list) and routing_keys else ""
     return str(deaths[0].get("exchange", "")), first
-
-
-def is_death_cycle(message: Message, queue: str) -> bool:
-    """Whether giving a dead letter to a queue would close a cycle that turns by itself: it is then to be dropped.
-
-    That is so if it died there before, and neither then nor since because somebody rejected it.
-    """
-    for death in _deaths(message):
-        if death["reason"] == "rejected":
-            return False
-        if death["queue"] == queue:
-            return True
-    return False
 
 
 def _deaths_with(message: Message, queue: str, cause: Cause, wall: float) -> list[HeaderValue]:

@@ -19,5 +19,11 @@ def masked(text: str, *spared: str) -> str:
     return _NUMBER.sub(lambda found: found[0] if found[0] in spared else _mask(found[0]), text)
 
 
+def masked_key(key: str) -> str:
+    """The key of a message with its customer's number masked; before its colon stands the merchant's own number."""
+    number, colon, _ = key.partition(":")
+    return masked(key, number) if colon else masked(key)
+
+
 def _mask(number: str) -> str:
     return f"{number[:4]}{'*' * (len(number) - 6)}{number[-2:]}"

@@ -13,7 +13,7 @@ from actors.mailbox.selection import Peeked, Selection, Which, death_of
 from kernel.errors import SpazaError
 from services.ops.audit import Audit, Who
 from services.ops.errors import RefusedRequestError
-from services.ops.masking import masked
+from services.ops.masking import masked, masked_key
 from services.ops.schemas import ChangeRequest, PeekQuery, PurgeRequest, RedriveRequest
 from services.ops.sums import by_reason, by_tenant, divided, of_reasons
 from services.ops.trail import moment
@@ -225,7 +225,7 @@ def _message(number: int, one: Peeked, query: PeekQuery) -> dict[str, Any]:
         "seq": one.seq,
         "message_id": message.id,
         "tenant": message.tenant,
-        "key": shown(message.key),
+        "key": message.key if query.unmasked else masked_key(message.key),
         "priority": message.priority,
         "published_at": moment(message.published_at),
         "age_s": round(max(0.0, datetime.now(UTC).timestamp() - message.published_at), 1),

@@ -8,7 +8,7 @@ from actors.mailbox.redriven import plain_id
 from actors.mailbox.rows import decode_headers
 from actors.mailbox.selection import CAUSE, DETAIL
 from config.topology import Topology
-from services.ops.masking import masked
+from services.ops.masking import masked_key
 from services.ops.store import OutgoingState, TracedRow
 
 
@@ -73,7 +73,7 @@ def _trail(
         "message_id": message_id,
         "state": _state(rows, dead_of),
         "tenant": first.tenant,
-        "key": first.key if unmasked else masked(first.key, first.tenant),
+        "key": first.key if unmasked else masked_key(first.key),
         "size_bytes": first.size_bytes,
         "correlation_id": headers.get("correlation_id"),
         "order_id": headers.get("order_id"),

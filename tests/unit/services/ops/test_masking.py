@@ -1,0 +1,36 @@
+"""Phone numbers in what operators are shown."""
+
+import pytest
+
+from services.ops.masking import masked, masked_key
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("27821234567", "2782*****67"),
+        ("+27821234567 wrote", "+278******67 wrote"),
+        ("an order of 12345678 cents", "an order of 12345678 cents"),
+        ("wamid.HBgLMjc4MjEyMzQ1Njc", "wamid.HBgLMjc4MjEyMzQ1Njc"),
+        ("m-27821234567x", "m-27821234567x"),
+    ],
+)
+def test_a_number_is_masked_but_for_its_beginning_and_end(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+def test_a_spared_number_is_shown() -> None:
+    assert masked("270000000001 to 27821234567", "270000000001") == "270000000001 to 2782*****67"
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("270000000001:27821234567", "270000000001:2782*****67"),
+        ("27821234567", "2782*****67"),
+        ("27821234567:27821234567", "27821234567:27821234567"),
+        ("order-7", "order-7"),
+    ],
+)
+def test_of_a_key_the_customers_number_alone_is_masked(key: str, shown: str) -> None:
+    assert masked_key(key) == shown

@@ -79,6 +79,7 @@ def decide(
     recorded: Recorded | None,
     marks: MarksRead | None,
     now: float,
+    awaiting_since: float,
     policy: DoubtPolicy,
 ) -> Decision:
     """What to do with a message that was delivered before.
@@ -89,6 +90,7 @@ def decide(
         recorded: what the shard knows; None if it has no such message.
         marks: what Redis knows; None while it is away.
         now: Unix seconds.
+        awaiting_since: Unix seconds from when on a status could have come in; time before that is no waiting.
         policy: how long to wait.
     """
     if recorded is not None and (recorded.rank > QUEUED or recorded.wamid is not None):
@@ -108,9 +110,10 @@ def decide(
         marked_at = max((at for at in (marked_at, in_redis) if at is not None), default=None)
         if marked_at is None:
             return _SEND
+    awaited_from = max(marked_at, awaiting_since)
     if recorded is not None and not recorded.resent:
-        left_s = marked_at + policy.await_s - now
+        left_s = awaited_from + policy.await_s - now
         return _RESEND if left_s <= 0 else Decision(Act.WAIT, min(policy.step_s, left_s))
     # Without a record nothing would count the sends.
-    left_s = marked_at + policy.last_await_s - now
+    left_s = awaited_from + policy.last_await_s - now
     return _GIVE_UP if left_s <= 0 else Decision(Act.WAIT, min(policy.last_step_s, left_s))

@@ -78,9 +78,14 @@ class NotificationService:
         self._tenants, self._unsealer, self._marks, self._records = tenants, unsealer, marks, records
         self._dispatcher, self._observer, self._policy = dispatcher, observer, policy
         self._clock, self._timer = clock, timer
+        self._started_at = float("-inf")
 
     async def start(self) -> None:
-        """Give the marks a beginning, before anything is sent."""
+        """Give the marks a beginning, before anything is sent.
+
+        What is in doubt is awaited anew from here on: whatever ended the notifier may have kept statuses out as well.
+        """
+        self._started_at = self._clock()
         await self._marks.mark([], self._now_ms())
 
     async def consume(self, batch: Sequence[Delivery]) -> list[Outcome]:
@@ -171,6 +176,7 @@ class NotificationService:
                 recorded=recorded,
                 marks=marks,
                 now=self._clock(),
+                awaiting_since=self._started_at,
                 policy=self._policy.doubt,
             )
             run.follow(one, decision, marks)

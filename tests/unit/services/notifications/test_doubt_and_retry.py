@@ -27,7 +27,8 @@ LATER_BORN = MarksRead(int(MARKED * 1000), {})
 
 
 def decision(**given: Any) -> Decision:
-    facts = {"published_at": PUBLISHED, "recorded": NEW, "marks": NO_MARK, "now": MARKED + 1, **given}
+    usual = {"published_at": PUBLISHED, "recorded": NEW, "marks": NO_MARK, "now": MARKED + 1, "awaiting_since": 0.0}
+    facts = {**usual, **given}
     return decide("m", policy=DoubtPolicy(), **facts)
 
 
@@ -44,6 +45,10 @@ def decision(**given: Any) -> Decision:
         ({"marks": MARK}, Decision(Act.WAIT, 2.0)),
         ({"marks": MARK, "now": MARKED + 29}, Decision(Act.WAIT, 1.0)),
         ({"marks": MARK, "now": MARKED + 30}, Decision(Act.RESEND)),
+        # No status could come in before.
+        ({"marks": MARK, "now": MARKED + 31, "awaiting_since": MARKED + 2}, Decision(Act.WAIT, 1.0)),
+        ({"marks": MARK, "now": MARKED + 32, "awaiting_since": MARKED + 2}, Decision(Act.RESEND)),
+        ({"recorded": AGAIN, "now": MARKED + 601, "awaiting_since": MARKED + 2}, Decision(Act.WAIT, 1.0)),
         ({"recorded": Recorded(0, None, MARKED)}, Decision(Act.WAIT, 2.0)),
         ({"recorded": Recorded(0, None, MARKED), "now": MARKED + 31}, Decision(Act.RESEND)),
         ({"recorded": Recorded(0, None, MARKED + 20), "marks": MARK, "now": MARKED + 31}, Decision(Act.WAIT, 2.0)),

@@ -5,6 +5,7 @@ import asyncio
 import errno
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what runs, its health and its figures")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(command=_status)
+    env = commands.add_parser("env", help="shell lines with which another Python program joins the Ray cluster")
+    env.add_argument("--json", action="store_true", help="as JSON")
+    env.set_defaults(command=_env)
     add_mailbox_commands(commands)
     return parser
 
@@ -77,6 +81,18 @@ def _status(given: argparse.Namespace) -> int:
     else:
         show(document)
     return OK if document["ready"] else NOT_READY
+
+
+def _env(given: argparse.Namespace) -> int:
+    from cluster.ray_address import environment_to_join  # noqa: PLC0415
+
+    wanted = environment_to_join(chosen_data_dir(os.environ))
+    if given.json:
+        print(json.dumps(wanted, indent=1))
+    else:
+        for name, value in wanted.items():
+            print(f"export {name}={shlex.quote(value)}")
+    return OK
 
 
 def _count(text: str) -> int:

@@ -25,6 +25,8 @@ _SINGLE_PORTS = (
 )
 # Of the last, the first alone is used.
 _BLOCKS_OF_PORTS = ("replica_http", "replica_grpc", "metrics")
+# Ray takes the machine's address for 127.0.0.1, unless it believes that this is a system on which it runs no clusters.
+_LOOPBACK_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Of HAProxy, if the system allows as many files: two for each, two more for each fourth, and some of its own.
 _CONNECTIONS, _FILES_PER_CONNECTION, _OWN_FILES = 7_500, 2.5, 300
 _CLIENT_LIMIT_S = 30
@@ -50,6 +52,7 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """
     haproxy = run_dir / "haproxy"
     return {
+        **_LOOPBACK_ALONE,
         # What Python's multiprocessing and others leave behind when they are killed ends with the run.
         "TMPDIR": str(run_dir / "tmp"),
         # HAProxy instead of Serve's proxy in Python: ten times the requests.
@@ -91,6 +94,16 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "DASHBOARD_METRIC_PORT": str(ports["dashboard_metrics"]),
         "AUTOSCALER_METRIC_PORT": str(ports["monitor_metrics"]),
     }
+
+
+def joining_environment(ray_address: str) -> dict[str, str]:
+    """What another program on this machine needs to join the Ray cluster with ``ray.init(namespace="spaza")``.
+
+    Args:
+        ray_address: of the cluster's GCS, host and port.
+    """
+    # Ray asks for a token by itself only when it starts a cluster.
+    return {**_LOOPBACK_ALONE, "RAY_ADDRESS": ray_address, "RAY_AUTH_MODE": "token"}
 
 
 def _connections() -> int:

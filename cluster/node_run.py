@@ -5,6 +5,7 @@ themselves, HAProxy by Serve's shutdown or else by the supervisor.
 """
 
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from ray.serve.config import HTTPOptions
 from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
+from cluster.ray_address import write_ray_address
 from cluster.ray_sessions import link_ray_logs
 from cluster.ray_watch import ray_dies
 from cluster.settling import hand_over, settle
@@ -79,14 +81,8 @@ def _prepare(link: NodeLink, order: NodeOrder, settings: Settings, prepared: "Fu
 
 def _start_ray(order: NodeOrder, settings: Settings) -> None:
     # What ray.init has no option for: two instances on one machine would fight for the agent's default port, and the
-    # log monitor is busy with passing lines to drivers, where nobody reads them. And it takes the machine's address for
-    # 127.0.0.1, on which its processes listen then, and which may change while we run.
-    theirs = RayParams.__init__
-
-    def ours(params: RayParams, *given: Any, **named: Any) -> None:
-        mine = {"dashboard_agent_listen_port": 0, "include_log_monitor": False, "node_ip_address": _LOOPBACK}
-        theirs(params, *given, **{**named, **mine})
-
+    # log monitor is busy with passing lines to drivers, where nobody reads them.
+    ours = functools.partialmethod(RayParams.__init__, dashboard_agent_listen_port=0, include_log_monitor=False)
     RayParams.__init__ = ours  # type: ignore[method-assign, assignment]
     context: Any = ray.init(
         namespace="spaza",
@@ -99,6 +95,7 @@ def _start_ray(order: NodeOrder, settings: Settings) -> None:
         log_to_driver=False,
         _temp_dir=str(Path(order.run_dir) / "ray"),
     )
+    write_ray_address(Path(order.run_dir), context.address_info["gcs_address"])
     link_ray_logs(Path(order.data_dir), Path(context.address_info["session_dir"]).name)
 
 

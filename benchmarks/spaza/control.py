@@ -1,7 +1,7 @@
 """``python -m benchmarks.spaza.control provision|pause|resume``: reaches into a running instance, as its node does.
 
-Reads the settings from the environment with which the instance was started. A process of its own, for it joins the
-instance's Ray cluster, and its cost is not to be taken for Spaza's.
+Reads the settings from the environment with which the instance was started, and how to join it from what ``spaza env``
+prints. A process of its own, for it joins the instance's Ray cluster, and its cost is not to be taken for Spaza's.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import logging
 import os
 from pathlib import Path
 
-import psutil
 import ray
 from pydantic import SecretStr
 
@@ -26,7 +25,6 @@ from telemetry.log import configure_logging
 _INBOUND = "whatsapp.inbound"
 _PLENTY = 1_000_000_000
 _AT_ONCE = 8
-_GCS_FLAG = "--gcs-address="
 
 
 def main() -> None:
@@ -52,16 +50,8 @@ def _connect() -> Spaza:
     port = int(pid_file.read_text(encoding="ascii").splitlines()[3])
     postgres = PostgresServer(settings.data_dir, run_dir, {}, port=port)
     resolved = settings.resolved(postgres_dsn=postgres.dsn, redis_url=_redis_url(run_dir))
-    ray.init(address=_gcs_address(record.pid), namespace="spaza", log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(namespace="spaza", log_to_driver=False, logging_level=logging.ERROR)
     return Spaza(resolved, instance_id=record.instance_id)
-
-
-def _gcs_address(supervisor: int) -> str:
-    for process in psutil.Process(supervisor).children(recursive=True):
-        for argument in process.cmdline():
-            if argument.startswith(_GCS_FLAG):
-                return argument.removeprefix(_GCS_FLAG)
-    raise RuntimeError("the instance runs no Ray")
 
 
 def _redis_url(run_dir: Path) -> str:

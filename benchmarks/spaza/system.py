@@ -14,6 +14,7 @@ from benchmarks.handshake import wait_for_handshake
 from benchmarks.merchants import APP_SECRET, VERIFY_TOKEN
 from cluster.ports import free_ports
 from cluster.process import spawn, stop
+from cluster.ray_address import environment_to_join
 
 _PATH = "/api/v1/webhooks/whatsapp"
 _START_LIMIT_S = 180.0
@@ -110,8 +111,7 @@ class SpazaSystem:
     def _control(self, action: str) -> None:
         subprocess.run(
             [sys.executable, "-m", "benchmarks.spaza.control", action],
-            # A new local cluster asks for Ray's own local token; who names its address has to say that he uses it.
-            env={**self._environment(), "RAY_AUTH_MODE": "token"},
+            env={**self._environment(), **environment_to_join(self._directory.absolute())},
             timeout=_CONTROL_LIMIT_S,
             check=True,
         )

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,30 @@ def test_what_is_not_there_is_json_and_a_newcomer_and_a_health_check_are_answere
     assert httpx.get(f"{platform.api}/x", headers={"X-Correlation-ID": "mine"}).headers["x-request-id"] == "mine"
     assert (newcomer.status_code, live.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
+
+
+_ANOTHER_PROGRAM = """
+import asyncio
+import ray
+from ray import serve
+
+async def ask():
+    return await serve.get_deployment_handle("WhatsAppProcessor", "whatsapp-processor").consume.remote([])
+
+ray.init(namespace="spaza", log_to_driver=False)
+print(asyncio.run(ask()))
+"""
+
+
+def test_another_program_joins_with_the_environment_that_the_command_prints(platform: Platform) -> None:
+    exports = platform.command("env").stdout
+
+    called = subprocess.run(
+        ["sh", "-c", f"{exports}exec {sys.executable} -"],
+        input=_ANOTHER_PROGRAM, env=platform.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (called.returncode, called.stdout) == (0, "[]\n"), called.stderr
 
 
 def test_the_dashboard_wants_the_token_that_the_printed_command_prints(platform: Platform) -> None:

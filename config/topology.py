@@ -77,7 +77,8 @@ class Queue(_Declared):
             not settled yet, so the consumer has to know it again.
         lease_s: time that the consumer has for each message of a batch, unless it extends the lease
             (``actors/mailbox/heartbeat.py``); then the message is delivered again.
-        window: messages of one partition held in memory at most; the rest stays in the journal until its turn.
+        window: messages that one actor holds in memory; the rest stays in the journal until its turn. One partition may
+            fill it; each has an even share of it all the same, so that for a while it may be twice as many.
         max_length: messages that may wait in the whole queue, those in flight included; more are refused. Each of its
             actors has its part of it.
         tenant_share: part of ``max_length`` that one tenant may fill. What belongs to no tenant is not bound by it.

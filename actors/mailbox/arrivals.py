@@ -19,14 +19,21 @@ Arrival = tuple[int, Message, History]
 class Arrivals:
     """The way of one partition's messages into the window.
 
+    Args:
+        window: shared with the actor's other partitions.
+        partition: which.
+        bound: messages of the whole window, beyond which partitions that hold more than their share are paged.
+        share: messages that this partition may hold however much the others do.
+
     Attributes:
         paging: whether part of what waits is not in memory.
         read_through: while paging, up to this seq all that waits is in memory.
         max_seen: the highest seq that was seen.
     """
 
-    def __init__(self, window: Window, partition: int, bound: int) -> None:
-        self._window, self._partition, self._bound = window, partition, bound
+    def __init__(self, window: Window, partition: int, bound: int, share: int) -> None:
+        self._window, self._partition = window, partition
+        self._bound, self._share = bound, share
         self.paging = False
         self.read_through = 0
         self.max_seen = 0
@@ -59,7 +66,7 @@ class Arrivals:
             if self._meanwhile is not None:
                 self._meanwhile.append((seq, message, history))
             return False
-        if not self.paging and len(self._window.shelf(self._partition).entries) >= self._bound:
+        if not self.paging and self._fills(self._share, self._bound):
             self.paging, self.read_through = True, seq - 1
             return False
         return self._window.offer(self._partition, seq, message, now, history)
@@ -73,7 +80,8 @@ class Arrivals:
     @property
     def page_wanted(self) -> bool:
         """Whether there is room for the next page."""
-        return self.paging and len(self._window.shelf(self._partition).entries) <= self._bound // 2
+        # Half of what began the paging, lest a page be read for each message that leaves.
+        return self.paging and not self._fills(self._share // 2 + 1, self._bound // 2 + 1)
 
     def begin_page(self) -> int:
         """Call it before a page is read; returns the seq from which to read. What arrives from now on is noted."""
@@ -102,3 +110,6 @@ class Arrivals:
             self.max_seen = max(self.max_seen, seq)
             if not self.is_over(seq):
                 self._window.offer(self._partition, seq, message, now, history)
+
+    def _fills(self, share: int, bound: int) -> bool:
+        return len(self._window.shelf(self._partition).entries) >= share and self._window.size >= bound

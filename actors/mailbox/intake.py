@@ -47,7 +47,8 @@ class Intake:
         self._has_dead_letters, self._clock = has_dead_letters, clock
         self._taken_over_at = 0
         self._page_limit = PAGE
-        self.arrivals = Arrivals(window, number, queue.window)
+        share = max(1, queue.window // queue.partitions_per_actor)
+        self.arrivals = Arrivals(window, number, queue.window, share)
         self.arrived = 0
         self.buried: Counter[str] = Counter()
 

@@ -43,7 +43,9 @@ class QueueCore(RuleBasedStateMachine):
         self.core = Window(QUEUE)
         self.seq = 0
         self.messages: dict[int, tuple[Message, float]] = {}
-        self.arrivals = {partition: Arrivals(self.core, partition, IN_MEMORY) for partition in PARTITIONS}
+        self.arrivals = {
+            partition: Arrivals(self.core, partition, IN_MEMORY, IN_MEMORY // 2) for partition in PARTITIONS
+        }
         for partition in PARTITIONS:
             self.core.open(partition, 0.0, 0.0)
             self.core.set_blocked(partition, blocked=False, now=0.0)

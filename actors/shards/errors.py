@@ -8,6 +8,8 @@ ShardError
     UnitFailedError             the unit was refused by PostgreSQL or has a fault: nothing of it is there
     UnknownUnitError            no unit of that name is registered
     WrongTenantError            not the id of a tenant
+    ShardsMissingError          not all shards answered a question to all of them
+    InvalidCursorError          not the cursor of a page of this query
     SetupError                  the databases or roles could not be made
         MigrationFailedError    one migration could not be applied; what came before it stands
     WrongSealingKeyError        the databases were made under another sealing key: nothing was changed
@@ -121,6 +123,36 @@ class WrongTenantError(ShardError):
 
     def __str__(self) -> str:
         return f"{self.tenant_id!r} is not a tenant's id: 32 lower-case hexadecimal digits are"
+
+
+class ShardsMissingError(ShardError):
+    """Shards did not answer a question to all of them, and an answer without them was not wanted, or none did."""
+
+    code: ClassVar[str] = "shards_missing"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, unit: str, shards: tuple[int, ...], reason: str) -> None:
+        super().__init__(unit, shards, reason)
+        self.unit, self.shards, self.reason = unit, shards, reason
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{shard:02d}" for shard in self.shards)
+        return f"{self.unit}: no answer from shards {named}; the first of them: {self.reason}"
+
+
+class InvalidCursorError(ShardError):
+    """The text is no cursor of a page of this query. Begin again without one."""
+
+    code: ClassVar[str] = "invalid_cursor"
+    http_status: ClassVar[int] = 400
+
+    def __init__(self, query: str) -> None:
+        super().__init__(query)
+        self.query = query
+
+    def __str__(self) -> str:
+        return f"cursor: is none that a page of {self.query} ended with; leave it out to begin again"
 
 
 class SetupError(ShardError):

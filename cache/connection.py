@@ -47,6 +47,7 @@ class RedisConnection:
             timeouts: of each part.
             clock: seconds that only go up.
         """
+        self.url = url
         self.client: Redis = Redis.from_url(
             url,
             socket_connect_timeout=timeouts.connect_s,
@@ -59,6 +60,7 @@ class RedisConnection:
         self._clock = clock
         self._away_until = 0.0
         self.failures = 0
+        self._first: list[Callable[[], Awaitable[None]]] = []
 
     async def ask(self, command: Callable[[], Awaitable[_T]], *, insist: bool = False) -> _T:
         """Run a command.
@@ -80,6 +82,12 @@ class RedisConnection:
             _log.warning("redis_away", error=type(error).__name__, away_s=self._away_s)
             raise RedisAwayError(type(error).__name__) from error
 
+    def close_first(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have something that depends on this closed before it."""
+        self._first.append(close)
+
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close what depends on this, and then the connections."""
+        while self._first:
+            await self._first.pop()()
         await self.client.aclose()

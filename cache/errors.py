@@ -1,7 +1,8 @@
 """What can go wrong with Redis.
 
 CacheError
-└── RedisAwayError      it cannot be asked now; work without it
+├── RedisAwayError      it cannot be asked now; work without it
+└── EnvelopeError       a published message is not in the form of an envelope
 """
 
 from typing import ClassVar
@@ -28,3 +29,16 @@ class RedisAwayError(CacheError):
 
     def __str__(self) -> str:
         return f"Redis cannot be asked now: {self.reason}"
+
+
+class EnvelopeError(CacheError):
+    """What was published is no envelope: by hand, or by another version."""
+
+    code: ClassVar[str] = "no_envelope"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the message is not in the form timestamp, correlationId, data: {self.reason}"

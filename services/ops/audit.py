@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from actors.shards.unit import UnitCall, UnitOutcome
 from kernel.errors import SpazaError
 from kernel.identifiers import new_id
+from services.admin.actions import Who
 from services.ops import store
 from services.ops.errors import NotRecordedError
 from telemetry.log import get_logger
@@ -25,13 +26,6 @@ class Shards(Protocol):
         """An outcome for each call, in order."""
 
 
-class Who(NamedTuple):
-    """An operator, as he calls himself, and where he called from."""
-
-    operator: str
-    peer: str
-
-
 class Audit:
     """Records actions. The log has each of them whatever happens to shard 0."""
 
@@ -44,7 +38,7 @@ class Audit:
         Args:
             who: begins it.
             action: what it is.
-            queue: on which queue.
+            queue: on what: a queue, or ``tenant <id>``.
             request: its details; nothing private.
             must: whether it is not to begin without a record.
 

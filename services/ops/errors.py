@@ -2,7 +2,6 @@
 
 SpazaError
     OpsError
-        RefusedRequestError     a request that cannot be carried out as it is
         NotRecordedError        the record of operators' actions cannot be written
 """
 
@@ -13,25 +12,6 @@ class OpsError(SpazaError):
     """Something about operating."""
 
     code = "ops"
-
-
-class RefusedRequestError(OpsError):
-    """A request that is refused.
-
-    Attributes:
-        status: of the answer.
-        errors: pairs of field and message.
-    """
-
-    code = "ops_refused"
-    http_status = 422
-
-    def __init__(self, status: int, message: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(status, message, errors)
-        self.status, self.message, self.errors = status, message, errors
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class NotRecordedError(OpsError):

@@ -19,25 +19,27 @@ class FrontApp:
     """The ASGI application behind all paths that no other application has.
 
     Args:
-        admin: serves what is below ``admin_prefix``.
-        admin_prefix: without a slash at its end.
+        apis: by prefix, without a slash at its end, what serves all below it.
         readiness: of the parts behind.
         others: prefixes that other applications serve. Where such a path arrives here, HAProxy does not know them yet
             or they are being started, so the caller is asked to come again.
     """
 
-    def __init__(self, admin: ASGIApp, admin_prefix: str, readiness: Readiness, others: Collection[str]) -> None:
-        self._admin, self._admin_prefix, self._readiness = admin, admin_prefix, readiness
+    def __init__(self, apis: Mapping[str, ASGIApp], readiness: Readiness, others: Collection[str]) -> None:
+        self._apis, self._readiness = apis, readiness
         self._others = tuple(others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and end."""
         if scope["type"] != "http":
-            await self._admin(scope, receive, send)
-        elif _below(_path(scope), self._admin_prefix):
-            await self._admin({**scope, "root_path": self._admin_prefix, "path": _path(scope)}, receive, send)
-        else:
-            await self._front(scope, send)
+            # None of them has anything to start or end, and one answer is enough.
+            await next(iter(self._apis.values()))(scope, receive, send)
+            return
+        for prefix, api in self._apis.items():
+            if _below(_path(scope), prefix):
+                await api({**scope, "root_path": prefix, "path": _path(scope)}, receive, send)
+                return
+        await self._front(scope, send)
 
     async def _front(self, scope: Scope, send: Send) -> None:
         request_id = correlation_id_of(dict(scope["headers"]))
@@ -80,7 +82,7 @@ class FrontApp:
     def _welcome(self) -> Mapping[str, Any]:
         return {
             "message": "This is Spaza: it sells through WhatsApp. Nothing is wrong; the API is below these paths.",
-            "paths": [*self._others, self._admin_prefix, "/healthz", "/readyz"],
+            "paths": [*self._others, *self._apis, "/healthz", "/readyz"],
         }
 
 

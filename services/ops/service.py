@@ -11,8 +11,9 @@ from actors.mailbox.operations import Action, Count, Place
 from actors.mailbox.operator_handle import Progress, Target
 from actors.mailbox.selection import Peeked, Selection, Which, death_of
 from kernel.errors import SpazaError
-from services.ops.audit import Audit, Who
-from services.ops.errors import RefusedRequestError
+from services.admin.actions import Who
+from services.admin.errors import RefusedRequestError
+from services.ops.audit import Audit
 from services.ops.masking import masked, masked_key
 from services.ops.schemas import ChangeRequest, PeekQuery, PurgeRequest, RedriveRequest
 from services.ops.sums import by_reason, by_tenant, divided, of_reasons

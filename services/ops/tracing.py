@@ -10,9 +10,9 @@ from actors.mailbox.redriven import plain_id, stored_ids
 from actors.shards.placement import SHARDS
 from actors.shards.unit import UnitCall
 from config.topology import Topology
+from services.admin.errors import RefusedRequestError
 from services.ops import store
 from services.ops.audit import Shards
-from services.ops.errors import RefusedRequestError
 from services.ops.schemas import TraceQuery
 from services.ops.store import OutgoingState, TracedRow
 from services.ops.trail import headers_of, trails

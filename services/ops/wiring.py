@@ -6,10 +6,13 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
+from starlette.types import ASGIApp
 
+from actors.shards.unit import UnitRunner
 from config.settings import AdminSettings
 from config.topology import Topology
-from services.ops.audit import Audit, Shards
+from services.admin.actions import Actions
+from services.ops.audit import Audit
 from services.ops.deployment import Ops
 from services.ops.front import FrontApp
 from services.ops.readiness import Readiness
@@ -20,6 +23,7 @@ from telemetry.log import configure_logging
 
 OPS_APP, OPS_PREFIX = "ops", "/"
 ADMIN_PREFIX = "/api/v1/mailboxes"
+MakeApi = Callable[[UnitRunner, Actions], ASGIApp]
 
 
 def ops_application(
@@ -27,7 +31,8 @@ def ops_application(
     topology: Topology,
     *,
     operator: Callable[[], Operator],
-    shards: Callable[[], Shards],
+    shards: Callable[[], UnitRunner],
+    apis: Mapping[str, MakeApi],
     doubtful: Mapping[str, tuple[str, ...]],
     consumed: Collection[str],
     others: Collection[str],
@@ -40,6 +45,7 @@ def ops_application(
         topology: of the mailboxes.
         operator: makes the operators' handle, in the replica.
         shards: makes a handle, in the replica.
+        apis: by prefix, what makes another admin API, in the replica, over that handle and the record of actions.
         doubtful: see ``MailboxOperations``.
         consumed: the queues that have a consumer.
         others: the route prefixes of the other applications.
@@ -49,9 +55,14 @@ def ops_application(
     def build() -> FrontApp:
         configure_logging(log_level, sys.__stderr__)
         handle, mailboxes = shards(), operator()
-        operations = MailboxOperations(mailboxes, Audit(handle), doubtful)
+        audit = Audit(handle)
+        operations = MailboxOperations(mailboxes, audit, doubtful)
         admin = OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
-        return FrontApp(admin, ADMIN_PREFIX, Readiness(mailboxes.statistics, handle, consumed), others)
+        served: dict[str, ASGIApp] = {
+            ADMIN_PREFIX: admin,
+            **{prefix: make(handle, audit) for prefix, make in apis.items()},
+        }
+        return FrontApp(served, Readiness(mailboxes.statistics, handle, consumed), others)
 
     deployment: Any = serve.deployment(
         serve.ingress()(Ops),

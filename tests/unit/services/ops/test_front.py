@@ -55,7 +55,7 @@ def behind() -> Behind:
 @pytest.fixture
 def client(behind: Behind) -> httpx.AsyncClient:
     readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
-    front = FrontApp(admin, ADMIN, readiness, (WEBHOOK,))
+    front = FrontApp({ADMIN: admin}, readiness, (WEBHOOK,))
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
 
 

@@ -60,6 +60,10 @@ def _named(value: Any) -> Any:
     return value
 
 
+def _parted(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -117,9 +121,16 @@ class AdminSettings(_Group):
 
 
 class SecretsSettings(_Group):
-    """The key under which tenants' credentials are sealed at rest."""
+    """The keys under which tenants' credentials are sealed at rest.
+
+    Attributes:
+        key: seals, opens, and gives the database roles their passwords.
+        other_keys: only open, in base64 with commas between. To replace the key: make the new one ``key`` and the old
+            one one of these, start, run ``spaza tenant reseal``; then the old one is needed no longer.
+    """
 
     key: SealingKey
+    other_keys: Annotated[tuple[SealingKey, ...], BeforeValidator(_parted)] = ()
 
 
 class PostgresSettings(_Group):
@@ -271,7 +282,8 @@ def _known_names(*, required: bool = False, model: type[BaseModel] = Settings, p
 
 
 def _fault(error: dict[str, Any]) -> str:
-    name = PREFIX + "__".join(str(part).upper() for part in error["loc"])
+    # Of a list only the setting is named, for its parts have no names.
+    name = PREFIX + "__".join(part.upper() for part in error["loc"] if isinstance(part, str))
     if error["type"] == "missing":
         wanted = [known for known in _known_names(required=True) if known == name or known.startswith(f"{name}__")]
         return f"{' and '.join(wanted) or name}: not set; set it, or start with the demo, which brings its own"

@@ -187,5 +187,6 @@ class WrongSealingKeyError(ShardError):
         return (
             f"database {self.database} was set up under another sealing key, and what is sealed in it cannot be "
             "opened with this one. Set SPAZA_SECRETS__KEY to that key (the demo keeps its own as secrets.key in "
-            "SPAZA_DATA_DIR), or, if it is lost, start with other databases (SPAZA_POSTGRES__DSN, SPAZA_DATA_DIR)"
+            "SPAZA_DATA_DIR), or name it in SPAZA_SECRETS__OTHER_KEYS until spaza tenant reseal has done its work, or, "
+            "if it is lost, start with other databases (SPAZA_POSTGRES__DSN, SPAZA_DATA_DIR)"
         )

@@ -1,26 +1,26 @@
-"""That the databases are used under the sealing key with which they were made.
+"""That the databases are used under the sealing keys with which something in them is sealed.
 
-Another one opens no tenant's credentials, so every reply would be lost; and it would change the roles' passwords
-under an instance that runs.
+Without one of those, some tenants' credentials could not be opened, so their replies would be lost. The first key seals
+and gives the roles their passwords; others only open, until everything was sealed anew.
 """
 
 import base64
 import hashlib
 import hmac
+from collections.abc import Collection
 from typing import Any, Final
 
 import asyncpg
 
-from actors.shards.errors import WrongSealingKeyError
+from actors.shards.dsn import database_of, shard_dsn
+from actors.shards.errors import SetupError, WrongSealingKeyError
+from actors.shards.placement import SHARDS
+from actors.shards.translation import FOREIGN
 
-# Kept, if it is the first; else what is kept.
-_KEEP: Final = """
-WITH first AS (
-    INSERT INTO spaza.sealing_key (proof) VALUES ($1) ON CONFLICT DO NOTHING RETURNING proof
-)
-SELECT proof FROM first UNION ALL SELECT proof FROM spaza.sealing_key LIMIT 1
-"""
+_ADD: Final = "INSERT INTO spaza.sealing_key (proof) VALUES ($1) ON CONFLICT DO NOTHING"
 _KEPT: Final = "SELECT proof FROM spaza.sealing_key"
+_FORGET: Final = "DELETE FROM spaza.sealing_key WHERE proof <> $1 RETURNING proof"
+_CONNECT_S: Final = 5.0
 
 
 def key_proof(sealing_key_b64: str) -> str:
@@ -29,27 +29,59 @@ def key_proof(sealing_key_b64: str) -> str:
     return hmac.new(key, b"spaza sealing key", hashlib.sha256).hexdigest()
 
 
-async def keep_key(connection: "asyncpg.Connection[Any]", database: str, sealing_key_b64: str) -> None:
-    """Note the key in a database that has none.
+async def keep_key(
+    connection: "asyncpg.Connection[Any]", database: str, sealing_key_b64: str, others_b64: Collection[str] = ()
+) -> None:
+    """Note the key in a database, which may need some others too.
 
     Raises:
-        WrongSealingKeyError: it has another.
+        WrongSealingKeyError: it needs one that is none of these. Nothing was changed.
     """
-    _compare(await connection.fetchval(_KEEP, key_proof(sealing_key_b64)), database, sealing_key_b64)
+    _compare(await connection.fetch(_KEPT), database, (sealing_key_b64, *others_b64))
+    await connection.execute(_ADD, key_proof(sealing_key_b64))
 
 
-async def refuse_other_key(connection: "asyncpg.Connection[Any]", database: str, sealing_key_b64: str) -> None:
-    """Make sure that a database is of this key, or was not used yet.
+async def refuse_other_key(
+    connection: "asyncpg.Connection[Any]", database: str, sealing_key_b64: str, others_b64: Collection[str] = ()
+) -> None:
+    """Make sure that a database needs no key but these, or was not used yet.
 
     Raises:
-        WrongSealingKeyError: it has another.
+        WrongSealingKeyError: it needs another.
     """
     if await connection.fetchval("SELECT to_regclass('spaza.sealing_key')") is not None:
-        kept = await connection.fetchval(_KEPT)
-        if kept is not None:
-            _compare(kept, database, sealing_key_b64)
+        _compare(await connection.fetch(_KEPT), database, (sealing_key_b64, *others_b64))
 
 
-def _compare(kept: str, database: str, sealing_key_b64: str) -> None:
-    if not hmac.compare_digest(kept, key_proof(sealing_key_b64)):
+async def forget_other_keys(dsn_template: str, sealing_key_b64: str) -> int:
+    """Have all databases need this key alone, after everything in them was sealed under it. Again changes nothing.
+
+    Args:
+        dsn_template: of the owner.
+        sealing_key_b64: the first key.
+
+    Returns:
+        how many keys are not needed any more.
+
+    Raises:
+        SetupError: a database could not be told; it goes on needing the others.
+    """
+    proof = key_proof(sealing_key_b64)
+    forgotten: set[str] = set()
+    for shard in range(SHARDS):
+        dsn = shard_dsn(dsn_template, shard)
+        try:
+            connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+            try:
+                forgotten.update(row["proof"] for row in await connection.fetch(_FORGET, proof, timeout=_CONNECT_S))
+            finally:
+                await connection.close(timeout=_CONNECT_S)
+        except FOREIGN as error:
+            raise SetupError(f"database {database_of(dsn)}", type(error).__name__) from error
+    return len(forgotten)
+
+
+def _compare(kept: Collection[Any], database: str, keys_b64: Collection[str]) -> None:
+    known = {key_proof(key) for key in keys_b64}
+    if not {row["proof"] for row in kept} <= known:
         raise WrongSealingKeyError(database)

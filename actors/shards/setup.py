@@ -45,13 +45,20 @@ class SetupReport(NamedTuple):
 
 
 async def set_up_shards(
-    dsn_template: str, sealing_key_b64: str, *, parallel: int = 8, timeout_s: float = 120.0
+    dsn_template: str,
+    sealing_key_b64: str,
+    other_keys_b64: Sequence[str] = (),
+    *,
+    parallel: int = 8,
+    timeout_s: float = 120.0,
 ) -> SetupReport:
     """Make every shard ready.
 
     Args:
         dsn_template: of the owner, who may create databases and roles where they are missing.
-        sealing_key_b64: from which the roles' passwords are derived.
+        sealing_key_b64: from which the roles' passwords are derived. With another one than last time they get other
+            passwords; who runs under the old ones keeps its connections, and is to be replaced.
+        other_keys_b64: those under which something is sealed still.
         parallel: databases that are worked on at once.
         timeout_s: for all of it.
 
@@ -65,7 +72,7 @@ async def set_up_shards(
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     for dsn in dsns:
         by_server[server_of(dsn)].append(dsn)
-    setup = _Setup(sealing_key_b64, load_migrations(FOLDER / "shared"), asyncio.Semaphore(parallel))
+    setup = _Setup(sealing_key_b64, other_keys_b64, load_migrations(FOLDER / "shared"), asyncio.Semaphore(parallel))
     try:
         async with asyncio.timeout(timeout_s):
             counts = await asyncio.gather(*(setup.server(of_server) for of_server in by_server.values()))
@@ -77,8 +84,10 @@ async def set_up_shards(
 
 
 class _Setup:
-    def __init__(self, sealing_key_b64: str, migrations: Sequence[Migration], turns: asyncio.Semaphore) -> None:
-        self._key, self._migrations, self._turns = sealing_key_b64, migrations, turns
+    def __init__(
+        self, sealing_key_b64: str, others_b64: Sequence[str], migrations: Sequence[Migration], turns: asyncio.Semaphore
+    ) -> None:
+        self._key, self._others, self._migrations, self._turns = sealing_key_b64, others_b64, migrations, turns
         self._bootstrap = (FOLDER / "bootstrap.sql").read_text(encoding="utf-8")
         self._journal = JOURNAL_SCHEMA.read_text(encoding="utf-8")
 
@@ -112,7 +121,7 @@ class _Setup:
         for dsn in dsns[:1]:
             connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
             try:
-                await refuse_other_key(connection, database_of(dsn), self._key)
+                await refuse_other_key(connection, database_of(dsn), self._key, self._others)
             finally:
                 await connection.close(timeout=_CONNECT_S)
 
@@ -148,7 +157,7 @@ class _Setup:
                 connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
                 try:
                     await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
-                    await keep_key(connection, database, self._key)
+                    await keep_key(connection, database, self._key, self._others)
                     await connection.execute(self._journal)
                     return await migrate(connection, SHARED_SCOPE, self._migrations)
                 finally:

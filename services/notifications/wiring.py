@@ -63,7 +63,7 @@ def notifier_application(
 
         service = NotificationService(
             tenants=tenants(handle, redis),
-            unsealer=Sealer(secrets.key.get_secret_value()),
+            unsealer=Sealer(*(key.get_secret_value() for key in (secrets.key, *secrets.other_keys))),
             marks=Marks(redis),
             records=Records(handle),
             dispatcher=Dispatcher(graph, random.random, retry=RetryPolicy(max_retries=max_retries or 0)),

@@ -14,10 +14,18 @@ CREATE TABLE IF NOT EXISTS spaza.schema_version (
     migrated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Proof of the one sealing key under which credentials of this installation are sealed and its roles' passwords derived.
--- Written once, by the owner.
+-- Proofs of the sealing keys under which something of this installation may be sealed: one, or more until everything was
+-- sealed anew. Written by the owner.
 CREATE TABLE IF NOT EXISTS spaza.sealing_key (
-    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
-    proof text NOT NULL,
+    proof text PRIMARY KEY,
     since timestamptz NOT NULL DEFAULT now()
 );
+-- Before keys could be replaced it held one row at most.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'spaza.sealing_key'::regclass AND attname = 'one'
+               AND NOT attisdropped) THEN
+        ALTER TABLE spaza.sealing_key DROP COLUMN one, ADD PRIMARY KEY (proof);
+    END IF;
+END
+$$;

@@ -3,7 +3,7 @@
 import json
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cluster.errors import AdminRefusedError, NotRunningError
 from cluster.instance import is_claimed, read_record
 from config.settings import DEMO_ADMIN_TOKEN
 
-_PREFIX = "/api/v1/mailboxes"
+MAILBOXES, TENANTS = "/api/v1/mailboxes", "/api/v1/tenants"
 _TOKEN = "SPAZA_ADMIN__TOKEN"  # noqa: S105 - the name of a setting
 # Longer than the API takes for a part of a redrive.
 _TIMEOUT_S = 60.0
@@ -22,12 +22,13 @@ _TIMEOUT_S = 60.0
 class AdminClient:
     """Calls the instance of a data folder, as the user of this process. Blocks."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str], prefix: str = MAILBOXES) -> None:
         """Find the instance.
 
         Args:
             data_dir: its folder.
             environment: with the admin token, unless it is the demo's.
+            prefix: of the API that is called.
 
         Raises:
             NotRunningError: none runs there, or it has not come far enough.
@@ -39,7 +40,7 @@ class AdminClient:
         # Without a token of its own only the demo starts.
         token = environment.get(_TOKEN, DEMO_ADMIN_TOKEN)
         self._client = httpx.Client(
-            base_url=f"{record.api}{_PREFIX}",
+            base_url=f"{record.api}{prefix}",
             headers={"Authorization": f"Bearer {token}", "X-Operator": user_name()},
             timeout=_TIMEOUT_S,
             trust_env=False,
@@ -59,18 +60,56 @@ class AdminClient:
         """Have something done; otherwise as ``get``."""
         return self._answer("POST", path, json={name: value for name, value in fields.items() if value is not None})
 
+    def send(
+        self, method: str, path: str, document: Any = None, *, idempotency_key: str | None = None, **query: Any
+    ) -> dict[str, Any]:
+        """Have something done with a document of one's own; otherwise as ``get``."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        given = {name: value for name, value in query.items() if value is not None}
+        body = {} if document is None else {"json": document}
+        return self._answer(method, path, params=given, headers=headers, **body)
+
+    def lines(self, path: str, **query: Any) -> Iterator[bytes]:
+        """The lines of an answer as they arrive, each with its end; the last may be without, if the answer broke off.
+
+        Raises:
+            AdminRefusedError: with what the API said, and the remedy.
+            NotRunningError: nobody answers, or not to the end.
+        """
+        given = {name: value for name, value in query.items() if value is not None}
+        try:
+            with self._client.stream("GET", path, params=given) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise self._refused(answer)
+                rest = b""
+                for part in answer.iter_bytes():
+                    *whole, rest = (rest + part).split(b"\n")
+                    yield from (line + b"\n" for line in whole)
+                if rest:
+                    yield rest
+        except httpx.TransportError as error:
+            raise NotRunningError(self._data_dir, f"its API broke off ({type(error).__name__})") from None
+
     def _answer(self, method: str, path: str, **what: Any) -> dict[str, Any]:
         try:
             answer = self._client.request(method, path, **what)
         except httpx.TransportError as error:
             raise NotRunningError(self._data_dir, f"its API does not answer ({type(error).__name__})") from None
-        try:
-            document: Any = answer.json()
-        except json.JSONDecodeError:
-            document = None
-        if answer.status_code == 200 and isinstance(document, dict):
+        document = _document(answer)
+        if answer.is_success and isinstance(document, dict):
             return document
-        raise AdminRefusedError(answer.status_code, *_said(answer, document))
+        raise self._refused(answer)
+
+    def _refused(self, answer: httpx.Response) -> AdminRefusedError:
+        return AdminRefusedError(answer.status_code, *_said(answer, _document(answer)))
+
+
+def _document(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except json.JSONDecodeError:
+        return None
 
 
 def user_name() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from cluster.errors import ClusterError
 from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import add_mailbox_commands
+from cluster.tenant_arguments import add_tenant_commands
 from config.settings import SettingsError
 
 OK, FAILED, MISUSED, NOT_READY = 0, 1, 2, 3
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--json", action="store_true", help="as JSON")
     env.set_defaults(command=_env)
     add_mailbox_commands(commands)
+    add_tenant_commands(commands)
     return parser
 
 

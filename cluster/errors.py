@@ -12,6 +12,8 @@ ClusterError
     ServerTooSmallError      a server that we were given has too few connections left
     NotRunningError          a command needs an instance that answers
     AdminRefusedError        the instance refuses a command
+    TenantFileError          the description of a tenant cannot be read
+    ExportError              a tenant's export cannot be written
 """
 
 from pathlib import Path
@@ -202,3 +204,31 @@ class AdminRefusedError(ClusterError):
         if self.status == 401:
             return f"{said}. Set SPAZA_ADMIN__TOKEN to the token with which the instance was started."
         return f"{said}."
+
+
+class TenantFileError(ClusterError):
+    """The file that describes a tenant cannot be read."""
+
+    code = "tenant_file"
+    http_status = 400
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"The file {self.name} does not describe a tenant: {self.reason}. Name another with --file."
+
+
+class ExportError(ClusterError):
+    """The file of an export cannot be written, or is of something else."""
+
+    code = "export"
+    http_status = 409
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"The export in {self.path} is not complete: {self.reason}. Nothing was removed."

@@ -1,0 +1,175 @@
+"""``spaza tenant``: what each of its commands asks of the admin API, and what it says."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from cluster import tenant_text
+from cluster.admin_client import TENANTS, AdminClient
+from cluster.errors import TenantFileError
+from cluster.instance import chosen_data_dir
+from cluster.tenant_export import ExportFile
+from kernel.identifiers import new_id
+
+DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
+_PAGE: Final = 500
+_RESEAL_CALLS: Final = 1_000
+
+
+def run(given: argparse.Namespace, console: Console | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what it was asked to; 1 where only a part of it was done; 2 where it was not confirmed.
+    """
+    console = Console(highlight=False, soft_wrap=True) if console is None else console
+    client = AdminClient(chosen_data_dir(os.environ), os.environ, TENANTS)
+    return int(_COMMANDS[given.tenant_command](client, given, console))
+
+
+def _create(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    made = client.send("POST", "", _spec(given), idempotency_key=_key(given))
+    return _show(made, given, console, tenant_text.created)
+
+
+def _list(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    tenants: list[dict[str, Any]] = []
+    cursor, missing = given.cursor, set[int]()
+    while True:
+        left = _PAGE if given.limit is None else min(_PAGE, given.limit - len(tenants))
+        page = client.get("", limit=left, cursor=cursor, removed=given.removed or None)
+        tenants += page["tenants"]
+        missing.update(page["missing_shards"])
+        cursor = page["next_cursor"]
+        if cursor is None or (given.limit is not None and len(tenants) >= given.limit):
+            break
+    document = {
+        "tenants": tenants, "next_cursor": cursor, "partial": bool(missing), "missing_shards": sorted(missing),
+    }  # fmt: skip
+    _show(document, given, console, tenant_text.listed)
+    return NOT_DONE if missing else DONE
+
+
+def _one(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    return _show(client.get(f"/{given.tenant_id}"), given, console, tenant_text.shown)
+
+
+def _rotate(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    asked = {} if given.grace_s is None else {"grace_s": given.grace_s}
+    done = client.send("POST", f"/{given.tenant_id}/rotate", asked, idempotency_key=_key(given))
+    return _show(done, given, console, tenant_text.rotated)
+
+
+def _enter(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    return _show(client.post(f"/{given.tenant_id}/{given.tenant_command}"), given, console, tenant_text.state)
+
+
+def _remove(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    """Give it up, export it, take it away; run again after a crash, it goes on where that left off."""
+    shown = client.get(f"/{given.tenant_id}")
+    if not given.yes and not _confirmed(shown):
+        return UNCONFIRMED
+    if shown["state"] in {"active", "suspended"}:
+        client.post(f"/{given.tenant_id}/remove")
+    file = ExportFile(Path(given.export), given.tenant_id)
+    if shown["state"] not in {"dropping", "removed"} or not file.is_whole:
+        file.fill(client)
+    done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
+    return _show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
+
+
+def _reseal(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    resealed = 0
+    for _ in range(_RESEAL_CALLS):
+        done = client.send("POST", "/reseal", {})
+        resealed += done["resealed"]
+        if done["complete"] or done["unopened"] or done["missing_shards"]:
+            break
+    _show({**done, "resealed": resealed}, given, console, tenant_text.resealed)
+    return DONE if done["complete"] else NOT_DONE
+
+
+def _spec(given: argparse.Namespace) -> dict[str, Any]:
+    """The file's fields, and over them the flags'. What is wrong with them is for the API to say."""
+    spec = _read(given.file) if given.file is not None else {}
+    flags = {
+        "name": given.name,
+        "phone_numbers": given.numbers,
+        "location": {"lat": given.lat, "lon": given.lon},
+        "whatsapp": {
+            "access_token": given.access_token, "waba_id": given.waba_id, "catalog_id": given.catalog_id,
+        },
+        "payments": {
+            "paystack": {"secret_key": given.paystack_secret_key},
+            "ozow": {
+                "site_code": given.ozow_site_code, "private_key": given.ozow_private_key,
+                "api_key": given.ozow_api_key,
+            },
+        },
+        "limits": {"minute": given.minute, "hour": given.hour},
+    }  # fmt: skip
+    return _over(spec, flags)
+
+
+def _over(base: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in flags.items():
+        if isinstance(value, dict):
+            below = _over(merged[name] if isinstance(merged.get(name), dict) else {}, value)
+            if below:
+                merged[name] = below
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise TenantFileError(name, error.strerror or str(error)) from None
+    except ValueError as error:
+        raise TenantFileError(name, f"it is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise TenantFileError(name, "it holds no object with fields")
+    return document
+
+
+def _key(given: argparse.Namespace) -> str:
+    return new_id() if given.idempotency_key is None else str(given.idempotency_key)
+
+
+def _confirmed(shown: dict[str, Any]) -> bool:
+    what = f"remove {shown['name'] or 'the tenant'} ({shown['tenant_id']})"
+    if not sys.stdin.isatty():
+        print(f"To {what} say --yes. Its customers are not answered from then on, and its rows go.", file=sys.stderr)
+        return False
+    print(f"Really {what}, with all its rows? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _show(document: dict[str, Any], given: argparse.Namespace, console: Console, lines: Any) -> int:
+    if given.json:
+        print(json.dumps(document, indent=1))
+    else:
+        for line in lines(document):
+            console.print(line, markup=False)
+    return DONE
+
+
+_COMMANDS = {
+    "create": _create,
+    "list": _list,
+    "show": _one,
+    "rotate": _rotate,
+    "suspend": _enter,
+    "resume": _enter,
+    "remove": _remove,
+    "reseal": _reseal,
+}

@@ -1,0 +1,117 @@
+"""The file into which a tenant is exported: filled line by line, and gone on with where it broke off."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from cluster.admin_client import AdminClient
+from cluster.errors import AdminRefusedError, ExportError
+
+_CHANGED: Final = 409
+
+
+class ExportFile:
+    """JSON lines as the admin API sends them. Whole once its last line says so.
+
+    A crash leaves whole lines and perhaps a piece of one, which is cut off; from the last row on the rest is asked for.
+    """
+
+    def __init__(self, path: Path, tenant_id: str) -> None:
+        """Look at what is there.
+
+        Raises:
+            ExportError: the file is of something else, or cannot be read.
+        """
+        self.path, self._tenant_id = path, tenant_id
+        self._first: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
+        self.rows = 0
+        self._look()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are there."""
+        return self._last is not None and self._last.get("end") is True
+
+    @property
+    def digest(self) -> str:
+        """What proves it to the admin API."""
+        assert self._first is not None
+        return str(self._first["digest"])
+
+    def fill(self, client: AdminClient) -> None:
+        """Get the rest of the rows, or all of them anew where they have changed since.
+
+        Raises:
+            ExportError: they went on changing, or the file cannot be written.
+            AdminRefusedError: the admin API refuses.
+            NotRunningError: it broke off; the file is gone on with the next time.
+        """
+        if self.is_whole:
+            return
+        try:
+            self._get(client)
+        except AdminRefusedError as error:
+            if error.status != _CHANGED or self._first is None:
+                raise
+            self._begin_anew()
+            self._get(client)
+        if not self.is_whole:
+            # Its last line says that rows changed meanwhile.
+            self._begin_anew()
+            self._get(client)
+        if not self.is_whole:
+            raise ExportError(self.path, "rows changed while they were exported; run the command again")
+
+    def _get(self, client: AdminClient) -> None:
+        place: dict[str, str] = {}
+        if self._first is not None and self._last is not None:
+            place = {"table": self._last["table"], "key": json.dumps(self._last["key"])}
+            place["digest"] = self.digest
+        elif self._first is not None:
+            self._begin_anew()
+        try:
+            with self.path.open("ab") as file:
+                for line in client.lines(f"/{self._tenant_id}/export", **place):
+                    file.write(line)
+                    self._take(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ExportError(self.path, error.strerror or str(error)) from error
+
+    def _look(self) -> None:
+        if not self.path.exists():
+            return
+        whole = 0
+        try:
+            with self.path.open("rb") as file:
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    whole += len(line)
+                    self._take(line)
+            os.truncate(self.path, whole)
+        except OSError as error:
+            raise ExportError(self.path, error.strerror or str(error)) from error
+        if self._last is not None and "end" in self._last and not self.is_whole:
+            self._begin_anew()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            document: dict[str, Any] = json.loads(line)
+            if self._first is None:
+                if document["tenant_id"] != self._tenant_id or document["export"] != 1:
+                    raise ExportError(self.path, f"it holds something else than the export of {self._tenant_id}")
+                self._first = document
+            else:
+                self._last = document
+                self.rows += "row" in document
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportError(self.path, "it holds something else than an export; name another file") from error
+
+    def _begin_anew(self) -> None:
+        self._first = self._last = None
+        self.rows = 0
+        self.path.write_bytes(b"")

@@ -1,0 +1,84 @@
+"""What ``spaza tenant`` prints for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def created(document: dict[str, Any]) -> Iterator[str]:
+    """A tenant that was made, with its credential."""
+    yield f"Made tenant {document['tenant_id']} on shard {document['shard_id']}."
+    yield from _credential(document)
+
+
+def rotated(document: dict[str, Any]) -> Iterator[str]:
+    """A new credential, and how long the older ones hold."""
+    yield f"Tenant {document['tenant_id']} has a new credential."
+    yield from _credential(document)
+    for one in document["retired"]:
+        yield f"  {one['kid']} holds until {one['expires_at']}"
+
+
+def listed(document: dict[str, Any]) -> Iterator[str]:
+    """A line for each tenant."""
+    if not document["tenants"]:
+        yield "No tenants."
+    else:
+        yield f"{'Tenant':32}  {'State':9}  Shard  {'Made':20}  {'Numbers':15}  Name"
+    for one in document["tenants"]:
+        numbers = ", ".join(one["phone_numbers"][:2]) + (", ..." if len(one["phone_numbers"]) > 2 else "")
+        yield (
+            f"{one['tenant_id']:32}  {one['state']:9}  {one['shard_id']:5}  {one['created_at']:20}  {numbers:15}"
+            f"  {one['name']}"
+        ).rstrip()
+    if document["next_cursor"] is not None:
+        yield f"More with --cursor {document['next_cursor']}"
+    if document["partial"]:
+        yield f"Not complete: shards {', '.join(map(str, document['missing_shards']))} did not answer."
+
+
+def shown(document: dict[str, Any]) -> Iterator[str]:
+    """All of one tenant."""
+    yield f"{document['name'] or 'Tenant'}   {document['state']}"
+    yield f"  tenant {document['tenant_id']}, shard {document['shard_id']}, epoch {document['epoch']}"
+    yield f"  made {document['created_at']}, changed {document['changed_at']}"
+    if "location" not in document:
+        return
+    for number in document["phone_numbers"]:
+        yield f"  number {number['phone_number_id']}  {number['display_phone_number']}"
+    yield f"  location {document['location']['lat']}, {document['location']['lon']}"
+    about = {name: value for name, value in document["whatsapp"].items() if value is not None}
+    yield f"  WhatsApp {', '.join(f'{name} {value}' for name, value in about.items()) or 'token alone'}"
+    yield f"  payments {', '.join(document['payments']) or 'none'}"
+    limits = {name: value for name, value in document["limits"].items() if value is not None}
+    yield f"  limits {', '.join(f'{value} a {name}' for name, value in limits.items()) or 'those of the platform'}"
+    for one in document["credentials"]:
+        until = "" if one["expires_at"] is None else f", until {one['expires_at']}"
+        yield f"  credential {one['kid']}  {one['algorithm']}, since {one['created_at']}{until}"
+
+
+def state(document: dict[str, Any]) -> Iterator[str]:
+    """In what state a tenant is now."""
+    yield f"Tenant {document['tenant_id']} is {document['state']}."
+
+
+def removed(document: dict[str, Any]) -> Iterator[str]:
+    """A tenant that is gone."""
+    yield f"Tenant {document['tenant_id']} is removed; its {document['rows']:,} rows are in {document['export']}."
+    yield "What its customers write from now on becomes dead letters unknown_phone_number."
+
+
+def resealed(document: dict[str, Any]) -> Iterator[str]:
+    """How far the sealing anew has come."""
+    yield f"{document['resealed']:,} secrets were sealed under the first key."
+    if document["complete"]:
+        yield "Nothing is sealed under another. SPAZA_SECRETS__OTHER_KEYS can go with the next start."
+    if document["unopened"]:
+        yield f"{document['unopened']:,} could not be opened: their key is missing in SPAZA_SECRETS__OTHER_KEYS."
+    if document["missing_shards"]:
+        yield f"Shards {', '.join(map(str, document['missing_shards']))} did not answer; run it again."
+
+
+def _credential(document: dict[str, Any]) -> Iterator[str]:
+    yield f"  kid     {document['credential']['kid']}"
+    yield f"  secret  {document['credential']['secret']}"
+    yield "The secret is not shown again."

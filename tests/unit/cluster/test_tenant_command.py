@@ -1,0 +1,220 @@
+"""``spaza tenant`` without an instance: what it asks for, what it says, and exports that break off."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import tenant_command
+from cluster.cli import FAILED, MISUSED, main
+from cluster.errors import AdminRefusedError, NotRunningError
+
+ID = "0" * 31 + "1"
+CREATED = {"success": True, "tenant_id": ID, "shard_id": 3, "credential": {"kid": "k1", "secret": "c2VjcmV0"}}
+FIRST = {"export": 1, "tenant_id": ID, "name": "Shop", "digest": "d1"}
+ROWS = [{"table": "product", "key": [ID, f"sku-{n}"], "row": {"sku": f"sku-{n}"}} for n in range(3)]
+END = {"end": True, "rows": {"product": 3}, "digest": "d1"}
+
+
+class FakeClient:
+    """Answers in turn, and remembers what it was asked."""
+
+    answers: list[Any]
+    asked: list[tuple[str, str, Any]]
+    keys: list[str | None]
+    exports: list[Any]
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        return self.send("GET", path, **query)
+
+    def post(self, path: str, **fields: Any) -> dict[str, Any]:
+        return self.send("POST", path, fields or None)
+
+    def send(
+        self, method: str, path: str, document: Any = None, *, idempotency_key: str | None = None, **query: Any
+    ) -> dict[str, Any]:
+        given = document if document is not None else {name: one for name, one in query.items() if one is not None}
+        FakeClient.asked.append((method, path, given))
+        FakeClient.keys.append(idempotency_key)
+        answer: dict[str, Any] = FakeClient.answers.pop(0)
+        return answer
+
+    def lines(self, path: str, **query: Any) -> Iterator[bytes]:
+        FakeClient.asked.append(("GET", path, query))
+        for one in FakeClient.exports.pop(0):
+            if isinstance(one, Exception):
+                raise one
+            yield json.dumps(one).encode() + b"\n"
+
+
+@pytest.fixture(autouse=True)
+def instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeClient.answers, FakeClient.asked, FakeClient.keys, FakeClient.exports = [], [], [], []
+    monkeypatch.setattr(tenant_command, "AdminClient", FakeClient)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+
+def run(*arguments: str) -> int:
+    return main(["tenant", *arguments])
+
+
+def test_flags_make_the_document_of_the_api_and_win_over_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps({"name": "Old", "location": {"lat": 1, "lon": 2}, "whatsapp": {"access_token": "t"}}))
+    FakeClient.answers = [CREATED]
+
+    status = run(
+        "create", "--file", str(file), "--name", "New", "--number", "1000=+27110000001", "--lat", "3",
+        "--paystack-secret-key", "sk", "--minute", "5",
+    )  # fmt: skip
+
+    assert status == 0
+    assert FakeClient.asked == [
+        ("POST", "", {
+            "name": "New",
+            "location": {"lat": 3.0, "lon": 2},
+            "whatsapp": {"access_token": "t"},
+            "phone_numbers": [{"phone_number_id": "1000", "display_phone_number": "+27110000001"}],
+            "payments": {"paystack": {"secret_key": "sk"}},
+            "limits": {"minute": 5},
+        }),
+    ]  # fmt: skip
+    said = capsys.readouterr().out
+    assert "c2VjcmV0" in said
+    assert "not shown again" in said
+
+
+def test_each_request_has_a_key_of_its_own_unless_one_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    FakeClient.answers = [CREATED, CREATED, CREATED]
+
+    for arguments in ([], [], ["--idempotency-key", "mine"]):
+        run("create", "--name", "Shop", "--json", *arguments)
+
+    assert len({*FakeClient.keys}) == 3
+    assert FakeClient.keys[2] == "mine"
+    assert json.loads(capsys.readouterr().out.split("}\n{")[0] + "}")["tenant_id"] == ID
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_a_file_that_describes_nothing_is_refused(
+    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text(text)
+
+    assert run("create", "--file", str(file)) == FAILED
+
+    assert "--file" in capsys.readouterr().err
+    assert FakeClient.asked == []
+
+
+def test_a_number_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("create", "--number", "27110000001")
+
+    assert caught.value.code == MISUSED
+
+
+def test_a_list_goes_through_all_pages_and_fails_where_shards_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"tenant_id": ID, "name": "Shop", "state": "active", "shard_id": 3, "created_at": "x", "phone_numbers": ["1"]}
+    FakeClient.answers = [
+        {"tenants": [one], "next_cursor": ID, "missing_shards": []},
+        {"tenants": [one], "next_cursor": None, "missing_shards": [7]},
+    ]
+
+    assert run("list") == 1
+
+    assert [query.get("cursor") for _, _, query in FakeClient.asked] == [None, ID]
+    said = capsys.readouterr().out
+    assert said.count("Shop") == 2
+    assert "7 did not answer" in said
+
+
+def test_a_removal_wants_a_yes_where_nobody_can_be_asked(tmp_path: Path) -> None:
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "active"}]
+
+    assert run("remove", ID, "--export", str(tmp_path / "x")) == 2
+
+    assert len(FakeClient.asked) == 1
+
+
+def test_a_removal_gives_up_exports_and_then_takes_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "shop.ndjson"
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "active"}, {}, {"tenant_id": ID}]
+    FakeClient.exports = [[FIRST, *ROWS, END]]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == 0
+
+    assert [(method, path) for method, path, _ in FakeClient.asked] == [
+        ("GET", f"/{ID}"), ("POST", f"/{ID}/remove"), ("GET", f"/{ID}/export"), ("DELETE", f"/{ID}"),
+    ]  # fmt: skip
+    assert FakeClient.asked[-1][2] == {"digest": "d1"}
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [FIRST, *ROWS, END]
+    assert "3 rows" in capsys.readouterr().out
+
+
+def test_an_export_that_broke_off_is_gone_on_with_behind_its_last_whole_row(tmp_path: Path) -> None:
+    file = tmp_path / "shop.ndjson"
+    state = {"tenant_id": ID, "name": "Shop", "state": "removing"}
+    FakeClient.answers = [state, state, {"tenant_id": ID}]
+    FakeClient.exports = [[FIRST, *ROWS[:2], NotRunningError(tmp_path, "broke off")], [ROWS[2], END]]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == FAILED
+    with file.open("ab") as end:
+        end.write(b'{"table": "prod')
+    assert run("remove", ID, "--export", str(file), "--yes") == 0
+
+    place = {"table": "product", "key": json.dumps(ROWS[1]["key"]), "digest": "d1"}
+    assert FakeClient.asked[-2] == ("GET", f"/{ID}/export", place)
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [FIRST, *ROWS, END]
+
+
+def test_an_export_whose_rows_have_changed_since_begins_anew(tmp_path: Path) -> None:
+    file = tmp_path / "shop.ndjson"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in (FIRST, ROWS[0])))
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "removing"}, {"tenant_id": ID}]
+    other, end = {**FIRST, "digest": "d2"}, {**END, "digest": "d2"}
+    FakeClient.exports = [[AdminRefusedError(409, "rows changed")], [other, *ROWS, end]]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == 0
+
+    assert FakeClient.asked[-1][2] == {"digest": "d2"}
+    assert len(file.read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("text", ["hello\n", json.dumps({**FIRST, "tenant_id": "another"}) + "\n", "[]\n"])
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text(text)
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "removing"}]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == FAILED
+
+    assert file.read_text() == text
+
+
+def test_a_removal_that_crashed_after_its_export_is_finished_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "shop.ndjson"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in (FIRST, *ROWS, END)))
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "dropping"}, {"tenant_id": ID}]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == 0
+
+    assert [method for method, _, _ in FakeClient.asked] == ["GET", "DELETE"]
+
+
+def test_resealing_goes_on_until_it_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    part = {"complete": False, "resealed": 100, "unopened": 0, "missing_shards": [], "forgotten_keys": 0}
+    FakeClient.answers = [part, {**part, "complete": True, "resealed": 20, "forgotten_keys": 1}]
+
+    assert run("reseal", "--json") == 0
+
+    assert json.loads(capsys.readouterr().out)["resealed"] == 120

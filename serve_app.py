@@ -27,20 +27,25 @@ from actors.redeploy import release_of
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.handle import ShardsHandle, start_shards
+from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cache.connection import RedisConnection
 from config.settings import Settings, load_settings
 from config.topology import Topology
 from config.topology_file import load_topology
+from services.admin.actions import Actions
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
 from services.ops import wiring as ops
+from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
+from services.tenants.routes import TENANTS_PREFIX, TenantsApp
 from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
+from services.tenants.wiring import tenants_app
 from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
 from telemetry.log import configure_logging
@@ -87,12 +92,13 @@ class Spaza:
         self._dsn = _resolved(settings.postgres.dsn, "SPAZA_POSTGRES__DSN")
         self._redis_url = _resolved(settings.redis.url, "SPAZA_REDIS__URL")
         self._key = settings.secrets.key.get_secret_value()
+        self._other_keys = tuple(key.get_secret_value() for key in settings.secrets.other_keys)
         limits = PoolLimits(app_connections=settings.postgres.max_size)
         self._access = ShardAccess.derive(self._dsn, self._key, limits)
 
     async def prepare(self) -> SetupReport:
         """Make the databases ready, as their owner, and move what waits to where the topology has it now."""
-        report = await set_up_shards(self._dsn, self._key)
+        report = await set_up_shards(self._dsn, self._key, self._other_keys)
         await apply_topology(self.topology, partial(shard_dsn, self._dsn), self.instance_id)
         return report
 
@@ -138,7 +144,7 @@ class Spaza:
             return MailboxHandle(topology, last_resort=ShardLastResort(shards()))
 
         def tenants(handle: UnitRunner, redis: RedisConnection) -> TenantDirectory:
-            return TenantDirectory(handle, RedisTenantCache(redis))
+            return TenantDirectory(handle, RedisTenantCache(redis), bus=RedisChangeBus(redis))
 
         notifier = notifications.notifier_application(
             settings.whatsapp,
@@ -160,6 +166,7 @@ class Spaza:
             topology,
             operator=lambda: MailboxOperator(topology),
             shards=shards,
+            apis={TENANTS_PREFIX: self._tenants_api()},
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
             others=(whatsapp.WEBHOOK_PREFIX,),
@@ -177,11 +184,31 @@ class Spaza:
         """The catalogue's use cases."""
         return Catalog(self.shards())
 
+    def _tenants_api(self) -> ops.MakeApi:
+        """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""
+        dsn, key, others, redis_url = self._dsn, self._key, self._other_keys, self._redis_url
+        token = self.settings.admin.token.get_secret_value().encode()
+
+        def make(shards: UnitRunner, actions: Actions) -> TenantsApp:
+            redis = RedisConnection(redis_url)
+            return tenants_app(
+                shards,
+                actions,
+                token,
+                schemas=TenantSchemas(dsn),
+                sealer=Sealer(key, *others),
+                directory=TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis)),
+                forget_other_keys=lambda: forget_other_keys(dsn, key),
+            )
+
+        return make
+
     def provisioning(self) -> TenantProvisioning:
         """The making of tenants; needs the owner's DSN."""
         shards = self.shards()
-        directory = TenantDirectory(shards, RedisTenantCache(RedisConnection(self._redis_url)))
-        return TenantProvisioning(shards, TenantSchemas(self._dsn), Sealer(self._key), directory)
+        redis = RedisConnection(self._redis_url)
+        directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+        return TenantProvisioning(shards, TenantSchemas(self._dsn), Sealer(self._key, *self._other_keys), directory)
 
 
 def deploy(applications: list[ServeApplication]) -> None:

@@ -1,6 +1,7 @@
 """The schema of one tenant, made and migrated as the owner of the databases."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import asyncpg
@@ -13,6 +14,7 @@ from actors.shards.transaction import schema_of
 from actors.shards.translation import FOREIGN, translate
 
 _CONNECT_S: Final = 5.0
+_TABLES: Final = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')"
 
 
 class TenantSchemas:
@@ -49,6 +51,37 @@ class TenantSchemas:
                 raise translated from error
             raise SetupError(f"schema {schema}", str(error)) from error
 
+    async def drop(self, tenant_id: str, shard: int, unchanged: Callable[[], Awaitable[bool]]) -> bool:
+        """Take a tenant's schema away with all that is in it, unless something changed.
+
+        Args:
+            tenant_id: of the tenant.
+            shard: where its schema is.
+            unchanged: asked while nobody can write there; False leaves the schema as it is.
+
+        Returns:
+            whether it is gone; also if it was before.
+
+        Raises:
+            WrongTenantError: not a tenant's id.
+            ShardUnavailableError: the shard cannot be reached, it took too long, or somebody would not let go of a row.
+            SetupError: it was refused.
+        """
+        schema = schema_of(tenant_id)
+        try:
+            async with asyncio.timeout(self._patience_s), self._turns:
+                connection = await asyncpg.connect(shard_dsn(self._dsn_template, shard), timeout=_CONNECT_S)
+                try:
+                    async with connection.transaction():
+                        return await _drop(connection, schema, unchanged)
+                finally:
+                    await connection.close(timeout=_CONNECT_S)
+        except FOREIGN as error:
+            translated = translate(error, f"schema {schema}", shard)
+            if isinstance(translated, ShardUnavailableError):
+                raise translated from error
+            raise SetupError(f"schema {schema}", str(error)) from error
+
     async def _create(self, connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str) -> None:
         # One text is one transaction. The lock: even with IF NOT EXISTS, two at once would collide.
         await connection.execute(
@@ -56,3 +89,22 @@ class TenantSchemas:
             f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}"
         )
         await migrate(connection, schema, self._migrations, {"schema": schema, "tenant_id": tenant_id})
+
+
+async def _drop(connection: "asyncpg.Connection[Any]", schema: str, unchanged: Callable[[], Awaitable[bool]]) -> bool:
+    # Who holds a row for longer than this is waited for by everybody behind us; so we come again instead.
+    await connection.execute("SET LOCAL lock_timeout = '2s'")
+    tables = [row["relname"] for row in await connection.fetch(_TABLES, schema)]
+    if tables:
+        await connection.execute(
+            f"LOCK TABLE {', '.join(f'{schema}.{_quoted(name)}' for name in tables)} IN SHARE ROW EXCLUSIVE MODE"
+        )
+        if not await unchanged():
+            return False
+    await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    await connection.execute("DELETE FROM spaza.schema_version WHERE scope = $1", schema)
+    return True
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'

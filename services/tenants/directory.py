@@ -1,70 +1,77 @@
-"""The directory: from a receiving phone number to its tenant, and where that lives."""
+"""The directory: from a receiving phone number to its tenant, from a credential to its, and where that lives."""
 
-import asyncio
+import re
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
-from services.tenants.errors import DirectoryUnavailableError
-from services.tenants.rows import DirectoryRows, UnitRunner
-from services.tenants.tenant import Tenant
+from actors.shards.unit import UnitRunner
+from cache.aside import AsidePolicy, CacheAside, SharedCache
+from services.tenants.announcing import ChangeBus, Insistence, TenantChange
+from services.tenants.errors import CredentialUnavailableError, DirectoryUnavailableError
+from services.tenants.rows import DirectoryRows
+from services.tenants.tenant import Credential, Tenant
 
-__all__ = ["DirectoryPolicy", "SharedCache", "Tenant", "TenantDirectory"]
+__all__ = ["Credential", "DirectoryPolicy", "SharedTenants", "Tenant", "TenantDirectory"]
 
 
-class SharedCache(Protocol):
-    """Found tenants that all processes share. It may be away: then it finds nothing and keeps nothing."""
+# Callers name them, so nothing else gets as far as a cache.
+_KID = re.compile(r"[0-9a-f]{32}")
 
-    async def get(self, phone_number_ids: Sequence[str]) -> Mapping[str, Tenant | None]:
-        """What is known; None stands for a number that is known to be nobody's."""
 
-    async def put(self, tenants: Mapping[str, Tenant | None]) -> None:
-        """Keep for a while."""
+class SharedTenants(SharedCache[Tenant], Protocol):
+    """Found tenants that all processes share, by phone number; and credentials, by kid."""
 
-    async def forget(self, phone_number_ids: Collection[str]) -> None:
-        """Drop."""
+    @property
+    def credentials(self) -> SharedCache[Credential]:
+        """Those by kid."""
 
 
 class DirectoryPolicy(NamedTuple):
     """How long and how much is kept in this process.
 
     Attributes:
-        local_s: a tenant. A move is known everywhere after so long.
+        local_s: a tenant or a credential.
         local_absent_s: that a number is nobody's. Short, for it may be somebody's soon.
-        local_size: numbers at most; the least recently used go first.
+        local_deaf_s: anything, while changes are not heard of.
+        local_size: numbers at most, and kids; the least recently used go first.
         step_s: patience for the shards, for each of the three steps of a look-up.
     """
 
     local_s: float = 60.0
     local_absent_s: float = 5.0
+    local_deaf_s: float = 2.0
     local_size: int = 10_000
     step_s: float = 2.0
 
 
-_Found = dict[str, Tenant | None]
-
-
 class TenantDirectory:
-    """Finds tenants by phone number: in this process, then in the shared cache, then on the shards.
+    """Finds tenants by phone number and by credential: in this process, then in the shared cache, then on the shards.
 
-    Numbers that are asked for while they are being looked up are not looked up again. Without the shared cache it
-    works, only slower. For one event loop.
+    What changes is said to all over the bus, by ``forget``, and then believed nowhere any more. When the bus is lost,
+    all that is kept here is dropped, and what is found from then on is kept for moments. Without bus or shared cache it
+    works, and a change is seen after ``local_s``. For one event loop.
     """
 
     def __init__(
         self,
         shards: UnitRunner,
-        shared: SharedCache | None = None,
+        shared: SharedTenants | None = None,
         *,
+        bus: ChangeBus | None = None,
         policy: DirectoryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._shared, self._clock = shared, clock
-        self._policy = DirectoryPolicy() if policy is None else policy
-        self._rows = DirectoryRows(shards, step_s=self._policy.step_s)
-        self._local: OrderedDict[str, tuple[float, Tenant | None]] = OrderedDict()
-        self._flights: dict[str, asyncio.Task[_Found]] = {}
+        policy = DirectoryPolicy() if policy is None else policy
+        self._rows = DirectoryRows(shards, step_s=policy.step_s)
+        kept = AsidePolicy(policy.local_s, policy.local_absent_s, policy.local_deaf_s, policy.local_size)
+        self._phones = CacheAside(self._rows.read, shared, policy=kept, clock=clock)
+        self._kids = CacheAside(
+            self._rows.read_credentials, None if shared is None else shared.credentials, policy=kept, clock=clock
+        )
+        self._bus, self._listens, self._wall_clock = bus, bus is None, wall_clock
+        self._insistence = Insistence(self._say)
 
     async def by_phone(self, phone_number_id: str) -> Tenant | None:
         """The tenant that a number belongs to; None if it is nobody's.
@@ -80,75 +87,81 @@ class TenantDirectory:
         Raises:
             DirectoryUnavailableError: some could not be looked up now; it carries those that could.
         """
-        found: _Found = {}
-        wanted = []
-        for phone_number_id in dict.fromkeys(phone_number_ids):
-            known, tenant = self._recall(phone_number_id)
-            if known:
-                found[phone_number_id] = tenant
-            else:
-                wanted.append(phone_number_id)
-        if wanted:
-            for flight in self._join(wanted):
-                # Shielded: others wait for the same flight.
-                landed = await asyncio.shield(flight)
-                found.update((number, landed[number]) for number in wanted if number in landed)
-        missing = frozenset(wanted).difference(found)
+        self._listen()
+        found = await self._phones.get(phone_number_ids)
+        missing = frozenset(phone_number_ids).difference(found)
         if missing:
             raise DirectoryUnavailableError(missing, found)
         return found
 
-    async def forget(self, phone_number_ids: Collection[str]) -> None:
-        """Drop numbers here and in the shared cache, after their rows have changed."""
-        for phone_number_id in phone_number_ids:
-            self._local.pop(phone_number_id, None)
-        if self._shared is not None:
-            await self._shared.forget(phone_number_ids)
+    async def by_credential(self, kid: str) -> Credential | None:
+        """The credential of this name, with its secret still sealed; None if there is none that holds now.
 
-    def _recall(self, phone_number_id: str) -> tuple[bool, Tenant | None]:
-        entry = self._local.get(phone_number_id)
-        if entry is None:
-            return False, None
-        until, tenant = entry
-        if until <= self._clock():
-            del self._local[phone_number_id]
-            return False, None
-        self._local.move_to_end(phone_number_id)
-        return True, tenant
+        None too for one that has expired, and for one whose tenant is being made or removed. A suspended tenant's is
+        found: who asks looks at its state.
 
-    def _keep(self, tenants: Mapping[str, Tenant | None]) -> None:
-        now = self._clock()
-        for phone_number_id, tenant in tenants.items():
-            kept_s = self._policy.local_absent_s if tenant is None else self._policy.local_s
-            self._local[phone_number_id] = (now + kept_s, tenant)
-            self._local.move_to_end(phone_number_id)
-        while len(self._local) > self._policy.local_size:
-            self._local.popitem(last=False)
+        Raises:
+            CredentialUnavailableError: it could not be looked up now.
+        """
+        if _KID.fullmatch(kid) is None:
+            return None
+        self._listen()
+        found = await self._kids.get((kid,))
+        if kid not in found:
+            raise CredentialUnavailableError(kid)
+        credential = found[kid]
+        if credential is None or (credential.expires_at is not None and credential.expires_at <= self._wall_clock()):
+            return None
+        return credential
 
-    def _join(self, wanted: Sequence[str]) -> list[asyncio.Task[_Found]]:
-        fresh = [number for number in wanted if number not in self._flights]
-        if fresh:
-            flight = asyncio.create_task(self._look_up(fresh))
-            self._flights.update(dict.fromkeys(fresh, flight))
-            flight.add_done_callback(lambda done: self._land(done, fresh))
-        return list(dict.fromkeys(self._flights[number] for number in wanted))
+    async def forget(
+        self, phone_number_ids: Collection[str], *, kids: Collection[str] = (), tenant_id: str = ""
+    ) -> None:
+        """Have nobody believe these any more, in any process, after their rows have changed.
 
-    def _land(self, flight: asyncio.Task[_Found], numbers: Sequence[str]) -> None:
-        for number in numbers:
-            del self._flights[number]
-        if not flight.cancelled():
-            # Whoever waits gets the error; asking for it here keeps asyncio quiet when nobody waits any more.
-            flight.exception()
+        With Redis away it is done here, and elsewhere in the background as soon as Redis is back; until then the
+        other processes, which do not hear either, keep what they find for moments.
 
-    async def _look_up(self, wanted: Sequence[str]) -> _Found:
-        found: _Found = {}
-        if self._shared is not None:
-            found.update(await self._shared.get(wanted))
-        rest = [number for number in wanted if number not in found]
-        if rest:
-            read = await self._rows.read(rest)
-            found.update(read)
-            if self._shared is not None:
-                await self._shared.put(read)
-        self._keep(found)
-        return found
+        Args:
+            phone_number_ids: the numbers.
+            kids: the credentials.
+            tenant_id: drops what is found under any other number or credential of this tenant too, but in Redis.
+        """
+        change = TenantChange(tenant_id, tuple(phone_number_ids), tuple(kids))
+        self._drop(change)
+        if not await self._say(change):
+            self._insistence.begin(change)
+
+    async def forget_tenant(self, tenant_id: str) -> None:
+        """Forget all numbers and credentials of a tenant, as ``forget`` does.
+
+        Raises:
+            ShardError: they could not be looked up, and nothing was forgotten.
+        """
+        numbers, kids = await self._rows.names_of(tenant_id)
+        await self.forget(numbers, kids=kids, tenant_id=tenant_id)
+
+    async def _say(self, change: TenantChange) -> bool:
+        # First those in Redis, so that who hears of it finds nothing old there.
+        sure = await self._phones.forget(change.phone_numbers) & await self._kids.forget(change.kids)
+        return (self._bus is None or await self._bus.say(change)) and sure
+
+    def _drop(self, change: TenantChange) -> None:
+        def of_it(found: Tenant | Credential) -> bool:
+            return found.tenant_id == change.tenant_id
+
+        self._phones.drop(change.phone_numbers, where=of_it if change.tenant_id else None)
+        self._kids.drop(change.kids, where=of_it if change.tenant_id else None)
+
+    def _listen(self) -> None:
+        """Begin with the first look-up, for it needs the event loop."""
+        if not self._listens and self._bus is not None:
+            self._listens = True
+            self._turn(deaf=True)
+            self._bus.listen(self._drop, began=lambda: self._turn(deaf=False), lost=lambda: self._turn(deaf=True))
+
+    def _turn(self, *, deaf: bool) -> None:
+        for kept in (self._phones, self._kids):
+            kept.deaf = deaf
+            # On beginning too: what was found while nothing was heard may be old.
+            kept.drop()

@@ -3,7 +3,12 @@
 TenantError
     PhoneNumberTakenError       the number belongs to another tenant
     IdempotencyConflictError    the idempotency key was used for something else
+    UnknownTenantError          there is no such tenant
+    TenantStateError            the tenant's state does not allow it
+    RowsChangedError            a tenant's rows are others than were exported
+    TenantRemovedError          the tenant that was made for the key was removed
     DirectoryUnavailableError   some numbers could not be looked up now
+    CredentialUnavailableError  a credential could not be looked up now
     UnsealError                 a sealed secret was changed, moved, or sealed under another key
 """
 
@@ -35,17 +40,78 @@ class PhoneNumberTakenError(TenantError):
 
 
 class IdempotencyConflictError(TenantError):
-    """The idempotency key was used before with another request. Use a new key for a new request."""
+    """The idempotency key was used before with another request. Use a new key for a new request.
+
+    Source:
+        draft-ietf-httpapi-idempotency-key-header, section 2.7: 422 for a key that comes with another payload; 409 is
+        for a request that is still under way, and such a one is joined here.
+    """
 
     code: ClassVar[str] = "idempotency_conflict"
-    http_status: ClassVar[int] = 409
+    http_status: ClassVar[int] = 422
 
     def __init__(self, idempotency_key: str) -> None:
         super().__init__(idempotency_key)
         self.idempotency_key = idempotency_key
 
     def __str__(self) -> str:
-        return f"the idempotency key {self.idempotency_key!r} was used for another request"
+        return f"the idempotency key {self.idempotency_key!r} was used for another request; use a new one"
+
+
+class UnknownTenantError(TenantError):
+    """There is no tenant of this id."""
+
+    code: ClassVar[str] = "unknown_tenant"
+    http_status: ClassVar[int] = 404
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(tenant_id)
+        self.tenant_id = tenant_id
+
+    def __str__(self) -> str:
+        return f"there is no tenant {self.tenant_id!r}; spaza tenant list shows them"
+
+
+class TenantStateError(TenantError):
+    """The tenant is in a state in which this cannot be done."""
+
+    code: ClassVar[str] = "tenant_state"
+    http_status: ClassVar[int] = 409
+
+    def __init__(self, tenant_id: str, state: str, remedy: str) -> None:
+        super().__init__(tenant_id, state, remedy)
+        self.tenant_id, self.state, self.remedy = tenant_id, state, remedy
+
+    def __str__(self) -> str:
+        return f"tenant {self.tenant_id} is {self.state}: {self.remedy}"
+
+
+class RowsChangedError(TenantError):
+    """The tenant's rows are others than when its export began. Nothing was taken away; export them anew."""
+
+    code: ClassVar[str] = "rows_changed"
+    http_status: ClassVar[int] = 409
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(tenant_id)
+        self.tenant_id = tenant_id
+
+    def __str__(self) -> str:
+        return f"the rows of tenant {self.tenant_id} are others than were exported; export them anew from the beginning"
+
+
+class TenantRemovedError(TenantError):
+    """The tenant that was made for this idempotency key was removed. A new key makes a new tenant."""
+
+    code: ClassVar[str] = "tenant_removed"
+    http_status: ClassVar[int] = 410
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(tenant_id)
+        self.tenant_id = tenant_id
+
+    def __str__(self) -> str:
+        return f"tenant {self.tenant_id}, which was made for this idempotency key, was removed; use a new key"
 
 
 class DirectoryUnavailableError(TenantError):
@@ -66,6 +132,21 @@ class DirectoryUnavailableError(TenantError):
 
     def __str__(self) -> str:
         return f"{len(self.missing)} phone numbers could not be looked up in the directory"
+
+
+class CredentialUnavailableError(TenantError):
+    """A credential could not be looked up, which says nothing on whether it holds. Try again later."""
+
+    code: ClassVar[str] = "credential_unavailable"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(kid)
+        self.kid = kid
+
+    def __str__(self) -> str:
+        return "the credential could not be looked up in the directory"
 
 
 class UnsealError(TenantError):

@@ -4,10 +4,21 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from actors.shards.placement import shard_of
+from actors.shards.placement import SHARDS, shard_of
 from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
-from services.tenants.store import FIND_PHONES, FIND_PLACEMENTS, READ_PROFILE, PhoneRow, PlacementRow, ProfileRow
-from services.tenants.tenant import Tenant
+from services.tenants.states import GONE
+from services.tenants.store import (
+    FIND_CREDENTIALS,
+    FIND_PHONES,
+    FIND_PLACEMENTS,
+    NAMES_OF,
+    READ_PROFILE,
+    CredentialRow,
+    PhoneRow,
+    PlacementRow,
+    ProfileRow,
+)
+from services.tenants.tenant import Credential, Tenant
 from telemetry.log import get_logger
 
 __all__ = ["DirectoryRows", "UnitRunner"]
@@ -29,8 +40,7 @@ class DirectoryRows:
         """The tenants of these numbers, None where there is none; what could not be read now is not among the keys."""
         rows, unread = await self._by_shard(FIND_PHONES, phone_number_ids)
         phones: Mapping[str, PhoneRow] = {row.phone_number_id: row for row in rows}
-        rows, unplaced = await self._by_shard(FIND_PLACEMENTS, {phone.tenant_id for phone in phones.values()})
-        placements: Mapping[str, PlacementRow] = {row.tenant_id: row for row in rows}
+        placements, unplaced = await self._placements({phone.tenant_id for phone in phones.values()})
         profiles, unprofiled = await self._profiles(list(placements.values()))
         unknown = unplaced | unprofiled
         found: dict[str, Tenant | None] = {}
@@ -38,13 +48,47 @@ class DirectoryRows:
             phone = phones.get(number)
             if number in unread or (phone is not None and phone.tenant_id in unknown):
                 continue
-            # A number that is held for a tenant which is still being made is nobody's yet.
+            # A number that is held for a tenant which is still being made is nobody's yet, or being removed, no more.
             placement = None if phone is None else placements.get(phone.tenant_id)
             if phone is None or placement is None:
                 found[number] = None
             else:
                 found[number] = _tenant(phone, placement, profiles[phone.tenant_id])
         return found
+
+    async def read_credentials(self, kids: Sequence[str]) -> dict[str, Credential | None]:
+        """The credentials of these names, None where there is none; what could not be read is not among the keys."""
+        rows, unread = await self._by_shard(FIND_CREDENTIALS, kids)
+        credentials: Mapping[str, CredentialRow] = {row.kid: row for row in rows}
+        placements, unplaced = await self._placements({row.tenant_id for row in rows})
+        found: dict[str, Credential | None] = {}
+        for kid in kids:
+            row = credentials.get(kid)
+            if kid in unread or (row is not None and row.tenant_id in unplaced):
+                continue
+            placement = None if row is None else placements.get(row.tenant_id)
+            found[kid] = None if row is None or placement is None else _credential(row, placement)
+        return found
+
+    async def names_of(self, tenant_id: str) -> tuple[list[str], list[str]]:
+        """The numbers and the kids of a tenant, from all shards.
+
+        Raises:
+            ShardError: one did not answer.
+        """
+        calls = [UnitCall(NAMES_OF, shard, "", tenant_id) for shard in range(SHARDS)]
+        numbers: list[str] = []
+        kids: list[str] = []
+        for outcome in await self._run(calls):
+            found, also = outcome.unwrap()
+            numbers += found
+            kids += also
+        return numbers, kids
+
+    async def _placements(self, tenant_ids: Collection[str]) -> tuple[Mapping[str, PlacementRow], set[str]]:
+        """Where those of these tenants are that can be found, and those of which it could not be asked now."""
+        rows, unplaced = await self._by_shard(FIND_PLACEMENTS, tenant_ids)
+        return {row.tenant_id: row for row in rows if row.state not in GONE}, unplaced
 
     async def _by_shard(self, unit: str, keys: Collection[str]) -> tuple[list[Any], set[str]]:
         """The rows of all keys, each asked of its own shard; and the keys that were not answered."""
@@ -96,6 +140,21 @@ def _tenant(phone: PhoneRow, placement: PlacementRow, profile: ProfileRow) -> Te
         longitude=profile.longitude,
         waba_id=profile.waba_id,
         catalog_id=profile.catalog_id,
+        limit_minute=placement.limit_minute,
+        limit_hour=placement.limit_hour,
+    )
+
+
+def _credential(row: CredentialRow, placement: PlacementRow) -> Credential:
+    return Credential(
+        kid=row.kid,
+        tenant_id=row.tenant_id,
+        algorithm=row.algorithm,
+        secret_sealed=row.secret_sealed,
+        expires_at=row.expires_at,
+        shard=placement.shard,
+        epoch=placement.epoch,
+        state=placement.state,
         limit_minute=placement.limit_minute,
         limit_hour=placement.limit_hour,
     )

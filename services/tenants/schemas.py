@@ -1,14 +1,40 @@
 """What a tenant is made of, as it comes in and as it is answered."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
-PhoneNumberId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
-MetaId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
-E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+def _like(pattern: str, remedy: str) -> AfterValidator:
+    """Refuse what does not match, and say what would."""
+    form = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if form.fullmatch(value) is None:
+            raise ValueError(remedy)
+        return value
+
+    return AfterValidator(check)
+
+
+def _header_fit(secret: SecretStr) -> SecretStr:
+    if len(secret) > 4096 or _VISIBLE.fullmatch(secret.get_secret_value()) is None:
+        raise ValueError("must be 1 to 4096 visible ASCII characters alone; no spaces, no line breaks")
+    return secret
+
+
+PhoneNumberId = Annotated[
+    str, _like("[0-9]{1,32}", "must be Meta's id of the number, 1 to 32 digits; not the number itself")
+]
+MetaId = Annotated[str, _like("[0-9]{1,32}", "must be Meta's id, 1 to 32 digits")]
+E164 = Annotated[
+    str, _like(r"\+[1-9][0-9]{6,14}", "must be in E.164: a plus, the country code, the number, no spaces: +27821234567")
+]
+SiteCode = Annotated[str, _like("[A-Za-z0-9-]{1,50}", "must be the site code that Ozow gave, such as TSTSTE0001")]
+Token = Annotated[SecretStr, AfterValidator(_header_fit)]
 
 
 class _Schema(BaseModel):
@@ -28,16 +54,26 @@ class Location(_Schema):
 
 
 class WhatsAppAccount(_Schema):
-    access_token: SecretStr = Field(min_length=1, max_length=4096)
+    access_token: Token
     waba_id: MetaId | None = None
     catalog_id: MetaId | None = None
 
-    @field_validator("access_token")
-    @classmethod
-    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
-        if _VISIBLE.fullmatch(token.get_secret_value()) is None:
-            raise ValueError("access_token: it has visible ASCII characters alone; no spaces, no line breaks")
-        return token
+
+class PaystackAccount(_Schema):
+    secret_key: Token
+
+
+class OzowAccount(_Schema):
+    site_code: SiteCode
+    private_key: Token
+    api_key: Token
+
+
+class Payments(_Schema):
+    """The gateways by which a merchant is paid."""
+
+    paystack: PaystackAccount | None = None
+    ozow: OzowAccount | None = None
 
 
 class Limits(_Schema):
@@ -54,17 +90,35 @@ class TenantSpec(_Schema):
     phone_numbers: tuple[PhoneNumber, ...] = Field(min_length=1, max_length=20)
     location: Location
     whatsapp: WhatsAppAccount
+    payments: Payments = Payments()
     limits: Limits = Limits()
 
-    @model_validator(mode="after")
-    def _numbers_differ(self) -> Self:
-        if len({number.phone_number_id for number in self.phone_numbers}) < len(self.phone_numbers):
-            raise ValueError("phone_numbers: the same phone_number_id stands there twice")
-        return self
+    @field_validator("phone_numbers")
+    @classmethod
+    def _differ(cls, numbers: tuple[PhoneNumber, ...]) -> tuple[PhoneNumber, ...]:
+        if len({number.phone_number_id for number in numbers}) < len(numbers):
+            raise ValueError("the same phone_number_id stands there twice; name each once")
+        return numbers
+
+
+class IssuedCredential(_Schema):
+    """What a tenant signs its calls with; shown when it is issued and never again.
+
+    Attributes:
+        secret: base64 of 32 bytes, the key of HS256.
+    """
+
+    kid: str
+    secret: SecretStr
 
 
 class ProvisionedTenant(_Schema):
-    """A tenant that is there, whole."""
+    """A tenant that is there, whole.
+
+    Attributes:
+        credential: as it was issued; None a day after that.
+    """
 
     tenant_id: str
     shard_id: int
+    credential: IssuedCredential | None = None

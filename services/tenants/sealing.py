@@ -59,6 +59,15 @@ class Sealer:
         except (binascii.Error, ValueError, InvalidTag) as error:
             raise UnsealError("it was changed, or belongs to another context") from error
 
+    @property
+    def current_prefix(self) -> str:
+        """With what every text under the current key begins, and no other."""
+        return f"{_VERSION}.{self._key_id}."
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether a text is sealed under the current key."""
+        return sealed.startswith(self.current_prefix)
+
     def __repr__(self) -> str:
         return f"Sealer(key_id={self._key_id!r})"
 
@@ -66,6 +75,16 @@ class Sealer:
 def access_token_context(tenant_id: str) -> str:
     """The context under which a tenant's WhatsApp access token is sealed."""
     return f"tenant:{tenant_id}:whatsapp.access_token"
+
+
+def credential_context(tenant_id: str, kid: str) -> str:
+    """The context under which the secret of a credential is sealed."""
+    return f"tenant:{tenant_id}:credential:{kid}"
+
+
+def payments_context(tenant_id: str, gateway: str) -> str:
+    """The context under which what a payment gateway wants to know of a tenant is sealed, as JSON."""
+    return f"tenant:{tenant_id}:payments.{gateway}"
 
 
 def _cipher(key_b64: str) -> tuple[str, AESGCM]:

@@ -1,6 +1,5 @@
 """Making tenants: whole or not at all, once for one idempotency key, and going on where a crash left off."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -11,10 +10,12 @@ from actors.shards.unit import UnitCall
 from kernel.identifiers import new_id
 from services.tenants import store
 from services.tenants.directory import TenantDirectory
-from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError
+from services.tenants.errors import PhoneNumberTakenError, TenantRemovedError
+from services.tenants.requests import ClaimedRequest, IssuingRequests, fingerprint_of
 from services.tenants.rows import UnitRunner
 from services.tenants.schemas import ProvisionedTenant, TenantSpec
-from services.tenants.sealing import Sealer, access_token_context
+from services.tenants.sealing import Sealer, access_token_context, payments_context
+from services.tenants.states import REMOVED
 from telemetry.log import get_logger
 
 # How long a number is held for a tenant that is being made. Far longer than making one takes.
@@ -33,15 +34,16 @@ class SchemaOwner(Protocol):
 class TenantProvisioning:
     """Makes tenants.
 
-    The steps: claim the idempotency key, claim the numbers, make the schema, write the profile, hold the numbers anew,
-    write the placement, confirm the numbers. Each may be repeated, and a repeated call goes through all of them.
-    Before the placement nobody finds the tenant, with it the tenant is whole. Numbers that were claimed for a tenant
-    which never got there are free again after ten minutes; those of a tenant that was placed never are, confirmed or
-    not.
+    The steps: claim the idempotency key, claim the numbers, make the schema, write profile and credential, hold the
+    numbers anew, write the placement, confirm the numbers and complete the request. Each may be repeated, and a
+    repeated call goes through all of them. Before the placement nobody finds the tenant, with it the tenant is whole.
+    Numbers that were claimed for a tenant which never got there are free again after ten minutes; those of a tenant
+    that was placed never are, confirmed or not. A crash leaves at most a schema and a credential that nobody can find.
     """
 
     def __init__(self, shards: UnitRunner, schemas: SchemaOwner, sealer: Sealer, directory: TenantDirectory) -> None:
         self._shards, self._schemas, self._sealer, self._directory = shards, schemas, sealer, directory
+        self._requests = IssuingRequests(shards, sealer)
 
     async def provision(self, spec: TenantSpec, *, idempotency_key: str) -> ProvisionedTenant:
         """Make a tenant, or answer which one was made for this key.
@@ -50,35 +52,51 @@ class TenantProvisioning:
             spec: what it is made of.
             idempotency_key: the caller's name for this request; a repeat of it makes nothing new.
 
+        Returns:
+            The tenant with its credential; without it where the key was first used more than a day ago.
+
         Raises:
             PhoneNumberTakenError: a number belongs to another tenant; nothing of this one is visible.
             IdempotencyConflictError: the key came before with another spec.
+            TenantRemovedError: the tenant that was made for the key was removed.
             ShardError: a shard did not do its part; calling again goes on from there.
         """
-        proposed = store.RequestClaim(idempotency_key, new_id(), _fingerprint(spec))
-        claimed: store.RequestClaim = await self._one(store.CLAIM_REQUEST, shard_of(idempotency_key), proposed)
-        if claimed.fingerprint != proposed.fingerprint:
-            raise IdempotencyConflictError(idempotency_key)
-        tenant_id, home = claimed.tenant_id, shard_of(claimed.tenant_id)
+        request = await self._requests.claim(idempotency_key, "create", new_id(), _fingerprint(spec))
+        tenant_id, home = request.tenant_id, shard_of(request.tenant_id)
         placed = await self._one(store.FIND_PLACEMENTS, home, [tenant_id])
+        if request.removed or (placed and placed[0].state == REMOVED):
+            raise TenantRemovedError(tenant_id)
         claims = [
             store.PhoneClaim(number.phone_number_id, tenant_id, number.display_phone_number, _CLAIM_S)
             for number in spec.phone_numbers
         ]
         if placed:
-            await self._demand(store.CONFIRM_PHONE, claims)
-            return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard)
+            await self._finish(request, claims)
+            return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard, credential=request.issued)
         await self._hold(claims)
         await self._schemas.create(tenant_id, home)
-        await self._one(store.WRITE_PROFILE, home, self._profile(spec, tenant_id), tenant_id=tenant_id)
+        await self._write(request, self._profile(spec, tenant_id))
         # Anew, so that no claim lapses before the placement is written; who would take it looks for one first.
         await self._demand(store.CLAIM_PHONE, claims)
-        placement = store.Placement(tenant_id, spec.name, home, spec.limits.minute, spec.limits.hour)
-        await self._one(store.PLACE_TENANT, home, placement)
-        await self._demand(store.CONFIRM_PHONE, claims)
-        await self._directory.forget([claim.phone_number_id for claim in claims])
+        await self._one(store.PLACE_TENANT, home, _placement(spec, request))
+        await self._finish(request, claims)
+        kids = () if request.credential is None else (request.credential.kid,)
+        await self._directory.forget([claim.phone_number_id for claim in claims], kids=kids, tenant_id=tenant_id)
         _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
-        return ProvisionedTenant(tenant_id=tenant_id, shard_id=home)
+        return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
+
+    async def _write(self, request: ClaimedRequest, profile: store.Profile) -> None:
+        """Write what is to be there before anybody can see the tenant, in whatever order."""
+        calls = [UnitCall(store.WRITE_PROFILE, shard_of(request.tenant_id), request.tenant_id, profile)]
+        if request.credential is not None:
+            kid = request.credential.kid
+            calls.append(UnitCall(store.WRITE_CREDENTIAL, shard_of(kid), "", request.credential))
+        for outcome in await self._shards.run(calls, timeout_s=_STEP_S):
+            outcome.unwrap()
+
+    async def _finish(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> None:
+        await self._demand(store.CONFIRM_PHONE, claims)
+        await self._requests.complete(request)
 
     async def _hold(self, claims: Sequence[store.PhoneClaim]) -> None:
         try:
@@ -95,7 +113,8 @@ class TenantProvisioning:
         """Take a number over from a tenant that was never placed, once its claim has lapsed."""
         number = claim.phone_number_id
         for holder in await self._one(store.FIND_PHONES, shard_of(number), [number]):
-            if await self._one(store.FIND_PLACEMENTS, shard_of(holder.tenant_id), [holder.tenant_id]):
+            placed = await self._one(store.FIND_PLACEMENTS, shard_of(holder.tenant_id), [holder.tenant_id])
+            if placed and placed[0].state != REMOVED:
                 raise PhoneNumberTakenError(number)
             claim = claim._replace(instead_of=holder.tenant_id)
         await self._demand(store.CLAIM_PHONE, [claim])
@@ -106,15 +125,25 @@ class TenantProvisioning:
             if not outcome.unwrap():
                 raise PhoneNumberTakenError(claim.phone_number_id)
 
-    async def _one(self, unit: str, shard: int, arguments: Any, *, tenant_id: str = "") -> Any:
-        (outcome,) = await self._shards.run([UnitCall(unit, shard, tenant_id, arguments)], timeout_s=_STEP_S)
+    async def _one(self, unit: str, shard: int, arguments: Any) -> Any:
+        (outcome,) = await self._shards.run([UnitCall(unit, shard, "", arguments)], timeout_s=_STEP_S)
         return outcome.unwrap()
 
     def _profile(self, spec: TenantSpec, tenant_id: str) -> store.Profile:
         token = spec.whatsapp.access_token.get_secret_value()
-        sealed = self._sealer.seal(token, access_token_context(tenant_id))
+        sealed = {
+            gateway: self._sealer.seal(orjson.dumps(fields).decode(), payments_context(tenant_id, gateway))
+            for gateway, fields in _plain_payments(spec).items()
+        }
         return store.Profile(
-            spec.name, spec.location.lat, spec.location.lon, sealed, spec.whatsapp.waba_id, spec.whatsapp.catalog_id
+            spec.name,
+            spec.location.lat,
+            spec.location.lon,
+            self._sealer.seal(token, access_token_context(tenant_id)),
+            spec.whatsapp.waba_id,
+            spec.whatsapp.catalog_id,
+            sealed.get("paystack"),
+            sealed.get("ozow"),
         )
 
 
@@ -122,8 +151,37 @@ def _on_phone(unit: str, claim: store.PhoneClaim) -> UnitCall:
     return UnitCall(unit, shard_of(claim.phone_number_id), "", claim)
 
 
+def _placement(spec: TenantSpec, request: ClaimedRequest) -> store.Placement:
+    return store.Placement(
+        request.tenant_id,
+        spec.name,
+        shard_of(request.tenant_id),
+        spec.limits.minute,
+        spec.limits.hour,
+        tuple(number.phone_number_id for number in spec.phone_numbers),
+        () if request.credential is None else (request.credential.kid,),
+        request.key,
+    )
+
+
+def _plain_payments(spec: TenantSpec) -> dict[str, dict[str, str]]:
+    """By gateway, its fields with the secrets in plain text."""
+    plain: dict[str, dict[str, str]] = {}
+    if spec.payments.paystack is not None:
+        plain["paystack"] = {"secret_key": spec.payments.paystack.secret_key.get_secret_value()}
+    if (ozow := spec.payments.ozow) is not None:
+        plain["ozow"] = {
+            "site_code": ozow.site_code,
+            "private_key": ozow.private_key.get_secret_value(),
+            "api_key": ozow.api_key.get_secret_value(),
+        }
+    return plain
+
+
 def _fingerprint(spec: TenantSpec) -> bytes:
-    """What tells one request from another under the same key."""
-    plain = spec.model_dump(mode="json")
+    plain = spec.model_dump(mode="json", exclude={"payments"})
     plain["whatsapp"]["access_token"] = spec.whatsapp.access_token.get_secret_value()
-    return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).digest()
+    # Left out where there are none: keys that were used before there were payments stand for the same request still.
+    if payments := _plain_payments(spec):
+        plain["payments"] = payments
+    return fingerprint_of(plain)

@@ -12,11 +12,15 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 FIND_PHONES: Final = "tenants.find_phones"
 FIND_PLACEMENTS: Final = "tenants.find_placements"
+FIND_CREDENTIALS: Final = "tenants.find_credentials"
+NAMES_OF: Final = "tenants.names_of"
 READ_PROFILE: Final = "tenants.read_profile"
 CLAIM_REQUEST: Final = "tenants.claim_request"
+COMPLETE_REQUEST: Final = "tenants.complete_request"
 CLAIM_PHONE: Final = "tenants.claim_phone"
 CONFIRM_PHONE: Final = "tenants.confirm_phone"
 RELEASE_PHONE: Final = "tenants.release_phone"
+WRITE_CREDENTIAL: Final = "tenants.write_credential"
 WRITE_PROFILE: Final = "tenants.write_profile"
 PLACE_TENANT: Final = "tenants.place"
 
@@ -51,12 +55,65 @@ class ProfileRow(NamedTuple):
     catalog_id: str | None
 
 
+class CredentialRow(NamedTuple):
+    """A credential, on the shard of its kid. Times are seconds since 1970; no expiry before another takes its place."""
+
+    kid: str
+    tenant_id: str
+    algorithm: str
+    secret_sealed: str
+    expires_at: float | None
+    created_at: float
+
+
+class NewCredential(NamedTuple):
+    """A credential that is issued; its secret is sealed."""
+
+    kid: str
+    tenant_id: str
+    algorithm: str
+    secret_sealed: str
+
+
 class RequestClaim(NamedTuple):
-    """An idempotency key with the tenant that its first user proposed, and a fingerprint of what was asked."""
+    """An idempotency key with what its first user proposed, and a fingerprint of what was asked.
+
+    Attributes:
+        kind: ``create`` or ``rotate``.
+        renew: whether the key is free for the same request, too, a day after that was completed.
+    """
 
     idempotency_key: str
     tenant_id: str
     fingerprint: bytes
+    kind: str
+    kid: str
+    secret_sealed: str
+    renew: bool
+
+
+class RequestRow(NamedTuple):
+    """What an idempotency key stands for.
+
+    Attributes:
+        secret_sealed: of the credential that was issued; None a day after the request was completed.
+        requested_at: seconds since 1970.
+        removed: whether the tenant that was made for it was removed.
+    """
+
+    tenant_id: str
+    fingerprint: bytes
+    kid: str | None
+    secret_sealed: str | None
+    requested_at: float
+    removed: bool
+
+
+class Completion(NamedTuple):
+    """A request that was carried out."""
+
+    idempotency_key: str
+    tenant_id: str
 
 
 class PhoneClaim(NamedTuple):
@@ -75,7 +132,7 @@ class PhoneClaim(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What is written into a tenant's own schema; the token is sealed."""
+    """What is written into a tenant's own schema; token and gateway secrets are sealed."""
 
     name: str
     latitude: float
@@ -83,6 +140,8 @@ class Profile(NamedTuple):
     access_token_sealed: str
     waba_id: str | None
     catalog_id: str | None
+    paystack_sealed: str | None
+    ozow_sealed: str | None
 
 
 class Placement(NamedTuple):
@@ -93,6 +152,9 @@ class Placement(NamedTuple):
     shard: int
     limit_minute: int | None
     limit_hour: int | None
+    phone_numbers: tuple[str, ...]
+    kids: tuple[str, ...]
+    request_key: str
 
 
 async def find_phones(transaction: Transaction, phone_number_ids: list[str]) -> list[PhoneRow]:
@@ -105,17 +167,37 @@ async def find_placements(transaction: Transaction, tenant_ids: list[str]) -> li
     return [PlacementRow(*row) for row in await transaction.fetch(_SQL["find_placements"], tenant_ids)]
 
 
+async def find_credentials(transaction: Transaction, kids: list[str]) -> list[CredentialRow]:
+    """The rows of those of these credentials that there are, in any order."""
+    return [CredentialRow(*row) for row in await transaction.fetch(_SQL["find_credentials"], kids)]
+
+
+async def names_of(transaction: Transaction, tenant_id: str) -> tuple[list[str], list[str]]:
+    """The numbers and the kids of this shard that point to a tenant."""
+    rows = await transaction.fetch(_SQL["names_of"], tenant_id)
+    return [name for kind, name in rows if kind == "number"], [name for kind, name in rows if kind == "kid"]
+
+
 async def read_profile(transaction: Transaction, _arguments: None) -> ProfileRow | None:
     """The profile of the tenant in whose context it runs; None before it is written."""
     row = await transaction.fetchrow(_SQL["read_profile"])
     return None if row is None else ProfileRow(*row)
 
 
-async def claim_request(transaction: Transaction, claim: RequestClaim) -> RequestClaim:
+async def claim_request(transaction: Transaction, claim: RequestClaim) -> RequestRow:
     """Remember what an idempotency key stands for, and return what it stood for first."""
     await transaction.execute(_SQL["claim_request"], *claim)
-    tenant_id, fingerprint = await transaction.fetchrow(_SQL["read_request"], claim.idempotency_key)
-    return RequestClaim(claim.idempotency_key, tenant_id, fingerprint)
+    return RequestRow(*await transaction.fetchrow(_SQL["read_request"], claim.idempotency_key))
+
+
+async def complete_request(transaction: Transaction, done: Completion) -> None:
+    """From here on the request's answer is given for a day."""
+    await transaction.execute(_SQL["complete_request"], *done)
+
+
+async def write_credential(transaction: Transaction, credential: NewCredential) -> None:
+    """Write a credential; it holds once its tenant is placed. Again changes nothing."""
+    await transaction.execute(_SQL["write_credential"], *credential)
 
 
 async def claim_phone(transaction: Transaction, claim: PhoneClaim) -> bool:
@@ -148,8 +230,12 @@ UNITS: Mapping[str, UnitFunction] = MappingProxyType(
     {
         FIND_PHONES: find_phones,
         FIND_PLACEMENTS: find_placements,
+        FIND_CREDENTIALS: find_credentials,
+        NAMES_OF: names_of,
         READ_PROFILE: read_profile,
         CLAIM_REQUEST: claim_request,
+        COMPLETE_REQUEST: complete_request,
+        WRITE_CREDENTIAL: write_credential,
         CLAIM_PHONE: claim_phone,
         CONFIRM_PHONE: confirm_phone,
         RELEASE_PHONE: release_phone,

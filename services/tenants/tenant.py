@@ -1,4 +1,4 @@
-"""A tenant as the way of a message needs it."""
+"""A tenant as the way of a message needs it, and a credential as the gateway does."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ class Tenant(NamedTuple):
         epoch: of its placement; grows when it moves.
         state: ``active``, or why it is not served, such as ``suspended``. What customers write to it then, and what
             was to be sent for it, become dead letters ``tenant_suspended``, which an operator puts back once it is
-            served again; statuses and events are kept as ever. Seen everywhere an hour after the row has changed, and
-            within a minute where its numbers were forgotten (``TenantDirectory.forget``).
+            served again; statuses and events are kept as ever. A tenant that is being removed is nobody's.
         access_token_sealed: for ``Sealer.unseal`` with ``access_token_context(tenant_id)``.
         limit_minute: requests on one route; None for the platform's.
         limit_hour: likewise.
@@ -36,4 +35,36 @@ class Tenant(NamedTuple):
     @property
     def is_served(self) -> bool:
         """Whether its customers are answered."""
+        return self.state == "active"
+
+
+class Credential(NamedTuple):
+    """What a tenant signs its calls with, and where the tenant is.
+
+    Attributes:
+        kid: names it; in the header or the payload of a JWT.
+        algorithm: the only one in which a JWT under it may be signed, such as ``HS256``.
+        secret_sealed: for ``Sealer.unseal`` with ``credential_context(tenant_id, kid)``; base64 of the key's bytes.
+        expires_at: seconds since 1970, once another has taken its place; None before.
+        shard: where the tenant's schema is.
+        epoch: of the tenant's placement; grows when it moves.
+        state: of the tenant, see ``Tenant``.
+        limit_minute: requests on one route; None for the platform's.
+        limit_hour: likewise.
+    """
+
+    kid: str
+    tenant_id: str
+    algorithm: str
+    secret_sealed: str
+    expires_at: float | None
+    shard: int
+    epoch: int
+    state: str
+    limit_minute: int | None = None
+    limit_hour: int | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether its calls are answered."""
         return self.state == "active"

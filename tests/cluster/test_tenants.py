@@ -87,6 +87,11 @@ async def test_the_directory_keeps_what_it_found_in_redis_for_an_hour_and_nobody
 ) -> None:
     directory = TenantDirectory(shards, RedisTenantCache(connection), policy=NOTHING_LOCAL)
     tenant_id = await _provision(postgres_server.dsn, shards, directory, "200000000000002", new_id())
+    # A moment after a change nothing is kept, for it might be from before.
+    assert 10 <= await connection.client.ttl("tenant:phone:200000000000002") <= 15
+    await directory.by_phone("200000000000002")
+    assert await connection.client.get("tenant:phone:200000000000002") == b"~"
+    await connection.client.delete("tenant:phone:200000000000002")
 
     found = await directory.by_phones(["200000000000002", "300000000000003"])
 

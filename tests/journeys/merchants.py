@@ -11,6 +11,7 @@ from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome, registry
 from cache.connection import RedisConnection
 from cluster.instance import read_record
+from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
 from services.tenants.schemas import Location, PhoneNumber, TenantSpec, WhatsAppAccount
 from services.tenants.sealing import Sealer
@@ -38,7 +39,7 @@ async def provision(data_dir: Path, phone_number_id: str, name: str, access_toke
     redis = RedisConnection(_redis_url(data_dir))
     try:
         runner = _Runner(pools)
-        directory = TenantDirectory(runner, RedisTenantCache(redis))
+        directory = TenantDirectory(runner, RedisTenantCache(redis), bus=RedisChangeBus(redis))
         provisioning = TenantProvisioning(runner, TenantSchemas(dsn), Sealer(key), directory)
         spec = TenantSpec(
             name=name,

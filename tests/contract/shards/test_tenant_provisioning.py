@@ -1,9 +1,11 @@
 """Tenants are made whole or not at all, once for one key, on real databases; a crash at any step is gone on from."""
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.shards.placement import SHARDS, shard_of
@@ -17,7 +19,7 @@ from services.catalog.store import UNITS as CATALOG_UNITS
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError
 from services.tenants.schemas import TenantSpec
-from services.tenants.sealing import Sealer, access_token_context
+from services.tenants.sealing import Sealer, access_token_context, credential_context, payments_context
 from services.tenants.service import TenantProvisioning
 from services.tenants.store import UNITS as TENANT_UNITS
 from tests.contract.shards.calls import UNITS
@@ -56,6 +58,7 @@ def _spec(*numbers: str, name: str = "Thandi's Spaza") -> TenantSpec:
             ],
             "location": {"lat": -26.2485, "lon": 27.8540},
             "whatsapp": {"access_token": "sandbox-access-token", "waba_id": "200000000000001"},
+            "payments": {"paystack": {"secret_key": "sk_test_1"}},
             "limits": {"minute": 7},
         }
     )
@@ -117,6 +120,46 @@ async def test_the_same_request_again_and_at_once_makes_one_tenant(shards: Shard
     later = await provisioning.provision(_spec(number), idempotency_key=key)
 
     assert {made.tenant_id for made in at_once} == {later.tenant_id}
+    secrets = {made.credential.secret.get_secret_value() for made in (*at_once, later) if made.credential is not None}
+    assert len(secrets) == 1
+    assert len(base64.b64decode(secrets.pop(), validate=True)) == 32
+
+
+async def test_the_secret_is_found_sealed_under_its_kid_and_nowhere_in_plain_text(
+    shards: Shards, pools: ShardPools
+) -> None:
+    made = await _provisioning(shards, Runner(pools)).provision(_spec(_number()), idempotency_key=new_id())
+
+    assert made.credential is not None
+    kid, secret = made.credential.kid, made.credential.secret.get_secret_value()
+    found = await _directory(pools).by_credential(kid)
+    assert found is not None
+    assert (found.tenant_id, found.shard, found.algorithm) == (made.tenant_id, made.shard_id, "HS256")
+    assert found.expires_at is None
+    assert Sealer(shards.key).unseal(found.secret_sealed, credential_context(made.tenant_id, kid)) == secret
+    assert secret not in repr(made)
+    profile = await _owners(shards, made.shard_id, f"SELECT * FROM tenant_{made.tenant_id}.profile")
+    sealed = profile[0]["paystack_sealed"]
+    assert profile[0]["ozow_sealed"] is None
+    context = payments_context(made.tenant_id, "paystack")
+    assert orjson.loads(Sealer(shards.key).unseal(sealed, context)) == {"secret_key": "sk_test_1"}
+
+
+async def test_after_a_day_the_same_request_makes_nothing_and_shows_no_secret_and_another_may_have_the_key(
+    shards: Shards, pools: ShardPools
+) -> None:
+    number, key = _number(), new_id()
+    provisioning = _provisioning(shards, Runner(pools))
+    made = await provisioning.provision(_spec(number), idempotency_key=key)
+    a_day_ago = "UPDATE spaza.tenant_request SET completed_at = now() - interval '25 hours' WHERE idempotency_key = $1"
+    await _owners(shards, shard_of(key), a_day_ago, key)
+
+    again = await provisioning.provision(_spec(number), idempotency_key=key)
+    other = await provisioning.provision(_spec(_number()), idempotency_key=key)
+
+    assert (again.tenant_id, again.credential) == (made.tenant_id, None)
+    assert other.tenant_id != made.tenant_id
+    assert other.credential is not None
 
 
 async def test_a_key_that_was_used_for_something_else_is_refused(shards: Shards, pools: ShardPools) -> None:
@@ -165,7 +208,7 @@ async def test_a_crash_at_any_step_shows_no_half_tenant_and_a_repeat_makes_one(
 ) -> None:
     whole = Runner(pools)
     await _provisioning(shards, whole).provision(_spec(_number()), idempotency_key=new_id())
-    assert whole.calls >= 6
+    assert whole.calls >= 8
 
     for crash_at in range(whole.calls):
         for after in (False, True):
@@ -175,7 +218,7 @@ async def test_a_crash_at_any_step_shows_no_half_tenant_and_a_repeat_makes_one(
                     _spec(number), idempotency_key=key
                 )
             seen = await _directory(pools).by_phone(number)
-            placed = crash_at + after > whole.calls - 2  # the placement is the last call but one
+            placed = crash_at + after > whole.calls - 3  # after the placement: confirming, completing
             assert (seen is not None) == placed, (crash_at, after)
 
             made = await _provisioning(shards, Runner(pools)).provision(_spec(number), idempotency_key=key)
@@ -183,6 +226,10 @@ async def test_a_crash_at_any_step_shows_no_half_tenant_and_a_repeat_makes_one(
             tenant = await _directory(pools).by_phone(number)
             assert tenant is not None
             assert tenant.tenant_id == made.tenant_id
+            assert made.credential is not None
+            credential = await _directory(pools).by_credential(made.credential.kid)
+            assert credential is not None
+            assert credential.tenant_id == made.tenant_id
             assert await _schemas_named(shards, {made.tenant_id}) == 1
 
 
@@ -231,6 +278,14 @@ async def test_after_a_crash_that_nobody_repeats_a_number_is_free_in_time_unless
         tenant = await _directory(pools).by_phone(number)
         assert tenant is not None
         assert tenant.tenant_id == made.tenant_id
+
+
+async def _owners(shards: Shards, shard: int, statement: str, *arguments: Any) -> list[Any]:
+    connection = await shards.as_owner(shard)
+    try:
+        return list(await connection.fetch(statement, *arguments))
+    finally:
+        await connection.close()
 
 
 async def _lapse(shards: Shards, number: str) -> None:

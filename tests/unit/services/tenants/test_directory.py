@@ -1,16 +1,26 @@
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import pytest
 
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitOutcome
-from services.tenants.directory import DirectoryPolicy, Tenant, TenantDirectory
-from services.tenants.errors import DirectoryUnavailableError
-from services.tenants.store import FIND_PHONES, FIND_PLACEMENTS, PhoneRow, PlacementRow, ProfileRow
+from services.tenants.announcing import TenantChange
+from services.tenants.directory import Credential, DirectoryPolicy, Tenant, TenantDirectory
+from services.tenants.errors import CredentialUnavailableError, DirectoryUnavailableError
+from services.tenants.store import (
+    FIND_CREDENTIALS,
+    FIND_PHONES,
+    FIND_PLACEMENTS,
+    NAMES_OF,
+    CredentialRow,
+    PhoneRow,
+    PlacementRow,
+    ProfileRow,
+)
 
 
 class FakeShards:
@@ -19,6 +29,8 @@ class FakeShards:
     def __init__(self) -> None:
         self.phones: dict[str, str] = {}
         self.placed: dict[str, int] = {}
+        self.states: dict[str, str] = {}
+        self.credentials: dict[str, CredentialRow] = {}
         self.down: set[int] = set()
         self.asked: Counter[str] = Counter()
         self.gate: asyncio.Event | None = None
@@ -45,27 +57,77 @@ class FakeShards:
         if call.name == FIND_PLACEMENTS:
             assert all(shard_of(tenant) == call.shard for tenant in call.arguments)
             return [
-                PlacementRow(t, f"name {t}", self.placed[t], 1, "active", None, None)
+                PlacementRow(t, f"name {t}", self.placed[t], 1, self.states.get(t, "active"), 7, None)
                 for t in call.arguments
                 if t in self.placed
             ]
+        if call.name == FIND_CREDENTIALS:
+            assert all(shard_of(kid) == call.shard for kid in call.arguments)
+            return [self.credentials[kid] for kid in call.arguments if kid in self.credentials]
+        if call.name == NAMES_OF:
+            numbers = [n for n, t in self.phones.items() if t == call.arguments and shard_of(n) == call.shard]
+            kids = [k for k, row in self.credentials.items() if row.tenant_id == call.arguments]
+            return numbers, [kid for kid in kids if shard_of(kid) == call.shard]
         assert call.shard == self.placed[call.tenant_id]
         return ProfileRow(1.0, 2.0, "sealed", None, None)
 
 
-class InMemorySharedCache:
+V = TypeVar("V")
+
+
+class InMemoryEntries(Generic[V]):
     def __init__(self) -> None:
-        self.kept: dict[str, Tenant | None] = {}
+        self.kept: dict[str, V | None] = {}
+        self.away = False
 
-    async def get(self, phone_number_ids: Sequence[str]) -> Mapping[str, Tenant | None]:
-        return {number: self.kept[number] for number in phone_number_ids if number in self.kept}
+    async def get(self, keys: Sequence[str]) -> Mapping[str, V | None]:
+        return {key: self.kept[key] for key in keys if key in self.kept}
 
-    async def put(self, tenants: Mapping[str, Tenant | None]) -> None:
-        self.kept.update(tenants)
+    async def put(self, values: Mapping[str, V | None]) -> None:
+        self.kept.update(values)
 
-    async def forget(self, phone_number_ids: Collection[str]) -> None:
-        for number in phone_number_ids:
-            self.kept.pop(number, None)
+    async def forget(self, keys: Collection[str]) -> bool:
+        if self.away:
+            return False
+        for key in keys:
+            self.kept.pop(key, None)
+        return True
+
+
+class InMemorySharedCache(InMemoryEntries[Tenant]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.credentials: InMemoryEntries[Credential] = InMemoryEntries()
+
+
+class InMemoryBus:
+    """Tells all who listen at once, as long as it is up."""
+
+    def __init__(self) -> None:
+        self.listeners: list[tuple[Callable[[TenantChange], None], Callable[[], None], Callable[[], None]]] = []
+        self.up = True
+
+    def listen(
+        self, heard: Callable[[TenantChange], None], *, began: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        self.listeners.append((heard, began, lost))
+        if self.up:
+            began()
+
+    async def say(self, change: TenantChange) -> bool:
+        for heard, _, _ in self.listeners if self.up else ():
+            heard(change)
+        return self.up
+
+    def breaks(self) -> None:
+        self.up = False
+        for _, _, lost in self.listeners:
+            lost()
+
+    def mends(self) -> None:
+        self.up = True
+        for _, began, _ in self.listeners:
+            began()
 
 
 class FakeClock:
@@ -226,3 +288,171 @@ async def test_what_is_forgotten_is_read_again() -> None:
     await directory.forget(["111"])
 
     assert await directory.by_phone("111") is not None
+
+
+KID = "a" * 31 + "1"
+
+
+def _credential(tenant_id: str = "a", *, expires_at: float | None = None) -> CredentialRow:
+    return CredentialRow(KID, tenant_id, "HS256", "sealed", expires_at, 0.0)
+
+
+async def test_a_credential_leads_to_its_tenant_with_its_secret_sealed() -> None:
+    shards = FakeShards()
+    shards.add("111", "a", shard=7)
+    shards.credentials[KID] = _credential()
+
+    found = await TenantDirectory(shards, InMemorySharedCache()).by_credential(KID)
+
+    assert found == Credential(KID, "a", "HS256", "sealed", None, 7, 1, "active", 7, None)
+    assert found.is_served
+
+
+@pytest.mark.parametrize("kid", [KID, "", "x" * 32, "../../etc", "a" * 5000])
+async def test_a_credential_that_nobody_has_is_none(kid: str) -> None:
+    assert await TenantDirectory(FakeShards()).by_credential(kid) is None
+
+
+async def test_what_is_no_kid_of_ours_is_not_even_looked_up() -> None:
+    shards = FakeShards()
+
+    await TenantDirectory(shards).by_credential("made up")
+
+    assert not shards.asked
+
+
+async def test_a_credential_that_was_found_expires_at_its_time() -> None:
+    shards, wall = FakeShards(), FakeClock()
+    shards.add("111", "a")
+    shards.credentials[KID] = _credential(expires_at=wall.now + 10)
+    directory = TenantDirectory(shards, wall_clock=wall)
+    assert await directory.by_credential(KID) is not None
+
+    wall.now += 10
+
+    assert await directory.by_credential(KID) is None
+
+
+async def test_a_credential_whose_shard_is_away_is_not_taken_for_nobodys() -> None:
+    shards = FakeShards()
+    shards.down = {shard_of(KID)}
+
+    with pytest.raises(CredentialUnavailableError):
+        await TenantDirectory(shards).by_credential(KID)
+
+
+@pytest.mark.parametrize("state", ["removing", "dropping", "removed"])
+async def test_a_tenant_that_is_being_removed_is_nobody(state: str) -> None:
+    shards = FakeShards()
+    shards.add("111", "a")
+    shards.credentials[KID] = _credential()
+    shards.states["a"] = state
+    directory = TenantDirectory(shards)
+
+    assert await directory.by_phone("111") is None
+    assert await directory.by_credential(KID) is None
+
+
+async def test_a_suspended_tenant_is_found_and_says_so() -> None:
+    shards = FakeShards()
+    shards.add("111", "a")
+    shards.credentials[KID] = _credential()
+    shards.states["a"] = "suspended"
+    directory = TenantDirectory(shards)
+
+    found = [await directory.by_phone("111"), await directory.by_credential(KID)]
+
+    assert [one is not None and one.is_served for one in found] == [False, False]
+
+
+async def test_a_change_is_known_to_another_process_at_once() -> None:
+    shards, shared, bus = FakeShards(), InMemorySharedCache(), InMemoryBus()
+    shards.add("111", "a")
+    shards.credentials[KID] = _credential()
+    here, elsewhere = (TenantDirectory(shards, shared, bus=bus) for _ in range(2))
+    assert await elsewhere.by_phone("111") is not None
+    assert await elsewhere.by_credential(KID) is not None
+
+    shards.states["a"] = "suspended"
+    await here.forget_tenant("a")
+
+    found = [await elsewhere.by_phone("111"), await elsewhere.by_credential(KID)]
+    assert [one is not None and one.state for one in found] == ["suspended", "suspended"]
+
+
+async def test_a_change_of_a_tenant_is_known_under_numbers_that_were_not_named() -> None:
+    shards, bus = FakeShards(), InMemoryBus()
+    shards.add("111", "a")
+    directory = TenantDirectory(shards, bus=bus)
+    await directory.by_phone("111")
+
+    shards.states["a"] = "suspended"
+    await bus.say(TenantChange("a"))
+
+    tenant = await directory.by_phone("111")
+    assert tenant is not None
+    assert not tenant.is_served
+
+
+async def test_what_was_being_looked_up_during_a_change_is_kept_nowhere() -> None:
+    shards, shared, bus = FakeShards(), InMemorySharedCache(), InMemoryBus()
+    shards.add("111", "a")
+    directory = TenantDirectory(shards, shared, bus=bus)
+    await directory.by_phone("222")
+    shards.gate = asyncio.Event()
+    early = asyncio.create_task(directory.by_phone("111"))
+    await asyncio.sleep(0)
+
+    await bus.say(TenantChange("a", ("111",)))
+    late = asyncio.create_task(directory.by_phone("111"))
+    await asyncio.sleep(0)
+    asked = shards.asked[FIND_PHONES]
+    shards.gate.set()
+    await asyncio.gather(early, late)
+
+    assert shards.asked[FIND_PHONES] == asked + 2
+    asked = shards.asked[FIND_PHONES]
+    assert await directory.by_phone("111") is not None
+    assert shards.asked[FIND_PHONES] == asked
+
+
+async def test_all_that_is_kept_is_dropped_when_the_bus_is_lost_and_then_kept_for_moments() -> None:
+    shards, bus, clock = FakeShards(), InMemoryBus(), FakeClock()
+    shards.add("111", "a")
+    directory = TenantDirectory(shards, bus=bus, clock=clock)
+    await directory.by_phone("111")
+
+    bus.breaks()
+    await directory.by_phone("111")
+    await directory.by_phone("111")
+    assert shards.asked[FIND_PHONES] == 2
+    clock.now += 2.1
+    await directory.by_phone("111")
+    assert shards.asked[FIND_PHONES] == 3
+    bus.mends()
+    await directory.by_phone("111")
+    clock.now += 59
+    await directory.by_phone("111")
+
+    assert shards.asked[FIND_PHONES] == 4
+
+
+async def test_a_change_that_could_not_be_said_is_said_again_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.tenants.announcing._FIRST_S", 0.001)
+    shards, shared, bus = FakeShards(), InMemorySharedCache(), InMemoryBus()
+    shards.add("111", "a")
+    directory = TenantDirectory(shards, shared, bus=bus)
+    await directory.by_phone("111")
+    shared.away = True
+    shards.states["a"] = "suspended"
+
+    await directory.forget(["111"], tenant_id="a")
+    assert "111" in shared.kept
+    shared.away = False
+    async with asyncio.timeout(5):
+        while "111" in shared.kept:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
+    tenant = await directory.by_phone("111")
+    assert tenant is not None
+    assert not tenant.is_served

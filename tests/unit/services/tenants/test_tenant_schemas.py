@@ -56,6 +56,11 @@ def test_an_access_token_that_fits_no_header_is_refused_with_a_reason_and_not_sh
         {"whatsapp": {"access_token": "x", "waba_id": "abc"}},
         {"limits": {"minute": 0}},
         {"colour": "red"},
+        {"payments": {"paystack": {}}},
+        {"payments": {"paystack": {"secret_key": "has space"}}},
+        {"payments": {"ozow": {"site_code": "A B", "private_key": "x", "api_key": "y"}}},
+        {"payments": {"ozow": {"site_code": "AB", "private_key": "x"}}},
+        {"payments": {"stripe": {}}},
     ],
 )
 def test_what_cannot_be_right_is_refused(changes: dict[str, Any]) -> None:

@@ -1,0 +1,122 @@
+"""Telling every process that something of a tenant has changed, and going on until it is said."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol, Self
+
+from cache.bus import Envelope, Subscription, publish
+from cache.connection import RedisConnection
+from cache.errors import RedisAwayError
+from kernel.growth import growing_s
+from telemetry.log import get_logger
+
+CHANNEL: Final = "tenant:changed"
+_FIRST_S, _LONGEST_S = 0.5, 15.0
+# As long as Redis keeps a tenant at most; then nobody has anything old any more.
+_OWED_S = 4_000.0
+_log = get_logger("directory")
+
+
+class TenantChange(NamedTuple):
+    """What is not to be believed any more.
+
+    Attributes:
+        tenant_id: whose; empty where it is not known.
+        phone_numbers: ids of numbers.
+        kids: of credentials.
+    """
+
+    tenant_id: str
+    phone_numbers: tuple[str, ...] = ()
+    kids: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """From a message.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        if not isinstance(data, Mapping):
+            raise TypeError("not an object")
+        lists = [data.get(name, []) for name in ("phone_numbers", "kids")]
+        if not all(isinstance(one, list) for one in lists):
+            raise TypeError("phone_numbers and kids are lists")
+        return cls(str(data.get("tenant_id", "")), *(tuple(map(str, one)) for one in lists))
+
+
+class ChangeBus(Protocol):
+    """Where changes are said and heard."""
+
+    def listen(
+        self, heard: Callable[[TenantChange], None], *, began: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        """Listen from now on; see ``cache.bus.Subscription``."""
+
+    async def say(self, change: TenantChange) -> bool:
+        """Tell all. Returns whether that is sure."""
+
+
+class RedisChangeBus:
+    """Says and hears changes over Redis. For one event loop; ends with its connection."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+
+    def listen(
+        self, heard: Callable[[TenantChange], None], *, began: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        """Listen until the connection is closed."""
+
+        def hear(envelope: Envelope) -> None:
+            try:
+                change = TenantChange.read(envelope.data)
+            except TypeError as error:
+                # What it was about is not known, so all of it may be.
+                _log.warning("change_not_understood", error=str(error))
+                lost()
+                began()
+                return
+            heard(change)
+
+        Subscription(self._connection, CHANNEL, heard=hear, began=began, lost=lost)
+
+    async def say(self, change: TenantChange) -> bool:
+        """Tell all who listen. False if Redis is away; then nobody listens, and who begins to has dropped all."""
+        try:
+            await publish(self._connection, CHANNEL, change._asdict())
+        except RedisAwayError:
+            return False
+        return True
+
+
+class Insistence:
+    """Says a change again until it is sure, in the background, for as long as anybody may believe the old.
+
+    What it still owes is lost with the process.
+    """
+
+    def __init__(self, say: Callable[[TenantChange], Awaitable[bool]]) -> None:
+        """Take what says a change and returns whether that is sure."""
+        self._say = say
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, change: TenantChange) -> None:
+        """Go on with a change that could not be said."""
+        task = asyncio.get_running_loop().create_task(self._insist(change))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _insist(self, change: TenantChange) -> None:
+        loop, times = asyncio.get_running_loop(), 0
+        until = loop.time() + _OWED_S
+        while loop.time() < until:
+            times += 1
+            await asyncio.sleep(growing_s(times, _FIRST_S, _LONGEST_S))
+            if await self._say(change):
+                _log.info("change_said_late", tenant_id=change.tenant_id, tries=times)
+                return
+        _log.error("change_never_said", tenant_id=change.tenant_id)
+
+    def __len__(self) -> int:
+        return len(self._tasks)

@@ -1,0 +1,75 @@
+"""What callers of the admin API of tenants send, checked at the edge."""
+
+import re
+from typing import Annotated
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from services.tenants.removal import ExportPlace
+
+_TENANT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def _is_id(value: str) -> str:
+    if value and _TENANT_ID.fullmatch(value) is None:
+        raise ValueError("must be a tenant's id: 32 lower-case hexadecimal digits")
+    return value
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListQuery(_Given):
+    """A page of tenants; the cursor is what the page before gave as ``next_cursor``."""
+
+    limit: int = Field(default=50, ge=1, le=500)
+    cursor: Annotated[str, AfterValidator(_is_id)] = ""
+    removed: bool = False
+
+
+class RotateRequest(_Given):
+    """How long the credentials before the new one still hold: a day, unless said otherwise; 0 ends them at once."""
+
+    grace_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+
+
+class ExportQuery(_Given):
+    """Where an export is gone on with: table and key of the last row that arrived, and the digest of its first line."""
+
+    table: str | None = None
+    key: str | None = None
+    digest: str | None = None
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> "ExportQuery":
+        if len({self.table is None, self.key is None, self.digest is None}) > 1:
+            raise ValueError("table, key and digest go together: of the last row, and of the first line")
+        if self.key is not None:
+            self._parts()
+        return self
+
+    @property
+    def place(self) -> ExportPlace | None:
+        """The last row that arrived."""
+        return None if self.table is None else ExportPlace(self.table, self._parts())
+
+    def _parts(self) -> tuple[str, ...]:
+        try:
+            parts = orjson.loads(self.key or "")
+        except orjson.JSONDecodeError as error:
+            raise ValueError("key must be the JSON list of the row's key") from error
+        if not isinstance(parts, list) or not all(isinstance(one, str) for one in parts):
+            raise ValueError("key must be the JSON list of the row's key")
+        return tuple(parts)
+
+
+class RemoveQuery(_Given):
+    """The digest of the last line of the export, as proof that there is one."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class NoFields(_Given):
+    """A body without fields."""

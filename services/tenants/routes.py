@@ -1,0 +1,190 @@
+"""The admin API of tenants over HTTP, below ``/api/v1/tenants``."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from kernel.errors import SpazaError
+from services.admin.actions import Actions
+from services.admin.edge import AdminApi, Answer, Endpoint, body, query, who
+from services.admin.errors import RefusedRequestError
+from services.correlation import HEADER
+from services.tenants.admin_store import TenantRow
+from services.tenants.api_schemas import ExportQuery, ListQuery, NoFields, RemoveQuery, RotateRequest
+from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
+from services.tenants.lifecycle import TenantLifecycle
+from services.tenants.listing import TenantListing, moment
+from services.tenants.removal import TenantRemoval
+from services.tenants.resealing import Resealing
+from services.tenants.schemas import IssuedCredential, TenantSpec
+from services.tenants.service import TenantProvisioning
+
+TENANTS_PREFIX: Final = "/api/v1/tenants"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_TENANT_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class TenantUseCases(NamedTuple):
+    """What can be done with tenants."""
+
+    provisioning: TenantProvisioning
+    listing: TenantListing
+    lifecycle: TenantLifecycle
+    removal: TenantRemoval
+    resealing: Resealing
+
+
+class TenantsApp(AdminApi):
+    """The ASGI application.
+
+    Args:
+        cases: the use cases.
+        actions: where is recorded who did what. Neither secrets nor a tenant's own data go there.
+        token: the admin token.
+    """
+
+    def __init__(self, cases: TenantUseCases, actions: Actions, token: bytes) -> None:
+        self._cases, self._actions = cases, actions
+        endpoints = [
+            Endpoint("POST", "/", self._create),
+            Endpoint("GET", "/", self._list),
+            Endpoint("POST", "/reseal", self._reseal),
+            Endpoint("GET", "/{tenant_id}", self._show),
+            Endpoint("POST", "/{tenant_id}/rotate", self._rotate),
+            Endpoint("POST", "/{tenant_id}/suspend", self._suspend),
+            Endpoint("POST", "/{tenant_id}/resume", self._resume),
+            Endpoint("POST", "/{tenant_id}/remove", self._give_up),
+            Endpoint("GET", "/{tenant_id}/export", self._export),
+            Endpoint("DELETE", "/{tenant_id}", self._remove),
+        ]
+        super().__init__(endpoints, token)
+
+    async def _create(self, request: Request) -> Any:
+        key = _idempotency_key(request)
+        spec = await body(request, TenantSpec)
+        numbers = [number.phone_number_id for number in spec.phone_numbers]
+        about = {"name": spec.name, "phone_numbers": numbers}
+        async with self._recorded(request, "tenant_create", "tenants", about) as outcome:
+            try:
+                made = await self._cases.provisioning.provision(spec, idempotency_key=key)
+            except PhoneNumberTakenError as error:
+                raise _taken(numbers, error.phone_number_id) from error
+            if made.credential is None:
+                # The key's day is over, so this is a new request for numbers that are somebody's.
+                raise _taken(numbers, numbers[0])
+            outcome["tenant_id"] = made.tenant_id
+        credential = _credential(made.credential)
+        document = {"success": True, "tenant_id": made.tenant_id, "shard_id": made.shard_id, "credential": credential}
+        return Answer(201, document)
+
+    async def _list(self, request: Request) -> Any:
+        wanted = query(request, ListQuery)
+        return await self._cases.listing.page(after=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed)
+
+    async def _show(self, request: Request) -> Any:
+        return await self._cases.listing.show(_tenant_id(request))
+
+    async def _rotate(self, request: Request) -> Any:
+        tenant_id, key = _tenant_id(request), _idempotency_key(request)
+        asked = await body(request, RotateRequest)
+        async with self._recorded(request, "tenant_rotate", tenant_id, {"grace_s": asked.grace_s}) as outcome:
+            done = await self._cases.lifecycle.rotate(tenant_id, grace_s=asked.grace_s, idempotency_key=key)
+            outcome["kid"] = done.credential.kid
+        return Answer(
+            201,
+            {
+                "success": True,
+                "tenant_id": tenant_id,
+                "shard_id": done.shard_id,
+                "credential": _credential(done.credential),
+                "retired": [{"kid": kid, "expires_at": moment(at)} for kid, at in done.retired],
+            },
+        )
+
+    async def _suspend(self, request: Request) -> Any:
+        return await self._entered(request, "tenant_suspend", self._cases.lifecycle.suspend)
+
+    async def _resume(self, request: Request) -> Any:
+        return await self._entered(request, "tenant_resume", self._cases.lifecycle.resume)
+
+    async def _give_up(self, request: Request) -> Any:
+        return await self._entered(request, "tenant_give_up", self._cases.lifecycle.give_up)
+
+    async def _entered(self, request: Request, action: str, change: Callable[[str], Awaitable[TenantRow]]) -> Any:
+        await body(request, NoFields)
+        tenant_id = _tenant_id(request)
+        async with self._recorded(request, action, tenant_id, {}) as outcome:
+            outcome["state"] = (await change(tenant_id)).state
+        return {"success": True, "tenant_id": tenant_id, **outcome}
+
+    async def _export(self, request: Request) -> Response:
+        tenant_id, wanted = _tenant_id(request), query(request, ExportQuery)
+        async with self._recorded(request, "tenant_export", tenant_id, {"table": wanted.table}, must=True) as outcome:
+            export = await self._cases.removal.export(tenant_id, place=wanted.place, digest=wanted.digest)
+            outcome["digest"] = export.digest
+        headers = {HEADER.decode(): request.state.request_id, "cache-control": "no-store"}
+        return StreamingResponse(export.lines, 200, headers, "application/x-ndjson")
+
+    async def _remove(self, request: Request) -> Any:
+        tenant_id, given = _tenant_id(request), query(request, RemoveQuery)
+        async with self._recorded(request, "tenant_remove", tenant_id, {"digest": given.digest}, must=True) as outcome:
+            await self._cases.removal.remove(tenant_id, digest=given.digest)
+            outcome["state"] = "removed"
+        return {"success": True, "tenant_id": tenant_id, "state": "removed"}
+
+    async def _reseal(self, request: Request) -> Any:
+        await body(request, NoFields)
+        async with self._recorded(request, "tenant_reseal", "tenants", {}) as outcome:
+            done = await self._cases.resealing.run()
+            outcome.update(done)
+        return done
+
+    @asynccontextmanager
+    async def _recorded(
+        self, request: Request, action: str, what: str, asked: Mapping[str, Any], *, must: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Record an action before and after; what it is to say of how it ended is put into the dictionary."""
+        subject = what if what == "tenants" else f"tenant {what}"
+        action_id = await self._actions.begin(who(request), action, subject, asked, must=must)
+        outcome: dict[str, Any] = {}
+        try:
+            yield outcome
+        except SpazaError as error:
+            await self._actions.end(action_id, action, subject, {**outcome, "error": error.code})
+            if isinstance(error, IdempotencyConflictError):
+                fault = ("Idempotency-Key", "was used for another request; use a new one")
+                raise RefusedRequestError(error.http_status, "The idempotency key is taken", (fault,)) from error
+            raise
+        await self._actions.end(action_id, action, subject, outcome)
+
+
+def _taken(numbers: Sequence[str], number: str) -> RefusedRequestError:
+    field = f"phone_numbers.{numbers.index(number)}.phone_number_id"
+    fault = (field, "belongs to another tenant; name a number that is free, or remove that tenant first")
+    return RefusedRequestError(409, "A phone number is taken", (fault,))
+
+
+def _credential(issued: IssuedCredential) -> dict[str, str]:
+    return {"kid": issued.kid, "secret": issued.secret.get_secret_value()}
+
+
+def _tenant_id(request: Request) -> str:
+    tenant_id = str(request.path_params["tenant_id"])
+    if _TENANT_ID.fullmatch(tenant_id) is None:
+        raise UnknownTenantError(tenant_id[:64])
+    return tenant_id
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        fault = "is missing; send a text of your own that is new for each request, and the same when you repeat it"
+    elif _KEY.fullmatch(key) is None:
+        fault = "must be 1 to 255 visible ASCII characters"
+    else:
+        return key
+    raise RefusedRequestError(400, "The request needs an idempotency key", (("Idempotency-Key", fault),))

@@ -1,0 +1,53 @@
+"""The admin API of tenants, for the composition root."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from actors.shards.unit import UnitRunner
+from services.admin.actions import Actions
+from services.tenants.directory import TenantDirectory
+from services.tenants.lifecycle import TenantLifecycle
+from services.tenants.listing import ShardsAtOnce, TenantListing
+from services.tenants.removal import SchemaRemover, TenantRemoval
+from services.tenants.requests import IssuingRequests
+from services.tenants.resealing import Resealing
+from services.tenants.routes import TenantsApp, TenantUseCases
+from services.tenants.sealing import Sealer
+from services.tenants.service import SchemaOwner, TenantProvisioning
+
+
+class Schemas(SchemaOwner, SchemaRemover, Protocol):
+    """Makes schemas and takes them away, as the owner of the databases."""
+
+
+def tenants_app(
+    shards: UnitRunner,
+    actions: Actions,
+    token: bytes,
+    *,
+    schemas: Schemas,
+    sealer: Sealer,
+    directory: TenantDirectory,
+    forget_other_keys: Callable[[], Awaitable[int]],
+) -> TenantsApp:
+    """Put the use cases together over what one process has.
+
+    Args:
+        shards: run the units.
+        actions: record who did what.
+        token: the admin token.
+        schemas: needs the owner's DSN.
+        sealer: under all keys.
+        directory: is told of every change.
+        forget_other_keys: see ``Resealing``.
+    """
+    every_shard = ShardsAtOnce(shards)
+    listing = TenantListing(shards, every_shard)
+    cases = TenantUseCases(
+        provisioning=TenantProvisioning(shards, schemas, sealer, directory),
+        listing=listing,
+        lifecycle=TenantLifecycle(shards, listing, IssuingRequests(shards, sealer), directory),
+        removal=TenantRemoval(shards, listing, schemas, directory),
+        resealing=Resealing(shards, every_shard, sealer, directory, forget_other_keys),
+    )
+    return TenantsApp(cases, actions, token)

@@ -155,6 +155,9 @@ class Subscription:
             except (RedisError, OSError, TimeoutError) as error:
                 failures += 1
                 _log.warning("subscription_broke", channel=self._channel, error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - whoever relies on it must not stay deaf, whatever it was
+                failures += 1
+                _log.exception("subscription_failed", channel=self._channel)
             finally:
                 if listening:
                     self._lost()

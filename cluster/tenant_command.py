@@ -11,9 +11,9 @@ from rich.console import Console
 
 from cluster import tenant_text
 from cluster.admin_client import TENANTS, AdminClient
-from cluster.errors import TenantFileError
+from cluster.errors import AdminRefusedError, TenantFileError
 from cluster.instance import chosen_data_dir
-from cluster.tenant_export import ExportFile
+from cluster.tenant_export import CHANGED, ExportFile
 from kernel.identifiers import new_id
 
 DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
@@ -79,7 +79,15 @@ def _remove(client: AdminClient, given: argparse.Namespace, console: Console) ->
     file = ExportFile(Path(given.export), given.tenant_id)
     if shown["state"] not in {"dropping", "removed"} or not file.is_whole:
         file.fill(client)
-    done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
+    try:
+        done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
+    except AdminRefusedError as error:
+        if error.status != CHANGED:
+            raise
+        # The file is of an earlier time, and rows have changed since.
+        file.begin_anew()
+        file.fill(client)
+        done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
     return _show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from cluster.admin_client import AdminClient
 from cluster.errors import AdminRefusedError, ExportError
 
-_CHANGED: Final = 409
+# How the API answers where rows are others than before.
+CHANGED: Final = 409
 
 
 class ExportFile:
@@ -53,16 +54,22 @@ class ExportFile:
         try:
             self._get(client)
         except AdminRefusedError as error:
-            if error.status != _CHANGED or self._first is None:
+            if error.status != CHANGED or self._first is None:
                 raise
-            self._begin_anew()
+            self.begin_anew()
             self._get(client)
         if not self.is_whole:
             # Its last line says that rows changed meanwhile.
-            self._begin_anew()
+            self.begin_anew()
             self._get(client)
         if not self.is_whole:
             raise ExportError(self.path, "rows changed while they were exported; run the command again")
+
+    def begin_anew(self) -> None:
+        """Throw away what is there."""
+        self._first = self._last = None
+        self.rows = 0
+        self.path.write_bytes(b"")
 
     def _get(self, client: AdminClient) -> None:
         place: dict[str, str] = {}
@@ -70,7 +77,7 @@ class ExportFile:
             place = {"table": self._last["table"], "key": json.dumps(self._last["key"])}
             place["digest"] = self.digest
         elif self._first is not None:
-            self._begin_anew()
+            self.begin_anew()
         try:
             with self.path.open("ab") as file:
                 for line in client.lines(f"/{self._tenant_id}/export", **place):
@@ -96,7 +103,7 @@ class ExportFile:
         except OSError as error:
             raise ExportError(self.path, error.strerror or str(error)) from error
         if self._last is not None and "end" in self._last and not self.is_whole:
-            self._begin_anew()
+            self.begin_anew()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -110,8 +117,3 @@ class ExportFile:
                 self.rows += "row" in document
         except (ValueError, KeyError, TypeError) as error:
             raise ExportError(self.path, "it holds something else than an export; name another file") from error
-
-    def _begin_anew(self) -> None:
-        self._first = self._last = None
-        self.rows = 0
-        self.path.write_bytes(b"")

@@ -1,6 +1,6 @@
 """What is wrong with a request, field by field, with the remedy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -22,7 +22,16 @@ _REMEDIES: Final[Mapping[str, str]] = {
 
 def faults_of(error: ValidationError) -> tuple[tuple[str, str], ...]:
     """Pairs of field, such as ``phone_numbers.0.phone_number_id``, and message."""
-    return tuple((".".join(map(str, one["loc"])) or "body", _message(dict(one))) for one in error.errors())
+    found = [dict(one) for one in error.errors()]
+    return tuple((".".join(map(str, one["loc"])) or "body", _message(one)) for one in found if not _follows(one, found))
+
+
+def _follows(one: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is too short only because of what is wrong with its parts."""
+    at = one["loc"]
+    return one["type"] == "too_short" and any(
+        len(other["loc"]) > len(at) and other["loc"][: len(at)] == at for other in found
+    )
 
 
 def _message(one: Mapping[str, Any]) -> str:

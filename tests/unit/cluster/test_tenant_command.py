@@ -43,6 +43,8 @@ class FakeClient:
         FakeClient.asked.append((method, path, given))
         FakeClient.keys.append(idempotency_key)
         answer: dict[str, Any] = FakeClient.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     def lines(self, path: str, **query: Any) -> Iterator[bytes]:
@@ -209,6 +211,19 @@ def test_a_removal_that_crashed_after_its_export_is_finished_from_the_file(tmp_p
     assert run("remove", ID, "--export", str(file), "--yes") == 0
 
     assert [method for method, _, _ in FakeClient.asked] == ["GET", "DELETE"]
+
+
+def test_a_whole_export_of_an_earlier_time_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "shop.ndjson"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in (FIRST, *ROWS, END)))
+    state = {"tenant_id": ID, "name": "Shop", "state": "removing"}
+    FakeClient.answers = [state, AdminRefusedError(409, "rows changed"), {"tenant_id": ID}]
+    FakeClient.exports = [[{**FIRST, "digest": "d2"}, {**END, "digest": "d2"}]]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == 0
+
+    assert FakeClient.asked[-1][2] == {"digest": "d2"}
+    assert len(file.read_text().splitlines()) == 2
 
 
 def test_resealing_goes_on_until_it_is_complete(capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,3 +136,15 @@ def test_resolved_settings_name_the_servers() -> None:
     assert settings.postgres.dsn.get_secret_value() == "postgresql://x"
     assert settings.redis.url is not None
     assert settings.redis.url.get_secret_value() == "redis://y"
+
+
+def test_several_other_keys_may_open_and_a_wrong_one_is_named() -> None:
+    other = base64.b64encode(b"o" * 32).decode()
+
+    settings = load_settings({"SPAZA_SECRETS__OTHER_KEYS": f"{KEY}, {other},"}, demo_key=KEY)
+
+    assert [key.get_secret_value() for key in settings.secrets.other_keys] == [KEY, other]
+    assert load_settings({}, demo_key=KEY).secrets.other_keys == ()
+    assert other not in repr(settings)
+    [fault] = faults({"SPAZA_SECRETS__OTHER_KEYS": f"{KEY},short"})
+    assert fault.startswith("SPAZA_SECRETS__OTHER_KEYS: must be")

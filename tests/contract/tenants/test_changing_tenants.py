@@ -1,0 +1,65 @@
+"""Credentials are rotated and tenants suspended; a crash at any step is gone on from."""
+
+from kernel.identifiers import new_id
+from tests.contract.tenants.bench import Bench, number
+
+
+async def test_a_rotated_credential_holds_at_once_and_the_old_one_for_its_grace(bench: Bench) -> None:
+    made, key = await bench.made(), new_id()
+    tenant_id, old = made["tenant_id"], made["credential"]["kid"]
+
+    first = await bench.post(f"/{tenant_id}/rotate", {"grace_s": 600}, key)
+    again = await bench.post(f"/{tenant_id}/rotate", {"grace_s": 600}, key)
+
+    assert (first.status_code, first.json()) == (201, again.json())
+    new = first.json()["credential"]["kid"]
+    assert [one["kid"] for one in first.json()["retired"]] == [old]
+    both = [await bench.directory.by_credential(kid) for kid in (old, new)]
+    assert [one is not None and one.expires_at is not None for one in both] == [True, False]
+
+    ended = (await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0})).json()
+
+    assert [await bench.directory.by_credential(kid) for kid in (old, new)] == [None, None]
+    assert await bench.directory.by_credential(ended["credential"]["kid"]) is not None
+
+
+async def test_a_rotation_that_is_repeated_after_another_leaves_the_later_one_alone(bench: Bench) -> None:
+    tenant_id, key = (await bench.made())["tenant_id"], new_id()
+    await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0}, key)
+    later = (await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0})).json()["credential"]["kid"]
+
+    await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0}, key)
+
+    assert await bench.directory.by_credential(later) is not None
+
+
+async def test_a_crash_at_any_step_of_a_rotation_is_gone_on_from(bench: Bench) -> None:
+    tenant_id = (await bench.made())["tenant_id"]
+    before = bench.runner.calls
+    await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0})
+    for step in range(bench.runner.calls - before):
+        key = new_id()
+        bench.runner.crash_after = bench.runner.calls + step
+        assert (await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0}, key)).status_code == 500
+        bench.runner.crash_after = -1
+
+        answer = await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0}, key)
+
+        assert answer.status_code == 201, step
+        shown = (await bench.client.get(f"/{tenant_id}")).json()["credentials"]
+        assert [one["kid"] for one in shown if one["expires_at"] is None] == [answer.json()["credential"]["kid"]]
+
+
+async def test_a_suspended_tenant_says_so_everywhere_until_it_is_resumed(bench: Bench) -> None:
+    one = number()
+    made = await bench.made(one)
+
+    for verb, state in (("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active")):
+        answer = await bench.post(f"/{made['tenant_id']}/{verb}")
+        assert answer.json() == {"success": True, "tenant_id": made["tenant_id"], "state": state}
+        tenant = await bench.directory.by_phone(one)
+        credential = await bench.directory.by_credential(made["credential"]["kid"])
+        assert tenant is not None
+        assert credential is not None
+        assert (tenant.state, credential.state) == (state, state)
+    assert (await bench.post(f"/{new_id()}/suspend")).status_code == 404

@@ -1,0 +1,63 @@
+"""The sealing key is replaced on real databases."""
+
+import pytest
+
+from actors.shards.errors import WrongSealingKeyError
+from actors.shards.setup import set_up_shards
+from services.tenants.sealing import access_token_context, credential_context
+from tests.contract.tenants.bench import KEY, NEW_KEY, number
+from tests.contract.tenants.conftest import MakeBench
+from tests.servers import postgres
+
+
+async def test_the_key_can_be_replaced_and_the_old_one_is_needed_until_all_is_sealed_anew(
+    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench
+) -> None:
+    with postgres(tmp_path_factory.mktemp("rotated")) as server:
+        await set_up_shards(server.dsn, KEY)
+        old = make_bench(server.dsn, KEY)
+        one = number()
+        made = await old.made(one)
+        await old.post(f"/{made['tenant_id']}/rotate", {})
+
+        with pytest.raises(WrongSealingKeyError):
+            await set_up_shards(server.dsn, NEW_KEY)
+        await set_up_shards(server.dsn, NEW_KEY, (KEY,))
+        with pytest.raises(WrongSealingKeyError):
+            await set_up_shards(server.dsn, NEW_KEY)
+        both = make_bench(server.dsn, NEW_KEY, KEY)
+        done = (await both.post("/reseal")).json()
+        again = (await both.post("/reseal")).json()
+        await set_up_shards(server.dsn, NEW_KEY)
+        new = make_bench(server.dsn, NEW_KEY)
+
+        assert (done["complete"], done["unopened"], done["forgotten_keys"]) == (True, 0, 1)
+        assert done["resealed"] == 5  # two credentials, their requests, one profile
+        assert (again["complete"], again["resealed"]) == (True, 0)
+        tenant = await new.directory.by_phone(one)
+        credential = await new.directory.by_credential(made["credential"]["kid"])
+        assert tenant is not None
+        assert credential is not None
+        unsealed = new.sealer.unseal(tenant.access_token_sealed, access_token_context(tenant.tenant_id))
+        assert unsealed == "EAAG-token"
+        context = credential_context(tenant.tenant_id, credential.kid)
+        assert new.sealer.unseal(credential.secret_sealed, context) == made["credential"]["secret"]
+        with pytest.raises(WrongSealingKeyError):
+            await set_up_shards(server.dsn, KEY)
+
+
+async def test_what_cannot_be_opened_keeps_the_other_keys_needed(
+    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench
+) -> None:
+    with postgres(tmp_path_factory.mktemp("unopened")) as server:
+        await set_up_shards(server.dsn, KEY)
+        await make_bench(server.dsn, KEY).made()
+        await set_up_shards(server.dsn, NEW_KEY, (KEY,))
+        without = make_bench(server.dsn, NEW_KEY)
+
+        done = (await without.post("/reseal")).json()
+
+        assert (done["complete"], done["forgotten_keys"]) == (False, 0)
+        assert done["unopened"] > 0
+        with pytest.raises(WrongSealingKeyError):
+            await set_up_shards(server.dsn, NEW_KEY)

@@ -22,7 +22,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
 
 def faults_of(error: ValidationError) -> tuple[tuple[str, str], ...]:
     """Pairs of field, such as ``phone_numbers.0.phone_number_id``, and message."""
-    found = [dict(one) for one in error.errors()]
+    found: list[Mapping[str, Any]] = [dict(one) for one in error.errors()]
     return tuple((".".join(map(str, one["loc"])) or "body", _message(one)) for one in found if not _follows(one, found))
 
 

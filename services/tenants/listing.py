@@ -11,6 +11,7 @@ from actors.shards.unit import UnitCall, UnitRunner
 from services.tenants import admin_store, store
 from services.tenants.admin_store import DetailsRow, ListWanted, TenantRow
 from services.tenants.errors import UnknownTenantError
+from services.tenants.rows import DirectoryRows
 
 _STEP_S: Final = 5.0
 
@@ -54,6 +55,7 @@ class TenantListing:
 
     def __init__(self, shards: UnitRunner, every_shard: EveryShard) -> None:
         self._shards, self._every = shards, every_shard
+        self._rows = DirectoryRows(shards, step_s=_STEP_S)
 
     async def page(self, *, after: str, limit: int, removed_too: bool) -> dict[str, Any]:
         """Tenants in the order of their making.
@@ -96,8 +98,12 @@ class TenantListing:
         document = _placed(row)
         if row.state in {"dropping", "removed"}:
             return document
-        numbers = [UnitCall(store.FIND_PHONES, shard_of(one), "", [one]) for one in row.phone_numbers]
-        kids = [UnitCall(store.FIND_CREDENTIALS, shard_of(one), "", [one]) for one in row.kids]
+        listed_numbers, listed_kids = row.phone_numbers, row.kids
+        if not listed_numbers:
+            # Made before placements listed them.
+            listed_numbers, listed_kids = map(tuple, await self._rows.names_of(tenant_id))
+        numbers = [UnitCall(store.FIND_PHONES, shard_of(one), "", [one]) for one in listed_numbers]
+        kids = [UnitCall(store.FIND_CREDENTIALS, shard_of(one), "", [one]) for one in listed_kids]
         details = UnitCall(admin_store.READ_DETAILS, row.shard, tenant_id, None)
         values = [one.unwrap() for one in await self._shards.run([*numbers, *kids, details], timeout_s=_STEP_S)]
         found: DetailsRow = values[-1]

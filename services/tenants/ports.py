@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from services.tenants.tenant import Tenant
+from services.tenants.tenant import Credential, Tenant
 
 
 class Tenants(Protocol):
@@ -11,3 +11,10 @@ class Tenants(Protocol):
 
     async def by_phones(self, phone_number_ids: Collection[str]) -> Mapping[str, Tenant | None]:
         """Raises ``DirectoryUnavailableError`` with what could be found."""
+
+
+class Credentials(Protocol):
+    """The directory, for who checks what callers sign with."""
+
+    async def by_credential(self, kid: str) -> Credential | None:
+        """The credential that holds now under this name; raises ``CredentialUnavailableError``."""

@@ -1,6 +1,9 @@
 """Credentials are rotated and tenants suspended; a crash at any step is gone on from."""
 
+from actors.shards.placement import shard_of
+from actors.shards.unit import UnitCall
 from kernel.identifiers import new_id
+from services.tenants.admin_store import FORGET_OLD
 from tests.contract.tenants.bench import Bench, number
 
 
@@ -63,3 +66,29 @@ async def test_a_suspended_tenant_says_so_everywhere_until_it_is_resumed(bench: 
         assert credential is not None
         assert (tenant.state, credential.state) == (state, state)
     assert (await bench.post(f"/{new_id()}/suspend")).status_code == 404
+
+
+async def test_what_was_kept_for_a_while_goes_and_nothing_else(bench: Bench) -> None:
+    key = new_id()
+    made = (await bench.create(number(), key=key)).json()
+    tenant_id, old = made["tenant_id"], made["credential"]["kid"]
+    new = (await bench.post(f"/{tenant_id}/rotate", {})).json()["credential"]["kid"]
+    expired = "UPDATE spaza.tenant_credential SET expires_at = now() - interval '2 days' WHERE kid = $1"
+    await bench.owners(shard_of(old), expired, old)
+    answered = "UPDATE spaza.tenant_request SET completed_at = now() - interval '25 hours' WHERE idempotency_key = $1"
+    await bench.owners(shard_of(key), answered, key)
+
+    for shard in range(32):
+        [outcome] = await bench.pools.run([UnitCall(FORGET_OLD, shard, "", None)], 10.0)
+        outcome.unwrap()
+
+    shown = (await bench.client.get(f"/{tenant_id}")).json()
+    assert [one["kid"] for one in shown["credentials"]] == [new]
+    [request] = await bench.owners(
+        shard_of(key), "SELECT secret_sealed FROM spaza.tenant_request WHERE idempotency_key = $1", key
+    )
+    assert request["secret_sealed"] is None
+    repeat = await bench.create(shown["phone_numbers"][0]["phone_number_id"], key=key)
+    assert (repeat.status_code, repeat.json()["errors"][0]["field"]) == (409, "phone_numbers.0.phone_number_id")
+    await bench.post(f"/{tenant_id}/rotate", {})
+    assert len((await bench.client.get(f"/{tenant_id}")).json()["credentials"]) == 2

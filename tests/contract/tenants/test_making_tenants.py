@@ -146,3 +146,15 @@ async def test_a_tenant_is_shown_in_full(bench: Bench) -> None:
 
 def test_the_prefix_is_the_one_of_the_design() -> None:
     assert TENANTS_PREFIX == "/api/v1/tenants"
+
+
+async def test_a_tenant_from_before_placements_listed_its_numbers_is_shown_with_them(bench: Bench) -> None:
+    one = number()
+    made = await bench.made(one)
+    forget = "UPDATE spaza.tenant_placement SET phone_numbers = '{}', kids = '{}' WHERE tenant_id = $1"
+    await bench.owners(made["shard_id"], forget, made["tenant_id"])
+
+    shown = (await bench.client.get(f"/{made['tenant_id']}")).json()
+
+    assert [found["phone_number_id"] for found in shown["phone_numbers"]] == [one]
+    assert [found["kid"] for found in shown["credentials"]] == [made["credential"]["kid"]]

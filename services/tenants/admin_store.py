@@ -5,13 +5,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from actors.shards.shard_query import OrderBy, ShardQuery
 from actors.shards.unit import Transaction, UnitFunction
 from kernel.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 READ_TENANTS: Final = "tenants.read_tenants"
-LIST_TENANTS: Final = "tenants.list"
 SET_STATE: Final = "tenants.set_state"
 READ_DETAILS: Final = "tenants.read_details"
 ADD_KID: Final = "tenants.add_kid"
@@ -38,6 +38,12 @@ class TenantRow(NamedTuple):
     changed_at: float
 
 
+# In the order of their ids, which is that of their making.
+LISTING: Final = ShardQuery(
+    "tenants.list", _SQL["list_tenants"], TenantRow, order=(OrderBy("tenant_id", str, any_collation=True),)
+)
+
+
 class DetailsRow(NamedTuple):
     """What is shown of a profile."""
 
@@ -47,14 +53,6 @@ class DetailsRow(NamedTuple):
     catalog_id: str | None
     paystack: bool
     ozow: bool
-
-
-class ListWanted(NamedTuple):
-    """Which tenants to list: those after an id, so many at most."""
-
-    after: str
-    limit: int
-    removed_too: bool
 
 
 class StateChange(NamedTuple):
@@ -90,11 +88,6 @@ class Retirement(NamedTuple):
 async def read_tenants(transaction: Transaction, tenant_ids: list[str]) -> list[TenantRow]:
     """The placements of those of these tenants that are there, in any order."""
     return [_tenant(row) for row in await transaction.fetch(_SQL["read_tenants"], tenant_ids)]
-
-
-async def list_tenants(transaction: Transaction, wanted: ListWanted) -> list[TenantRow]:
-    """Tenants whose placement is on this shard, in the order of their ids."""
-    return [_tenant(row) for row in await transaction.fetch(_SQL["list_tenants"], *wanted)]
 
 
 async def set_state(transaction: Transaction, change: StateChange) -> bool:
@@ -147,7 +140,7 @@ def _tenant(row: tuple[object, ...]) -> TenantRow:
 UNITS: Mapping[str, UnitFunction] = MappingProxyType(
     {
         READ_TENANTS: read_tenants,
-        LIST_TENANTS: list_tenants,
+        LISTING.name: LISTING.run,
         SET_STATE: set_state,
         READ_DETAILS: read_details,
         ADD_KID: add_kid,

@@ -1,76 +1,46 @@
 """What there is of tenants, for operators: lists over all shards, and one tenant in full."""
 
-import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
-from actors.shards.placement import SHARDS, shard_of
+from actors.shards.fan_out import FanOut
+from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitRunner
 from services.tenants import admin_store, store
-from services.tenants.admin_store import DetailsRow, ListWanted, TenantRow
+from services.tenants.admin_store import LISTING, DetailsRow, TenantRow
 from services.tenants.errors import UnknownTenantError
 from services.tenants.rows import DirectoryRows
 
 _STEP_S: Final = 5.0
 
 
-class Merged(NamedTuple):
-    """The first rows of all shards together, in order.
-
-    Attributes:
-        missing: the shards that did not answer; their rows are not among these.
-    """
-
-    rows: list[TenantRow]
-    missing: tuple[int, ...]
-
-
-class EveryShard(Protocol):
-    """Asks all shards for the first of their tenants at once."""
-
-    async def first(self, wanted: ListWanted) -> Merged:
-        """Those after ``wanted.after``, ``wanted.limit`` at most."""
-
-
-class ShardsAtOnce:
-    """Runs one unit on each shard and merges what comes back, each part being in order."""
-
-    def __init__(self, shards: UnitRunner) -> None:
-        self._shards = shards
-
-    async def first(self, wanted: ListWanted) -> Merged:
-        """See ``EveryShard``."""
-        calls = [UnitCall(admin_store.LIST_TENANTS, shard, "", wanted) for shard in range(SHARDS)]
-        outcomes = await self._shards.run(calls, timeout_s=_STEP_S)
-        parts = [outcome.value for outcome in outcomes if outcome.error is None]
-        merged = heapq.merge(*parts, key=lambda row: row.tenant_id)
-        missing = tuple(shard for shard, outcome in enumerate(outcomes) if outcome.error is not None)
-        return Merged(list(islice(merged, wanted.limit)), missing)
-
-
 class TenantListing:
     """Reads tenants for operators. What is sealed is not shown."""
 
-    def __init__(self, shards: UnitRunner, every_shard: EveryShard) -> None:
-        self._shards, self._every = shards, every_shard
+    def __init__(self, shards: UnitRunner) -> None:
+        self._shards, self._fan_out = shards, FanOut(shards)
         self._rows = DirectoryRows(shards, step_s=_STEP_S)
 
-    async def page(self, *, after: str, limit: int, removed_too: bool) -> dict[str, Any]:
+    async def page(self, *, cursor: str | None, limit: int, removed_too: bool) -> dict[str, Any]:
         """Tenants in the order of their making.
 
         Returns:
             ``tenants``, ``next_cursor`` (None after the last), ``partial`` and ``missing_shards``: the tenants of
             those are left out, and come only when the page is asked for again.
+
+        Raises:
+            InvalidCursorError: the cursor is none of ours.
+            ShardsMissingError: no shard answers.
         """
-        rows, missing = await self._every.first(ListWanted(after, limit + 1, removed_too))
-        shown, more = rows[:limit], len(rows) > limit
+        page = await self._fan_out.page(
+            LISTING, removed_too, limit=limit, cursor=cursor, timeout_s=_STEP_S, partial=True
+        )
         return {
-            "tenants": [{**_placed(row), "phone_numbers": list(row.phone_numbers)} for row in shown],
-            "next_cursor": shown[-1].tenant_id if more else None,
-            "partial": bool(missing),
-            "missing_shards": list(missing),
+            "tenants": [{**_placed(row), "phone_numbers": list(row.phone_numbers)} for row in page.rows],
+            "next_cursor": page.next_cursor,
+            "partial": page.partial,
+            "missing_shards": sorted(page.missing),
         }
 
     async def row(self, tenant_id: str) -> TenantRow:

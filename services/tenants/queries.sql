@@ -108,13 +108,11 @@ FROM spaza.tenant_placement
 WHERE tenant_id = ANY($1::text[])
 
 -- name: list_tenants
--- The tenants of this shard after one, in the order of their ids, which is that of their making.
+-- The tenants whose placement is on this shard; with $1 also those that were removed.
 SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, phone_numbers, kids,
        extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM changed_at)::float8 AS changed_at
 FROM spaza.tenant_placement
-WHERE tenant_id > $1 AND (state <> 'removed' OR $3)
-ORDER BY tenant_id
-LIMIT $2
+WHERE state <> 'removed' OR $1
 
 -- name: set_state
 UPDATE spaza.tenant_placement

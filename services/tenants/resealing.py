@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from actors.shards.fan_out import FanOut
 from actors.shards.placement import SHARDS
 from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
 from services.tenants import sealed_store
-from services.tenants.admin_store import ListWanted, TenantRow
+from services.tenants.admin_store import LISTING, TenantRow
 from services.tenants.directory import TenantDirectory
 from services.tenants.errors import UnsealError
-from services.tenants.listing import EveryShard
 from services.tenants.sealed_store import ResealedName, ResealedProfile, SealedName, SealedProfile, SealedWanted
 from services.tenants.sealing import Sealer, access_token_context, credential_context, payments_context
 from services.tenants.states import DROPPING, REMOVED
@@ -42,7 +42,6 @@ class Resealing:
     def __init__(
         self,
         shards: UnitRunner,
-        every_shard: EveryShard,
         sealer: Sealer,
         directory: TenantDirectory,
         forget_other_keys: Callable[[], Awaitable[int]],
@@ -51,12 +50,11 @@ class Resealing:
 
         Args:
             shards: run the units.
-            every_shard: lists the tenants.
             sealer: under all keys.
             directory: is told of what changed, for it keeps sealed texts.
             forget_other_keys: has the databases forget the other keys, and returns how many there were.
         """
-        self._shards, self._every, self._sealer, self._directory = shards, every_shard, sealer, directory
+        self._shards, self._fan_out, self._sealer, self._directory = shards, FanOut(shards), sealer, directory
         self._forget_other_keys = forget_other_keys
 
     async def run(self) -> Resealed:
@@ -114,11 +112,11 @@ class Resealing:
                 await self._directory.forget((), kids=[one.kid for one in found if one.kind == "credential"])
 
     async def _profiles(self, done: Counter[str], missing: set[int]) -> None:
-        after = ""
+        cursor = None
         while True:
-            rows, silent = await self._every.first(ListWanted(after, _PAGE, removed_too=False))
-            missing.update(silent)
-            tenants = [row for row in rows if row.state not in {DROPPING, REMOVED}]
+            page = await self._fan_out.page(LISTING, False, limit=_PAGE, cursor=cursor, timeout_s=_STEP_S, partial=True)
+            missing.update(page.missing)
+            tenants = [row for row in page.rows if row.state not in {DROPPING, REMOVED}]
             calls = [UnitCall(sealed_store.READ_SEALED_PROFILE, row.shard, row.tenant_id, None) for row in tenants]
             outcomes = await self._run(calls, missing)
             resealed = [
@@ -130,9 +128,9 @@ class Resealing:
             done["resealed"] += len(resealed)
             for one in resealed:
                 await self._directory.forget(one.tenant.phone_numbers, tenant_id=one.tenant.tenant_id)
-            if len(rows) < _PAGE:
+            cursor = page.next_cursor
+            if cursor is None:
                 return
-            after = rows[-1].tenant_id
 
     def _name(self, name: SealedName, done: Counter[str]) -> ResealedName | None:
         sealed = self._again(name.secret_sealed, credential_context(name.tenant_id, name.kid), done)

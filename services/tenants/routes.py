@@ -83,7 +83,7 @@ class TenantsApp(AdminApi):
 
     async def _list(self, request: Request) -> Any:
         wanted = query(request, ListQuery)
-        return await self._cases.listing.page(after=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed)
+        return await self._cases.listing.page(cursor=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed)
 
     async def _show(self, request: Request) -> Any:
         return await self._cases.listing.show(_tenant_id(request))

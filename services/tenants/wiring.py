@@ -7,7 +7,7 @@ from actors.shards.unit import UnitRunner
 from services.admin.actions import Actions
 from services.tenants.directory import TenantDirectory
 from services.tenants.lifecycle import TenantLifecycle
-from services.tenants.listing import ShardsAtOnce, TenantListing
+from services.tenants.listing import TenantListing
 from services.tenants.removal import SchemaRemover, TenantRemoval
 from services.tenants.requests import IssuingRequests
 from services.tenants.resealing import Resealing
@@ -41,13 +41,12 @@ def tenants_app(
         directory: is told of every change.
         forget_other_keys: see ``Resealing``.
     """
-    every_shard = ShardsAtOnce(shards)
-    listing = TenantListing(shards, every_shard)
+    listing = TenantListing(shards)
     cases = TenantUseCases(
         provisioning=TenantProvisioning(shards, schemas, sealer, directory),
         listing=listing,
         lifecycle=TenantLifecycle(shards, listing, IssuingRequests(shards, sealer), directory),
         removal=TenantRemoval(shards, listing, schemas, directory),
-        resealing=Resealing(shards, every_shard, sealer, directory, forget_other_keys),
+        resealing=Resealing(shards, sealer, directory, forget_other_keys),
     )
     return TenantsApp(cases, actions, token)

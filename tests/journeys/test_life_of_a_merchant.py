@@ -91,7 +91,7 @@ async def test_a_merchant_is_made_suspended_resumed_and_removed_and_every_change
     ]  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_sealing_key_is_replaced_and_the_merchants_stay(
     own_platform: Platform, client: httpx.AsyncClient
 ) -> None:

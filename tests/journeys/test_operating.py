@@ -49,7 +49,6 @@ async def test_a_message_to_a_number_that_nobody_has_is_found_and_put_back_when_
     number = {"phone_number_id": NUMBER, "display_phone_number": "+27110000077", "access_token": "token-77"}
     await client.post(f"{platform.sandbox}/sandbox/numbers", json={**number, "waba_id": "200000000000077"})
     await provision(platform.data_dir, NUMBER, "Sipho's Spaza", "token-77")
-    await asyncio.sleep(6)  # so long the processor remembers that the number is nobody's
     done = await spaza(platform, *redrive, "--yes")
     [reply] = (await replies_to(client, platform.sandbox, [CUSTOMER], limit_s=20))[CUSTOMER]
     again = await spaza(platform, *redrive, "--yes")

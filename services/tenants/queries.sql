@@ -29,14 +29,15 @@ UNION ALL
 SELECT 'kid', kid FROM spaza.tenant_credential WHERE tenant_id = $1
 
 -- name: claim_request
--- The first to come with an idempotency key decides the tenant's id and the credential. A day after it was completed
--- the key is free again: for another request, and with $7 for the same one too.
+-- The first to come with an idempotency key decides the tenant's id and the credential. A day after it was completed, or
+-- asked and never completed, the key is free again: for another request, and with $7 for the same one too.
 INSERT INTO spaza.tenant_request AS held (idempotency_key, tenant_id, fingerprint, kind, kid, secret_sealed)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (idempotency_key) DO UPDATE
 SET tenant_id = excluded.tenant_id, fingerprint = excluded.fingerprint, kind = excluded.kind, kid = excluded.kid,
     secret_sealed = excluded.secret_sealed, requested_at = now(), completed_at = NULL, removed_at = NULL
-WHERE held.completed_at < now() - interval '24 hours' AND (held.fingerprint <> excluded.fingerprint OR $7)
+WHERE coalesce(held.completed_at, held.requested_at) < now() - interval '24 hours'
+      AND (held.fingerprint <> excluded.fingerprint OR $7)
    OR held.removed_at < now() - interval '24 hours'
 
 -- name: read_request
@@ -163,15 +164,17 @@ SET state = 'removed', name = '', phone_numbers = '{}', kids = '{}', request_key
 WHERE tenant_id = $1 AND state IN ('dropping', 'removed')
 
 -- name: forget_old
--- Secrets whose day of being answered is over, credentials that have expired, and what was left of removed tenants and of
--- rotations, after a month.
+-- Secrets whose day of being answered is over, credentials that have expired, and what was left of removed tenants, of
+-- rotations and of requests that nobody completed, after a month.
 WITH expired AS (
     DELETE FROM spaza.tenant_credential WHERE expires_at < now() - interval '1 day'
 ), buried AS (
     DELETE FROM spaza.tenant_placement WHERE state = 'removed' AND changed_at < now() - interval '30 days'
 ), over AS (
     DELETE FROM spaza.tenant_request
-    WHERE removed_at < now() - interval '30 days' OR kind = 'rotate' AND completed_at < now() - interval '30 days'
+    WHERE removed_at < now() - interval '30 days'
+       OR kind = 'rotate' AND completed_at < now() - interval '30 days'
+       OR kid IS NOT NULL AND completed_at IS NULL AND requested_at < now() - interval '30 days'
 )
 UPDATE spaza.tenant_request
 SET secret_sealed = NULL

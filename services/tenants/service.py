@@ -72,6 +72,8 @@ class TenantProvisioning:
         ]
         if placed:
             await self._finish(request, claims)
+            # A crash may have come before it was said.
+            await self._announce(request, claims)
             return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard, credential=request.issued)
         await self._hold(claims)
         await self._schemas.create(tenant_id, home)
@@ -80,8 +82,7 @@ class TenantProvisioning:
         await self._demand(store.CLAIM_PHONE, claims)
         await self._one(store.PLACE_TENANT, home, _placement(spec, request))
         await self._finish(request, claims)
-        kids = () if request.credential is None else (request.credential.kid,)
-        await self._directory.forget([claim.phone_number_id for claim in claims], kids=kids, tenant_id=tenant_id)
+        await self._announce(request, claims)
         _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
         return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
 
@@ -97,6 +98,11 @@ class TenantProvisioning:
     async def _finish(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> None:
         await self._demand(store.CONFIRM_PHONE, claims)
         await self._requests.complete(request)
+
+    async def _announce(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> None:
+        numbers = [claim.phone_number_id for claim in claims]
+        kids = () if request.credential is None else (request.credential.kid,)
+        await self._directory.forget(numbers, kids=kids, tenant_id=request.tenant_id)
 
     async def _hold(self, claims: Sequence[store.PhoneClaim]) -> None:
         try:

@@ -12,10 +12,12 @@ from typing import Any
 
 from actors.mailbox.exchange import EXCHANGE, ROUTING_KEY, addressed
 from actors.mailbox.message import HeaderValue, Message
+from actors.mailbox.reasons import storable
 from actors.mailbox.retry import Cause
 from config.topology import Queue
 
-_LONGEST_DETAIL = 500
+# Of a header that any publisher may have written.
+_HIGHEST_COUNT = (1 << 31) - 1
 
 
 def dead_letter(message: Message, queue: Queue, cause: Cause, reason: str, wall: float) -> Message:
@@ -38,7 +40,7 @@ def dead_letter(message: Message, queue: Queue, cause: Cause, reason: str, wall:
     }
     headers.pop("x-death-detail", None)
     if reason:
-        headers["x-death-detail"] = reason[:_LONGEST_DETAIL]
+        headers["x-death-detail"] = storable(reason)
     dead = message._replace(headers=headers, ttl_ms=None)
     return addressed(dead, "" if queue.dlx is None else queue.dlx, queue.name)
 
@@ -83,4 +85,4 @@ def _deaths(message: Message) -> list[Mapping[str, Any]]:
 
 def _count(death: Mapping[str, Any]) -> int:
     count = death.get("count")
-    return count if isinstance(count, int) and count > 0 else 1
+    return count if isinstance(count, int) and 0 < count < _HIGHEST_COUNT else 1

@@ -24,6 +24,7 @@ from actors.mailbox.journal import (
     Written,
 )
 from actors.mailbox.message import Message
+from actors.mailbox.reasons import storable
 from actors.mailbox.redriven import plain_id
 from actors.mailbox.rows import checksum, columns, message_of
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
@@ -233,14 +234,14 @@ def _whole_arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[
         [queue] * len(appends) + [dead_letter_queue] * len(dead),
         *columns([append.message for append in appends] + list(dead)),
         *_settlements([*batch.settlements, *batch.letters]),
-        *_arrays([one._replace(reason=_clean(one.reason)) for one in batch.retries], len(Retry._fields)),
+        *_arrays([one._replace(reason=storable(one.reason)) for one in batch.retries], len(Retry._fields)),
         [queue] * len(batch.settlements) + [dead_letter_queue] * len(batch.letters),
     )
 
 
 def _settlements(settlements: Sequence[Settlement]) -> list[list[Any]]:
     return _arrays(
-        [(one.day, one.seq, one.cause, _clean(one.reason), one.deliveries) for one in settlements],
+        [(one.day, one.seq, one.cause, storable(one.reason), one.deliveries) for one in settlements],
         len(Settlement._fields),
     )
 
@@ -262,13 +263,6 @@ def _readable(row: Any) -> Message:
 
 def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
-
-
-def _clean(reason: str) -> str:
-    if not reason:
-        return reason
-    # PostgreSQL's text takes neither NUL nor half a surrogate pair.
-    return reason[:500].replace("\0", "").encode(errors="replace").decode()
 
 
 def _row(row: Any) -> Row:

@@ -58,6 +58,8 @@ class GraphLimits(NamedTuple):
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 # Numbers whose addresses are remembered.
 _NUMBERS = 4_096
+# Nobody means more by it; a proxy on the way may write anything.
+_LONGEST_RETRY_AFTER_S = 86_400.0
 _TIMEOUTS, _LIMITS = GraphTimeouts(), GraphLimits()
 
 
@@ -184,7 +186,7 @@ def _refused(response: httpx.Response) -> RefusedSendError | InterceptedError | 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    return min(float(value), _LONGEST_RETRY_AFTER_S) if value.isdecimal() else None
 
 
 def _lost(error: Exception) -> NotSentError | DoubtfulSendError:

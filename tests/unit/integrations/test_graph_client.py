@@ -90,6 +90,17 @@ async def test_how_long_to_wait_is_taken_from_the_answer() -> None:
     assert error.retry_after_s == 17
 
 
+@pytest.mark.parametrize("asked", ["99999999999999", "9" * 400])
+async def test_nobody_is_waited_for_longer_than_a_day(asked: str) -> None:
+    answer = fault(130429, 400)
+    answer.headers["retry-after"] = asked
+
+    error = await refusal(answer)
+
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after_s == 86_400
+
+
 @pytest.mark.parametrize(
     "answer",
     [

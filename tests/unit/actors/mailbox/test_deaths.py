@@ -83,3 +83,29 @@ def test_its_headers_survive_the_journal_and_are_shared_with_nobody() -> None:
 
     assert one == dead.headers
     assert one["x-death"] is not other["x-death"]
+
+
+def test_what_no_json_can_hold_is_taken_out_of_a_reason() -> None:
+    dead = dead_letter(message(), queue("q", "dlx"), "rejected", 'cannot read "\ud83d"\0' + "x" * 500, 1.0)
+
+    encode_headers(dead)
+    detail = dead.headers["x-death-detail"]
+    assert isinstance(detail, str)
+    assert detail.startswith('cannot read "?"x')
+    assert len(detail) == 499
+
+
+@pytest.mark.parametrize("count", [2**64 - 1, 2**31, -1, "many"])
+def test_a_count_that_is_none_is_begun_anew(count: object) -> None:
+    dead = dead_letter(
+        message(headers={"x-death": [{"queue": "q", "reason": "rejected", "count": count}]}),
+        queue("q"),
+        "rejected",
+        "",
+        1.0,
+    )
+
+    encode_headers(dead)
+    deaths = dead.headers["x-death"]
+    assert isinstance(deaths, list)
+    assert deaths[0]["count"] == 2

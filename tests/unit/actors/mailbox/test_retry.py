@@ -35,3 +35,9 @@ def test_what_no_other_try_would_help_is_a_dead_letter_at_once() -> None:
 
 def test_a_queue_without_retries_makes_a_dead_letter_of_the_first_rejection() -> None:
     assert after_outcome(QUEUE.model_copy(update={"max_retries": None}), 0, reject("no")).cause == "rejected"
+
+
+@pytest.mark.parametrize("asked_s", [1e12, 10**400, 8 * 86_400], ids=["year 33658", "no float", "a day more"])
+def test_no_delay_is_longer_than_a_message_is_kept(asked_s: float) -> None:
+    assert after_outcome(QUEUE, 0, retry_after(asked_s, "away")).delay_s == 7 * 86_400
+    assert after_outcome(QUEUE, 0, reject("no", asked_s)).delay_s == 7 * 86_400

@@ -79,6 +79,7 @@ class Queue(_Declared):
             (``actors/mailbox/heartbeat.py``); then the message is delivered again.
         window: messages that one actor holds in memory; the rest stays in the journal until its turn. One partition may
             fill it; each has an even share of it all the same, so that for a while it may be twice as many.
+        window_bytes: the same for the bytes of their bodies.
         max_length: messages that may wait in the whole queue, those in flight included; more are refused. Each of its
             actors has its part of it.
         tenant_share: part of ``max_length`` that one tenant may fill. What belongs to no tenant is not bound by it.
@@ -104,6 +105,7 @@ class Queue(_Declared):
     settle_linger_ms: int = Field(default=30, ge=0, le=1000)
     lease_s: float = Field(default=30.0, gt=0)
     window: int = Field(default=50_000, ge=1)
+    window_bytes: int = Field(default=64_000_000, ge=1)
     max_length: int = Field(default=1_000_000, ge=1)
     tenant_share: float = Field(default=0.5, gt=0, le=1)
 

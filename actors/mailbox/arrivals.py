@@ -5,6 +5,7 @@ order of their seq, and what arrives meanwhile is left to its turn. Every messag
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message
@@ -16,14 +17,21 @@ REMEMBERED_S = 60.0
 Arrival = tuple[int, Message, History]
 
 
+class Bounds(NamedTuple):
+    """What a window may hold; whichever is reached first."""
+
+    messages: int
+    bytes: int
+
+
 class Arrivals:
     """The way of one partition's messages into the window.
 
     Args:
         window: shared with the actor's other partitions.
         partition: which.
-        bound: messages of the whole window, beyond which partitions that hold more than their share are paged.
-        share: messages that this partition may hold however much the others do.
+        bounds: of the whole window, beyond which partitions that hold more than their share are paged.
+        parts: how many partitions share it evenly, should all have much.
 
     Attributes:
         paging: whether part of what waits is not in memory.
@@ -31,9 +39,8 @@ class Arrivals:
         max_seen: the highest seq that was seen.
     """
 
-    def __init__(self, window: Window, partition: int, bound: int, share: int) -> None:
-        self._window, self._partition = window, partition
-        self._bound, self._share = bound, share
+    def __init__(self, window: Window, partition: int, bounds: Bounds, parts: int = 1) -> None:
+        self._window, self._partition, self._bounds, self._parts = window, partition, bounds, parts
         self.paging = False
         self.read_through = 0
         self.max_seen = 0
@@ -66,7 +73,7 @@ class Arrivals:
             if self._meanwhile is not None:
                 self._meanwhile.append((seq, message, history))
             return False
-        if not self.paging and self._fills(self._share, self._bound):
+        if not self.paging and self._fills(1):
             self.paging, self.read_through = True, seq - 1
             return False
         return self._window.offer(self._partition, seq, message, now, history)
@@ -81,7 +88,7 @@ class Arrivals:
     def page_wanted(self) -> bool:
         """Whether there is room for the next page."""
         # Half of what began the paging, lest a page be read for each message that leaves.
-        return self.paging and not self._fills(self._share // 2 + 1, self._bound // 2 + 1)
+        return self.paging and not self._fills(0.5)
 
     def begin_page(self) -> int:
         """Call it before a page is read; returns the seq from which to read. What arrives from now on is noted."""
@@ -111,5 +118,9 @@ class Arrivals:
             if not self.is_over(seq):
                 self._window.offer(self._partition, seq, message, now, history)
 
-    def _fills(self, share: int, bound: int) -> bool:
-        return len(self._window.shelf(self._partition).entries) >= share and self._window.size >= bound
+    def _fills(self, part: float) -> bool:
+        """Whether this partition holds such a part of its share, and all of them such a part of the window."""
+        shelf, messages, size_bytes = self._window.shelf(self._partition), *(part * bound for bound in self._bounds)
+        return (len(shelf.entries) >= messages / self._parts and self._window.size >= messages) or (
+            shelf.bytes >= size_bytes / self._parts and self._window.bytes >= size_bytes
+        )

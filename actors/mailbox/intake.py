@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from actors.mailbox.arrivals import Arrival, Arrivals
+from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.journal import Journal, Row, Settlement
@@ -47,8 +47,8 @@ class Intake:
         self._has_dead_letters, self._clock = has_dead_letters, clock
         self._taken_over_at = 0
         self._page_limit = PAGE
-        share = max(1, queue.window // queue.partitions_per_actor)
-        self.arrivals = Arrivals(window, number, queue.window, share)
+        bounds = Bounds(queue.window, queue.window_bytes)
+        self.arrivals = Arrivals(window, number, bounds, queue.partitions_per_actor)
         self.arrived = 0
         self.buried: Counter[str] = Counter()
 

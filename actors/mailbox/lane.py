@@ -1,7 +1,7 @@
 """One key's messages in the order of their arrival, and one message's way through the window. Pure state."""
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from typing import NamedTuple
@@ -10,6 +10,8 @@ from actors.mailbox.message import Message
 from actors.mailbox.retry import Cause
 
 _numbers = count(1)
+# So many messages that have gone from behind a key's first are let lie.
+_LET_LIE = 32
 
 
 class History(NamedTuple):
@@ -37,7 +39,7 @@ class Entry:
 
     __slots__ = (
         "attempts", "deferred_s", "expires", "gone", "history", "lane", "leased_until", "lost", "message",
-        "not_before", "partition", "retries", "seq", "suspect", "tag", "unaged_from_s",
+        "not_before", "partition", "retries", "seq", "suspect", "tag", "unaged_from_s", "watched",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
@@ -50,6 +52,7 @@ class Entry:
         self.suspect = history.lost > 0
         self.gone = False  # settled or expired; its place in the lane is cleared later
         self.tag = 0  # of the delivery under way
+        self.watched = False  # its shelf will look whether it has expired
         self.leased_until = 0.0  # by the window's clock
 
     @property
@@ -79,7 +82,7 @@ class KeyLane:
     While the first is deferred the lane is frozen: none of it ages, for none of it could be delivered.
     """
 
-    __slots__ = ("_frozen_at", "_frozen_s", "_ranks", "busy", "entries", "key", "line", "queued", "ticket")
+    __slots__ = ("_dropped", "_frozen_at", "_frozen_s", "_ranks", "busy", "entries", "key", "line", "queued", "ticket")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -89,6 +92,7 @@ class KeyLane:
         self.ticket = 0  # names its place in line for its turn
         self.line = ""  # in which tenant's line
         self._ranks: list[tuple[float, int, Entry]] = []
+        self._dropped = 0  # since the lane was compacted last
         self._frozen_at: float | None = None
         self._frozen_s = 0.0
 
@@ -121,6 +125,18 @@ class KeyLane:
         while self.entries and self.entries[0].gone:
             self.entries.popleft()
         return bool(self.entries)
+
+    def drop(self, entry: Entry) -> None:
+        """A message has gone. Those that went from behind the first are cleared together, lest they be held with it."""
+        entry.gone = True
+        self._dropped += 1
+        if self._dropped > _LET_LIE and 2 * self._dropped > len(self.entries):
+            # The first may be the one that others are about to ask for.
+            first = self.entries.popleft()
+            self.entries = deque([first, *(one for one in self.entries if not one.gone)])
+            self._ranks = [one for one in self._ranks if not one[2].gone]
+            heapify(self._ranks)
+            self._dropped = 0
 
     def freeze(self, reading: float) -> None:
         """Stop the ageing, at a reading of the age clock."""

@@ -36,6 +36,7 @@ class Window:
         self._line_up = LineUp(queue, self._shelves)
         self._leases = Leases(first_tag)
         self._suspect_tag = 0
+        self._others_first = False
         self._consumer_up = True
 
     @property
@@ -45,8 +46,9 @@ class Window:
 
     @property
     def suspect_ready(self) -> bool:
-        """Whether the next batch would be a suspect's. One is under way at a time."""
-        return self._line_up.has_suspects and not self._suspect_tag
+        """Whether the next batch would be a suspect's. One is under way at a time, and between two the others go."""
+        others_go = self._others_first and self._line_up.in_turn > 0
+        return self._line_up.has_suspects and not self._suspect_tag and not others_go
 
     @property
     def room(self) -> int:
@@ -62,6 +64,11 @@ class Window:
     def size(self) -> int:
         """Messages in memory, those in flight included."""
         return sum(len(shelf.entries) for shelf in self._shelves.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of their bodies."""
+        return sum(shelf.bytes for shelf in self._shelves.values())
 
     def shelf(self, partition: int) -> Shelf:
         """A partition's part. It must be open."""
@@ -123,25 +130,24 @@ class Window:
         if seq in shelf.entries:
             return False
         entry = Entry(partition, seq, message, history, self._line_up.lane_of(message.key))
-        self._set_expiry(shelf, entry, now)
-        shelf.entries[seq] = entry
+        shelf.add(entry, shorter_ttl_s(message.ttl_ms, self._queue.ttl_ms), now)
         self._line_up.append(entry, self._rank(shelf, entry, now), now)
         return True
 
     def take(self, now: float) -> list[Delivery]:
-        """The next batch: a suspect alone, else of each tenant in turn. Empty if nothing is ready, or fits."""
+        """The next batch: a suspect alone, or of each tenant in turn. Empty if nothing is ready, or fits."""
         for partition, shelf in self._shelves.items():
             if shelf.held_until <= now:
                 self.set_blocked(partition, blocked=True, now=now)
         room = self.room
-        if room > 0 and self.suspect_ready and (lane := self._line_up.next_suspect(now)) is not None:
-            delivery = self._deliver(lane.head, now)
-            self._suspect_tag = delivery.tag
-            return [delivery]
-        batch: list[Delivery] = []
-        while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
-            batch.append(self._deliver(lane.head, now))
-        return batch
+        if room <= 0:
+            return []
+        batch = self._take_suspect(now)
+        if not batch:
+            self._others_first = False
+            while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
+                batch.append(self._deliver(lane.head, now))
+        return batch or self._take_suspect(now)
 
     def settle(self, tag: int, outcome: Outcome, now: float) -> Verdict | None:
         """What the consumer said of a delivery. None if that is not under way any more, or its lease has run out."""
@@ -233,6 +239,13 @@ class Window:
         earliest = min((at for at in times if at is not None), default=None)
         return None if earliest is None else max(now, earliest)
 
+    def _take_suspect(self, now: float) -> list[Delivery]:
+        if not self.suspect_ready or (lane := self._line_up.next_suspect(now)) is None:
+            return []
+        delivery = self._deliver(lane.head, now)
+        self._suspect_tag, self._others_first = delivery.tag, True
+        return [delivery]
+
     def _count_try(self, entry: Entry, outcome: Outcome, now: float) -> Verdict:
         decision = after_outcome(self._queue, entry.retries, outcome)
         entry.retries = decision.retries
@@ -281,19 +294,6 @@ class Window:
         clock_s = entry.history.clock_s
         waited_s = 0.0 if clock_s is None else max(0.0, shelf.clock.reading(now) - clock_s)
         return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
-
-    def _set_expiry(self, shelf: Shelf, entry: Entry, now: float) -> None:
-        history, reading = entry.history, shelf.clock.reading(now)
-        since, deferred_s = reading, 0.0
-        if history.clock_s is not None:
-            # What an earlier owner's deferral still has to run is counted while the lane is frozen for it.
-            since, deferred_s = min(history.clock_s, reading), history.deferred_s - max(0.0, history.not_before - now)
-        entry.unaged_from_s = entry.lane.frozen_s(reading) - max(0.0, deferred_s)
-        ttl_s = shorter_ttl_s(entry.message.ttl_ms, self._queue.ttl_ms)
-        if ttl_s is None:
-            return
-        entry.expires = since + ttl_s
-        shelf.watch(entry, now)
 
     def _run_clock(self, shelf: Shelf, now: float) -> None:
         shelf.clock.set_running(running=self._consumer_up and not shelf.blocked, now=now)

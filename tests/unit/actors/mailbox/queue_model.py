@@ -58,6 +58,7 @@ class QueueModel:
         self.deferred: dict[str, float] = {}
         self.blocked: set[int] = set()
         self.up = True
+        self.others_first = False
         # Deliveries of other tenants that a tenant has watched since it could be served.
         self.watched: dict[str, int] = {}
 

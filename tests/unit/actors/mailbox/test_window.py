@@ -267,3 +267,15 @@ def test_nothing_is_taken_of_a_partition_that_is_not_held_any_more() -> None:
     window.hold_until(0, 10.0)
     window.set_blocked(0, blocked=False, now=6.0)
     assert [one.message.id for one in window.take(6.0)] == ["m1"]
+
+
+def test_between_two_suspects_the_others_go() -> None:
+    core = window()
+    offer(core, *(message(f"a{n}", f"a{n}", "a") for n in range(10)))
+    for delivery in core.take(0.0):
+        core.lose(delivery.tag, "its consumer died", 0.0)
+    core.advance(10.0)
+    assert core.take(10.0)[0].message.id == "a0"
+    offer(core, message("b", "b", "b"), now=10.0)
+
+    assert ids(core.take(10.0)) == ["b"]

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.mailbox.arrivals import Arrival, Arrivals
+from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.lane import History, Verdict
 from actors.mailbox.message import Message, ack, reject, retry_after
 from actors.mailbox.window import Window
@@ -43,9 +43,8 @@ class QueueCore(RuleBasedStateMachine):
         self.core = Window(QUEUE)
         self.seq = 0
         self.messages: dict[int, tuple[Message, float]] = {}
-        self.arrivals = {
-            partition: Arrivals(self.core, partition, IN_MEMORY, IN_MEMORY // 2) for partition in PARTITIONS
-        }
+        bounds = Bounds(IN_MEMORY, 1_000_000)
+        self.arrivals = {one: Arrivals(self.core, one, bounds, len(PARTITIONS)) for one in PARTITIONS}
         for partition in PARTITIONS:
             self.core.open(partition, 0.0, 0.0)
             self.core.set_blocked(partition, blocked=False, now=0.0)
@@ -82,6 +81,7 @@ class QueueCore(RuleBasedStateMachine):
         regular = [one for one in heads.values() if not one.suspect]
         suspects = [one for one in heads.values() if one.suspect]
         suspect_goes = bool(suspects) and not any(flight.record.suspect for flight in model.flying.values())
+        suspect_goes &= not (model.others_first and regular)
         urgency = {one.key: model.urgency(one.key) for one in regular}
         unnoticed = any(one.in_memory and one.expired and not model.is_flying(one) for one in model.there.values())
         batch = self.core.take(model.now)
@@ -94,6 +94,8 @@ class QueueCore(RuleBasedStateMachine):
             assert delivery.tag not in model.old_tags
             model.flying[delivery.tag] = Flight(record, model.now + LEASE_S)
         records = [one for one in taken if one is not None]
+        if room > 0:
+            model.others_first = suspect_goes
         if room > 0 and suspect_goes:
             assert [one.suspect for one in records] == [True]
             return

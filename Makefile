@@ -5,7 +5,7 @@ help:
 	@echo "make run     start Spaza with the demo, until Ctrl-C"
 	@echo "make test    all tests"
 	@echo "make check   ruff, strict types, import contract"
-	@echo "make bench   measure against the fair peer, and the mailbox against RabbitMQ"
+	@echo "make bench   measure against the fair peer, the mailbox against RabbitMQ, the shards against asyncpg"
 	@echo "make chaos   kill every part in the middle of 2,000 messages, at random 100 times, and under a million"
 	@echo "make lock    write requirements.lock anew from pyproject.toml"
 
@@ -27,6 +27,7 @@ check: setup
 bench: setup
 	@.venv/bin/python -m benchmarks
 	@.venv/bin/python -m benchmarks broker
+	@.venv/bin/python -m benchmarks units
 
 chaos: setup
 	@CHAOS_MESSAGES=2000 CHAOS_KILLS=100 CHAOS_BACKLOG=1000000 .venv/bin/python -m pytest -s \

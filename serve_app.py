@@ -93,7 +93,7 @@ class Spaza:
         self._redis_url = _resolved(settings.redis.url, "SPAZA_REDIS__URL")
         self._key = settings.secrets.key.get_secret_value()
         self._other_keys = tuple(key.get_secret_value() for key in settings.secrets.other_keys)
-        limits = PoolLimits(app_connections=settings.postgres.max_size)
+        limits = PoolLimits(app_connections=settings.postgres.max_size, min_idle=settings.postgres.min_idle)
         self._access = ShardAccess.derive(self._dsn, self._key, limits)
 
     async def prepare(self) -> SetupReport:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the peer and Spaza in turns, as ratios and raw figures; ``broker``: the mailbox."""
+"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``: the mailbox alone; ``units``: the shards alone."""
 
 import argparse
 import shutil
@@ -16,6 +16,7 @@ from benchmarks.report import as_json, as_table
 from benchmarks.spaza.system import SpazaSystem
 from benchmarks.system import System
 from benchmarks.turn import PARTS, Scale
+from benchmarks.units.__main__ import main as units
 
 _RESULTS = Path(__file__).parent / "results"
 SYSTEMS = ("peer", "spaza")
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return broker(arguments[1:])
     if arguments[:1] == ["backlog"]:
         return backlog(arguments[1:])
+    if arguments[:1] == ["units"]:
+        return units(arguments[1:])
     options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)

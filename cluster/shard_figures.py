@@ -8,7 +8,7 @@ from actors.shards.placement import group_of
 
 # What a lane tells beside the numbers of its units by how they ended.
 _STATES = frozenset({"pending", "connections", "idle"})
-_NO_END = frozenset({*_STATES, "mean_ms", "retried", "unclean"})
+_NO_END = frozenset({*_STATES, "mean_ms", "retried", "unclean", "opened", "parties"})
 
 
 def totals(shards: Mapping[int, Mapping[str, Mapping[str, Any]]], shards_per_actor: int) -> dict[str, Any]:

@@ -140,11 +140,13 @@ class PostgresSettings(_Group):
         dsn: with ``{shard}`` in it, which becomes 00 to 31, one database a shard; without, the databases
             shard_00 to shard_31 of that server. None: the embedded server.
         max_size: connections of one shard's pool at most.
+        min_idle: connections of it that are kept open once it has been used.
         shards_per_actor: how many shards one ShardPool actor owns.
     """
 
     dsn: SecretStr | None = None
     max_size: int = Field(default=4, ge=1, le=100)
+    min_idle: int = Field(default=1, ge=0, le=100)
     shards_per_actor: int = Field(default=16, ge=1, le=32)
 
 

@@ -12,19 +12,20 @@ class PoolLimits(NamedTuple):
     Attributes:
         app_connections: at most, for units in a tenant's context.
         system_connections: at most, for system units.
-        waiting: units of one role that may be under way or wait at one shard; more are refused.
-        turn: units that a call runs on a connection before others get it.
+        min_idle: connections of one role that are kept once the shard has been used.
+        waiting: units of one role that may be under way or wait at one shard, at most half of them one tenant's; more
+            are refused.
         attempts: how often a unit is tried that lost against another (serialization, deadlock, lost connection).
         statements: prepared statements kept on a connection. A tenant's have its schema in their text.
         connect_s: patience for a new connection.
         rollback_s: patience for a roll-back, after which the connection is thrown away.
-        idle_s: after so much idleness a connection is closed.
+        idle_s: after so much idleness a connection is closed, unless it is one of ``min_idle``.
     """
 
     app_connections: int = 4
     system_connections: int = 2
+    min_idle: int = 1
     waiting: int = 1_000
-    turn: int = 8
     attempts: int = 4
     statements: int = 512
     connect_s: float = 5.0

@@ -1,14 +1,19 @@
-"""One try at one unit on one connection: begin with its tenant, run it, commit. Nothing more goes over the wire."""
+"""One try at one unit on one connection: begin with its tenant, run it, commit. Nothing more goes over the wire.
+
+Where another unit follows on the same connection, the commit of the one and the begin of the other are one text and one
+round trip. PostgreSQL carries such a text out statement by statement, so a failure in it says of each of the two how it
+ended, or that nobody knows; ``_of_joint_text`` tells which.
+"""
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitFailedError, UnitTimeoutError
 from actors.shards.session import ShardConnection
 from actors.shards.transaction import Publisher, ShardTransaction, begin_statement
-from actors.shards.translation import FOREIGN, commit_is_refused, may_retry, translate
+from actors.shards.translation import FOREIGN, commit_is_refused, is_of_begin, may_retry, translate
 from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
@@ -18,56 +23,179 @@ _COMMIT_GRACE_S = 0.5
 _log = get_logger("shards")
 
 
-class Attempt(NamedTuple):
+class Ending(NamedTuple):
     """How a try ended.
 
     Attributes:
         again: whether another try is worth it: the unit lost against another, or its connection broke before the
             commit.
+        begun: whether the unit was begun at all. If not, its try does not count.
     """
 
     outcome: UnitOutcome
     again: bool = False
+    begun: bool = True
 
 
-async def attempt(
-    connection: ShardConnection,
-    call: UnitCall,
-    function: UnitFunction,
-    publisher: Publisher | None,
-    *,
-    deadline: float,
-    rollback_s: float,
-) -> Attempt:
-    """Run a unit in a transaction. Afterwards the connection is out of it, or closed.
+class Attempt:
+    """A unit in a transaction of its own: ``begin``, then ``work``, then ``commit``, or ``commit_and_begin``.
 
-    Args:
-        connection: borrowed for this.
-        call: what to run.
-        function: what is registered under its name.
-        publisher: for units that publish.
-        deadline: by the event loop's clock.
-        rollback_s: patience for a roll-back.
+    Each returns how the try ended, None if it has not: then the next is to be called. After an end the connection is
+    out of the unit's transaction, or closed.
     """
-    try:
-        begin = begin_statement(call.tenant_id, call.locks)
-        transaction = ShardTransaction(connection, call.shard, call.tenant_id, publisher)
-        async with asyncio.timeout_at(deadline):
-            await connection.execute(begin)
-            value = await function(transaction, call.arguments)
-    except Exception as error:  # noqa: BLE001 - a unit may raise anything; it becomes its outcome
-        await connection.roll_back(rollback_s)
-        again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN))
-        return Attempt(_failed(_in_our_words(error, call)), again)
-    except BaseException:
-        await connection.roll_back(rollback_s)
-        raise
-    if connection.is_closed():
-        return Attempt(_failed(ShardUnavailableError(call.shard, "the connection broke")), again=True)
-    if not connection.is_in_transaction():
-        return Attempt(_failed(UnitFailedError(call.name, "", "it ended its own transaction")))
-    refusal = await _commit(connection, call, deadline, rollback_s)
-    return Attempt(UnitOutcome(value, tuple(transaction.published), None)) if refusal is None else refusal
+
+    __slots__ = ("_begin", "_call", "_connection", "_deadline", "_function", "_rollback_s", "_transaction", "_value")
+
+    def __init__(  # noqa: PLR0917 - made for each unit, where names cost
+        self,
+        connection: ShardConnection,
+        call: UnitCall,
+        function: UnitFunction,
+        publisher: Publisher | None,
+        deadline: float,
+        rollback_s: float,
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            connection: taken for this, out of any transaction when the unit begins.
+            call: what to run.
+            function: what is registered under its name.
+            publisher: for units that publish.
+            deadline: by the event loop's clock.
+            rollback_s: patience for a roll-back.
+
+        Raises:
+            WrongTenantError: not a tenant's id.
+            ValueError: a lock that is none.
+        """
+        self._connection, self._call, self._function = connection, call, function
+        self._deadline, self._rollback_s = deadline, rollback_s
+        self._begin = begin_statement(call.tenant_id, call.locks)
+        self._transaction = ShardTransaction(connection, call.shard, call.tenant_id, publisher)
+        self._value: Any = None
+
+    @property
+    def may_follow(self) -> bool:
+        """Whether its begin may be joined to another's commit: it waits for nobody, so the other's answer neither."""
+        return not self._call.locks
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether its commit may be joined to another's begin.
+
+        Not if a statement failed, for then the commit may turn out to be a roll-back, which only its own answer tells;
+        and not if one may have changed the session, for then that is to be looked at first.
+        """
+        return not self._transaction.failed and not self._connection.is_suspect
+
+    async def begin(self) -> Ending | None:
+        """Begin the transaction with its tenant and its locks."""
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await self._connection.execute(self._begin)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the unit's outcome
+            return await self._rolled_back(error)
+        except BaseException:
+            await self._connection.roll_back(self._rollback_s)
+            raise
+        return None
+
+    async def work(self) -> Ending | None:
+        """Run the unit's function."""
+        connection, call = self._connection, self._call
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                self._value = await self._function(self._transaction, call.arguments)
+        except Exception as error:  # noqa: BLE001 - a unit may raise anything; it becomes its outcome
+            return await self._rolled_back(error)
+        except BaseException:
+            await connection.roll_back(self._rollback_s)
+            raise
+        if connection.is_closed():
+            return _failed(ShardUnavailableError(call.shard, "the connection broke"), again=True)
+        if not connection.is_in_transaction():
+            return _failed(UnitFailedError(call.name, "", "it ended its own transaction"))
+        return None
+
+    async def commit(self) -> Ending:
+        """Commit, and nothing else."""
+        connection, call = self._connection, self._call
+        try:
+            async with asyncio.timeout_at(self._commit_deadline()):
+                status = await connection.execute("COMMIT")
+        except TimeoutError:
+            await connection.roll_back(self._rollback_s)
+            return self._unknown("the commit was not answered in time")
+        except FOREIGN as error:
+            await connection.roll_back(self._rollback_s)
+            return self._refused(error) if commit_is_refused(error) else self._unknown(type(error).__name__)
+        except BaseException:
+            connection.terminate()
+            raise
+        if status != "COMMIT":
+            # A statement had failed and the unit went on as if it had not; PostgreSQL rolls such a transaction back.
+            return _failed(UnitFailedError(call.name, "25P02", "it went on after a statement had failed"))
+        return self._committed()
+
+    async def commit_and_begin(self, following: "Attempt") -> tuple[Ending, Ending | None]:
+        """Commit, and begin the one that follows, in one round trip.
+
+        Args:
+            following: on the same connection. ``may_follow`` of it and ``may_be_followed`` of this one are to hold.
+
+        Returns:
+            How this one ended, and how the other did; None if that has begun.
+        """
+        connection = self._connection
+        try:
+            async with asyncio.timeout_at(self._commit_deadline()):
+                await connection.execute(f"COMMIT; {following._begin}")  # noqa: SLF001 - one of its own kind
+        except (TimeoutError, *FOREIGN) as error:
+            # After an error the server waits inside the second transaction, inside the first, or outside of both.
+            inside = not connection.is_closed() and connection.is_in_transaction()
+            await connection.roll_back(self._rollback_s)
+            return await self._of_joint_text(error, following, inside=inside)
+        except BaseException:
+            connection.terminate()
+            raise
+        return self._committed(), None
+
+    async def _of_joint_text(
+        self, error: BaseException, following: "Attempt", *, inside: bool
+    ) -> tuple[Ending, Ending]:
+        """Which of the two the failure was, and what that says of the other.
+
+        An error that only the begin can raise comes after the commit. One with which commits are refused, and no
+        transaction open after it, is the commit's. With anything else, such as a cancelled text or a lost connection,
+        nobody knows of the first. The second is not there in any case: what it had begun has been rolled back.
+        """
+        later = _failed(ShardUnavailableError(following._call.shard, "not begun"), again=True, begun=False)  # noqa: SLF001
+        if inside and is_of_begin(error):
+            assert isinstance(error, Exception)
+            return self._committed(), await following._rolled_back(error)  # noqa: SLF001
+        if isinstance(error, TimeoutError):
+            return self._unknown("the commit was not answered in time"), later
+        if not inside and commit_is_refused(error):
+            return self._refused(error), later
+        return self._unknown(type(error).__name__), later
+
+    async def _rolled_back(self, error: Exception) -> Ending:
+        await self._connection.roll_back(self._rollback_s)
+        again = may_retry(error) or (self._connection.is_closed() and isinstance(error, FOREIGN))
+        return _failed(_in_our_words(error, self._call), again=again)
+
+    def _committed(self) -> Ending:
+        return Ending(UnitOutcome(self._value, tuple(self._transaction.published), None))
+
+    def _refused(self, error: BaseException) -> Ending:
+        return _failed(translate(error, self._call.name, self._call.shard), again=may_retry(error))
+
+    def _unknown(self, reason: str) -> Ending:
+        return _failed(CommitUnknownError(self._call.shard, reason))
+
+    def _commit_deadline(self) -> float:
+        return max(self._deadline, asyncio.get_running_loop().time() + _COMMIT_GRACE_S)
 
 
 def _in_our_words(error: Exception, call: UnitCall) -> SpazaError:
@@ -83,26 +211,5 @@ def _in_our_words(error: Exception, call: UnitCall) -> SpazaError:
             return UnitFailedError(call.name, "", type(error).__name__)
 
 
-async def _commit(connection: ShardConnection, call: UnitCall, deadline: float, rollback_s: float) -> Attempt | None:
-    try:
-        async with asyncio.timeout_at(max(deadline, asyncio.get_running_loop().time() + _COMMIT_GRACE_S)):
-            status = await connection.execute("COMMIT")
-    except TimeoutError:
-        await connection.roll_back(rollback_s)
-        return Attempt(_failed(CommitUnknownError(call.shard, "the commit was not answered in time")))
-    except FOREIGN as error:
-        await connection.roll_back(rollback_s)
-        if commit_is_refused(error):
-            return Attempt(_failed(translate(error, call.name, call.shard)), again=may_retry(error))
-        return Attempt(_failed(CommitUnknownError(call.shard, type(error).__name__)))
-    except BaseException:
-        connection.terminate()
-        raise
-    if status != "COMMIT":
-        # A statement had failed and the unit went on as if it had not; PostgreSQL rolls such a transaction back.
-        return Attempt(_failed(UnitFailedError(call.name, "25P02", "it went on after a statement had failed")))
-    return None
-
-
-def _failed(error: SpazaError) -> UnitOutcome:
-    return UnitOutcome(None, (), error)
+def _failed(error: SpazaError, *, again: bool = False, begun: bool = True) -> Ending:
+    return Ending(UnitOutcome(None, (), error), again, begun)

@@ -1,174 +1,277 @@
-"""The connections of one role to one shard, and the units that wait for them."""
+"""The units of one role on one shard: they wait, fairly among tenants, for a few hands with a connection each."""
 
 import asyncio
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from time import perf_counter
-from typing import Any, NamedTuple
-
-import asyncpg
+from typing import Any
 
 from actors.shards.access import PoolLimits
-from actors.shards.attempt import attempt
+from actors.shards.attempt import Attempt, Ending
 from actors.shards.backoff import retry_delay_s
-from actors.shards.errors import OverloadedError, ShardError, ShardUnavailableError
-from actors.shards.session import DirtySessionError, ShardConnection, assert_clean
+from actors.shards.connections import Connections
+from actors.shards.errors import OverloadedError, ShardError, ShardUnavailableError, UnitFailedError
+from actors.shards.fair_queue import FairQueue
+from actors.shards.patience import Patience
+from actors.shards.session import DirtySessionError, ShardConnection
 from actors.shards.transaction import Publisher
 from actors.shards.translation import FOREIGN
-from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
+from actors.shards.unit import UnitOutcome
+from actors.shards.waiting_unit import CallOnWay, Outcomes, WaitingUnit, Work
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
-# The server ends what a client that is gone has left behind; a unit's own deadline comes long before.
-_SERVER_SETTINGS = {
-    "application_name": "spaza shards",
-    "jit": "off",
-    # A unit's statements reach rows by their keys whatever the values; planning each time costs more than running.
-    "plan_cache_mode": "force_generic_plan",
-    "statement_timeout": "30s",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "30s",
-}
 # A connection of its own is not worth it for less.
-_UNITS_A_CONNECTION = 2
-_SMOOTHING = 0.1
-_RETRY_AFTER_MIN_S, _RETRY_AFTER_MAX_S = 0.05, 5.0
+_UNITS_A_HAND = 2
+_CLOCK_S = 0.001
 _log = get_logger("shards")
-
-
-class Work(NamedTuple):
-    """A unit to be run, with its place in the call it came with, and the tries it has had."""
-
-    position: int
-    call: UnitCall
-    function: UnitFunction
-    tries: int = 0
-
-
-Outcomes = dict[int, UnitOutcome]
-
-
-@dataclass(slots=True)
-class _Share:
-    """The units of one call for this lane, taken by several workers.
-
-    Attributes:
-        holding: how many of the workers have a connection.
-    """
-
-    waiting: deque[Work]
-    deadline: float
-    outcomes: Outcomes
-    holding: int = 0
 
 
 class Lane:
     """Runs units of one role on one shard.
 
-    Owns an asyncpg pool, opened on first use. A call's units share a few connections and give them back after some
-    units each, so that calls take turns; one call never holds all of them. What waits is bounded. For one event loop.
+    Units of all calls wait in one queue. Up to as many hands as there may be connections take from it, each with a
+    connection that it keeps from unit to unit. What waits is bounded, for the lane and for each tenant. A unit that
+    still waits at its deadline is given up; one that runs is rolled back. For one event loop.
     """
 
     def __init__(self, dsn: str, shard: int, connections: int, limits: PoolLimits, publisher: Publisher | None) -> None:
-        self._dsn, self._shard, self._connections, self._limits = dsn, shard, connections, limits
-        self._publisher = publisher
-        self._pool: asyncpg.Pool[Any] | None = None
-        self._opening = asyncio.Lock()
-        self._pending = 0
-        self._mean_s = 0.005
+        self._shard, self._most, self._limits, self._publisher = shard, connections, limits, publisher
+        self._connections = Connections(dsn, shard, limits, connections)
+        self._queue: FairQueue[WaitingUnit] = FairQueue(connections)
+        self._patience = Patience(connections, limits.waiting)
+        self._hands: set[asyncio.Task[None]] = set()
+        # Those of them that have a connection.
+        self._at_work = 0
+        self._calls: set[CallOnWay] = set()
+        # The longest held first.
+        self._held: dict[WaitingUnit, ShardConnection] = {}
         self._counts: Counter[str] = Counter()
 
     async def run(self, works: Sequence[Work], deadline: float, outcomes: Outcomes) -> None:
         """Run units and put an outcome for each into ``outcomes``, by its position."""
-        room = max(0, self._limits.waiting - self._pending)
-        for work in works[room:]:
-            outcomes[work.position] = self._end(OverloadedError(self._shard, self._retry_after_s()))
-        accepted = works[:room]
-        self._pending += len(accepted)
-        share = _Share(deque(accepted), deadline, outcomes)
+        call = CallOnWay(outcomes)
+        self._admit(call, works, deadline)
+        if not call.left:
+            return
+        self._calls.add(call)
+        self._watch(call)
+        self._wake(math.ceil(len(call.left) / _UNITS_A_HAND))
         try:
-            workers = min(math.ceil(len(accepted) / _UNITS_A_CONNECTION), max(1, self._connections - 1))
-            if workers == 1:
-                await self._work(share)
-            else:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(workers):
-                        group.create_task(self._work(share))
+            await call.over
         finally:
-            self._pending -= len(accepted)
+            self._calls.discard(call)
+            if call.timer is not None:
+                call.timer.cancel()
+            if call.left:  # who called has gone; what runs is let end
+                self._queue.remove(call.left)
+                self._patience.gone([unit.party for unit in call.left])
+                call.left.clear()
 
     async def aclose(self, timeout_s: float) -> None:
         """Close the connections; those still in use after so many seconds are cut."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
+        self._connections.close()
+        if self._hands:
+            await asyncio.wait(self._hands, timeout=timeout_s)
+        await self._connections.closed(timeout_s)
 
     def statistics(self) -> Mapping[str, Any]:
         """Counts since the start, and what is the case now."""
         return {
             **self._counts,
-            "pending": self._pending,
-            "mean_ms": round(self._mean_s * 1000, 3),
-            "connections": 0 if self._pool is None else self._pool.get_size(),
-            "idle": 0 if self._pool is None else self._pool.get_idle_size(),
+            "pending": self._patience.pending,
+            "parties": self._queue.parties,
+            "mean_ms": round(self._patience.mean_s * 1000, 3),
+            **self._connections.statistics(),
         }
 
-    async def _work(self, share: _Share) -> None:
-        while share.waiting:
-            work = share.waiting.popleft()
-            try:
-                borrowed = await self._acquire(share.deadline)
-            except ShardError as error:
-                if share.holding:
-                    # The others get on with fewer connections.
-                    share.waiting.appendleft(work)
-                    return
-                share.outcomes[work.position] = self._end(error)
-                continue
-            share.holding += 1
-            try:
-                await self._turn(borrowed.itself(), work, share)
-            finally:
-                share.holding -= 1
-                await self._release(borrowed)
+    def _admit(self, call: CallOnWay, works: Sequence[Work], deadline: float) -> None:
+        now = asyncio.get_running_loop().time()
+        refused: Counter[Any] = Counter()
+        for work in works:
+            within_s = work.call.timeout_s
+            unit = WaitingUnit(work, call, deadline if within_s is None else min(deadline, now + within_s))
+            if self._patience.admits(unit.party):
+                call.left[unit] = None
+                self._queue.put(unit)
+            else:
+                refused[unit.party] += 1
+                self._finish(unit, self._overloaded(unit, refused[unit.party]))
 
-    async def _turn(self, connection: ShardConnection, first: Work, share: _Share) -> None:
-        share.waiting.appendleft(first)
-        for _ in range(self._limits.turn):
-            if not share.waiting or not await self._one(connection, share.waiting.popleft(), share):
+    def _overloaded(self, unit: WaitingUnit, places: int) -> OverloadedError:
+        oldest = next(iter(self._held), None)
+        running_s = 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest.started
+        return OverloadedError(self._shard, self._patience.retry_after_s(unit.party, places, running_s))
+
+    def _wake(self, wanted: int) -> None:
+        for _ in range(min(wanted, len(self._queue), self._most - len(self._hands))):
+            hand = asyncio.get_running_loop().create_task(self._hand())
+            self._hands.add(hand)
+            hand.add_done_callback(self._hand_ended)
+
+    def _hand_ended(self, hand: "asyncio.Task[None]") -> None:
+        self._hands.discard(hand)
+        if not hand.cancelled() and (error := hand.exception()) is not None:
+            _log.error("shard_hand_failed", shard=self._shard, exc_info=error)
+        if not self._hands:
+            # What was put in while it was ending.
+            self._wake(1)
+
+    async def _hand(self) -> None:
+        """Take a connection and run units on it, until none waits."""
+        while len(self._queue):
+            try:
+                connection = await self._connections.take()
+            except ShardError as error:
+                if not self._at_work:
+                    self._nothing_goes(error)
+                # Else the others get on with fewer connections.
+                return
+            self._at_work += 1
+            try:
+                is_lost = await self._units(connection)
+            except BaseException as error:
+                connection.terminate()
+                self._dropped(connection, error)
+                raise
+            finally:
+                self._at_work -= 1
+                self._connections.give(connection)
+            if not is_lost:
                 return
 
-    async def _one(self, connection: ShardConnection, work: Work, share: _Share) -> bool:
-        """Run one unit. Returns whether the connection can take another."""
-        started = perf_counter()
-        tried = await attempt(
-            connection, work.call, work.function, self._publisher,
-            deadline=share.deadline, rollback_s=self._limits.rollback_s,
-        )  # fmt: skip
-        self._mean_s += _SMOOTHING * (perf_counter() - started - self._mean_s)
-        if not tried.again or not await self._wait_to_retry(work, share):
-            share.outcomes[work.position] = self._end(tried.outcome.error, tried.outcome)
-        return not connection.is_closed() and await self._is_clean(connection)
+    async def _units(self, connection: ShardConnection) -> bool:
+        """Run units on a connection; returns whether it was lost, and there may be more to do with another."""
+        begun: tuple[WaitingUnit, Attempt] | None = None
+        while True:
+            if begun is None:
+                taken = self._take(connection)
+                if taken is None:
+                    return False
+                unit, attempt = taken
+                ending = await attempt.begin()
+            else:
+                (unit, attempt), begun, ending = begun, None, None
+            if ending is None:
+                ending = await attempt.work()
+            self._put_down(unit)
+            if ending is None:
+                ending, begun = await self._commit(connection, attempt)
+            is_lost = begun is None and not await self._is_clean(connection)
+            self._end(unit, ending)
+            if is_lost:
+                return True
 
-    async def _wait_to_retry(self, work: Work, share: _Share) -> bool:
-        """Put a unit back to be tried again, after a pause. Returns whether it has the tries and the time for it."""
-        tries = work.tries + 1
-        delay_s = retry_delay_s(tries)
-        if tries >= self._limits.attempts or asyncio.get_running_loop().time() + delay_s >= share.deadline:
-            return False
-        self._counts["retried"] += 1
-        await asyncio.sleep(delay_s)
-        share.waiting.appendleft(work._replace(tries=tries))
-        return True
+    async def _commit(
+        self, connection: ShardConnection, attempt: Attempt
+    ) -> tuple[Ending, tuple[WaitingUnit, Attempt] | None]:
+        """Commit, and begin the next unit in the same round trip where one waits and may follow."""
+        taken = self._take(connection) if attempt.may_be_followed else None
+        if taken is None:
+            return await attempt.commit(), None
+        unit, following = taken
+        if not following.may_follow:
+            self._put_back(unit)
+            return await attempt.commit(), None
+        ending, refused = await attempt.commit_and_begin(following)
+        if refused is None:
+            return ending, taken
+        self._put_down(unit)
+        self._end(unit, refused)
+        return ending, None
+
+    def _take(self, connection: ShardConnection) -> tuple[WaitingUnit, Attempt] | None:
+        while (unit := self._queue.take(self._patience.mean_s)) is not None:
+            unit.expected_s, unit.started = self._patience.mean_s, asyncio.get_running_loop().time()
+            unit.is_held = unit.is_counted = True
+            self._held[unit] = connection
+            try:
+                return unit, Attempt(
+                    connection, unit.call, unit.function, self._publisher, unit.deadline, self._limits.rollback_s
+                )
+            except SpazaError as error:
+                refusal = error
+            except ValueError as error:
+                refusal = UnitFailedError(unit.call.name, "", str(error))
+            self._put_down(unit)
+            self._finish(unit, refusal)
+        return None
+
+    def _put_down(self, unit: WaitingUnit) -> None:
+        """A unit needs its hand no longer, but for its commit, in whose time the hand takes the next."""
+        used_s = asyncio.get_running_loop().time() - unit.started
+        unit.is_counted = False
+        self._queue.done(unit, unit.expected_s, used_s)
+        self._patience.observe(used_s)
+
+    def _put_back(self, unit: WaitingUnit) -> None:
+        unit.is_counted = False
+        self._queue.done(unit, unit.expected_s, 0.0)
+        self._release(unit)
+        self._queue.put(unit, again=True)
+
+    def _release(self, unit: WaitingUnit) -> None:
+        unit.is_held = False
+        self._held.pop(unit, None)
+
+    def _end(self, unit: WaitingUnit, ending: Ending) -> None:
+        if ending.again:
+            loop = asyncio.get_running_loop()
+            unit.tries += ending.begun
+            delay_s = retry_delay_s(unit.tries) if ending.begun else 0.0
+            if unit.tries < self._limits.attempts and loop.time() + delay_s < unit.deadline:
+                self._counts["retried"] += 1
+                self._release(unit)
+                loop.call_later(delay_s, self._again, unit)
+                return
+        self._finish(unit, ending.outcome.error, ending.outcome)
+
+    def _again(self, unit: WaitingUnit) -> None:
+        if unit in unit.source.left:
+            self._queue.put(unit, again=True)
+            self._wake(1)
+
+    def _finish(self, unit: WaitingUnit, error: SpazaError | None, outcome: UnitOutcome | None = None) -> None:
+        self._release(unit)
+        self._counts["committed" if error is None else error.code] += 1
+        if unit.end(error, outcome):
+            self._patience.gone((unit.party,))
+
+    def _watch(self, call: CallOnWay) -> None:
+        now = asyncio.get_running_loop().time()
+        coming = [unit.deadline for unit in call.left if unit.deadline > now or not unit.is_held]
+        if coming:
+            call.timer = asyncio.get_running_loop().call_at(min(coming), self._give_up, call)
+
+    def _give_up(self, call: CallOnWay) -> None:
+        """End those units of a call that still wait at their deadline; those that run see to theirs."""
+        now = asyncio.get_running_loop().time() + _CLOCK_S
+        late = [unit for unit in call.left if unit.deadline <= now and not unit.is_held]
+        self._queue.remove(late)
+        for places, unit in enumerate(late, start=1):
+            if self._at_work:
+                self._finish(unit, self._overloaded(unit, places))
+            else:
+                self._finish(unit, ShardUnavailableError(self._shard, "no connection in time"))
+        self._watch(call)
+
+    def _nothing_goes(self, error: SpazaError) -> None:
+        """All that waits has waited for the connection that could not be opened."""
+        waiting = [unit for call in self._calls for unit in call.left if not unit.is_held]
+        self._queue.remove(waiting)
+        for unit in waiting:
+            self._finish(unit, error)
+
+    def _dropped(self, connection: ShardConnection, error: BaseException) -> None:
+        """A hand failed with a fault of its own; what it held has ended with the connection."""
+        for unit in [unit for unit, held in self._held.items() if held is connection]:
+            if unit.is_counted:
+                self._put_down(unit)
+            self._finish(unit, UnitFailedError(unit.call.name, "", type(error).__name__))
 
     async def _is_clean(self, connection: ShardConnection) -> bool:
+        if connection.is_closed():
+            return False
         try:
             await connection.assert_clean()
         except (DirtySessionError, TimeoutError, *FOREIGN) as error:
@@ -177,53 +280,3 @@ class Lane:
             connection.terminate()
             return False
         return True
-
-    async def _acquire(self, deadline: float) -> Any:
-        try:
-            pool = self._pool if self._pool is not None else await self._open()
-            async with asyncio.timeout_at(deadline):
-                return await pool.acquire()
-        except TimeoutError as error:
-            if self._pool is not None and self._pool.get_size() >= self._connections:
-                raise OverloadedError(self._shard, self._retry_after_s()) from error
-            raise ShardUnavailableError(self._shard, "no connection in time") from error
-        except FOREIGN as error:
-            raise ShardUnavailableError(self._shard, type(error).__name__) from error
-
-    async def _open(self) -> "asyncpg.Pool[Any]":
-        async with self._opening:
-            if self._pool is None:
-                # With no connection to begin with this does not reach for the server.
-                self._pool = await asyncpg.create_pool(
-                    self._dsn,
-                    min_size=0,
-                    max_size=self._connections,
-                    max_queries=0x7FFFFFFF,
-                    max_inactive_connection_lifetime=self._limits.idle_s,
-                    connection_class=ShardConnection,
-                    reset=assert_clean,
-                    statement_cache_size=self._limits.statements,
-                    max_cached_statement_lifetime=0,
-                    max_cacheable_statement_size=64 * 1024,
-                    timeout=self._limits.connect_s,
-                    server_settings=_SERVER_SETTINGS,
-                )
-            return self._pool
-
-    async def _release(self, borrowed: Any) -> None:
-        if self._pool is None:  # closed meanwhile
-            return
-        try:
-            await self._pool.release(borrowed, timeout=self._limits.rollback_s)
-        except (DirtySessionError, TimeoutError, *FOREIGN) as error:
-            # The pool has thrown the connection away and opens another when one is wanted.
-            self._counts["unclean"] += 1
-            _log.error("session_not_clean", shard=self._shard, reason=str(error))
-
-    def _end(self, error: SpazaError | None, outcome: UnitOutcome | None = None) -> UnitOutcome:
-        self._counts["committed" if error is None else error.code] += 1
-        return UnitOutcome(None, (), error) if outcome is None else outcome
-
-    def _retry_after_s(self) -> float:
-        estimate_s = self._pending * self._mean_s / self._connections
-        return min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, estimate_s))

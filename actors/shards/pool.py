@@ -8,11 +8,12 @@ from typing import Any
 from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import ShardUnavailableError, UnknownUnitError
-from actors.shards.lane import Lane, Outcomes, Work
+from actors.shards.lane import Lane
 from actors.shards.probe import PROBE, probe
 from actors.shards.roles import APP_ROLE, SYSTEM_ROLE
 from actors.shards.transaction import Publisher
 from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
+from actors.shards.waiting_unit import Outcomes, Work
 
 _CLOSE_S = 3.0
 

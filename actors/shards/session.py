@@ -2,13 +2,13 @@
 
 The tenant is set for a transaction only, so a commit or roll-back ends it. What could outlive it is a statement that
 changes the session itself. Each statement's text is looked at once: what can only read and write rows needs no
-check, which costs nothing; after anything else the connection is asked on release.
+check, which costs nothing; after anything else the connection is asked before another unit gets it.
 """
 
 import asyncio
 import re
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import asyncpg
 
@@ -19,11 +19,23 @@ _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|wi
 # A setting, a second statement, or a lock that belongs to the session.
 _TOUCHES_SESSION = re.compile(r"set_config|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
 _CHECK_S = 2.0
-_STATE = "SELECT current_setting('app.current_tenant', true)"
+# What a session can hold beyond a transaction. The tenant reads '' once it has been set for one.
+_LEFT = """
+SELECT concat_ws(', ',
+    CASE WHEN current_setting('app.current_tenant', true) <> '' THEN 'app.current_tenant is set' END,
+    CASE WHEN current_user <> session_user THEN 'another role is set' END,
+    (SELECT 'settings were changed: ' || string_agg(name, ' ') FROM pg_settings
+      WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name <> 'app.current_tenant'),
+    (SELECT 'an advisory lock is held' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() LIMIT 1),
+    (SELECT 'a statement was prepared' FROM pg_prepared_statements WHERE from_sql LIMIT 1),
+    (SELECT 'a cursor is open' FROM pg_cursors WHERE is_holdable LIMIT 1),
+    (SELECT 'it listens' FROM pg_listening_channels() LIMIT 1),
+    CASE WHEN pg_my_temp_schema() <> 0 THEN 'temporary tables were made' END)
+"""
 
 
 class DirtySessionError(Exception):
-    """A connection came back with a transaction or a tenant in it. It is thrown away; nobody else gets it."""
+    """A connection came back with something of its last unit in it. It is thrown away; nobody else gets it."""
 
 
 class ShardConnection(BuiltinTypesConnection):
@@ -35,9 +47,10 @@ class ShardConnection(BuiltinTypesConnection):
         super().__init__(*arguments, **options)
         self._suspect = False
 
-    def itself(self) -> Self:
-        """The connection behind the pool's proxy, which lets go of it as soon as it breaks."""
-        return self
+    @property
+    def is_suspect(self) -> bool:
+        """Whether something ran that may have changed the session, since it was found clean."""
+        return self._suspect
 
     def suspect(self) -> None:
         """Something ran that may have changed the session."""
@@ -63,10 +76,10 @@ class ShardConnection(BuiltinTypesConnection):
             raise
 
     async def assert_clean(self) -> None:
-        """Make sure that the next borrower finds nothing; asks the server only if a suspect statement ran.
+        """Make sure that the next unit finds nothing; asks the server only if a suspect statement ran.
 
         Raises:
-            DirtySessionError: a transaction is open, or a tenant is set.
+            DirtySessionError: a transaction is open, or something is set, held or prepared for the session.
             TimeoutError: the server did not answer.
         """
         if self.is_in_transaction():
@@ -74,15 +87,10 @@ class ShardConnection(BuiltinTypesConnection):
         if not self._suspect:
             return
         async with asyncio.timeout(_CHECK_S):
-            if await self.fetchval(_STATE):
-                raise DirtySessionError("app.current_tenant is set for the session")
-            await self.reset()
+            left = await self.fetchval(_LEFT)
+        if left:
+            raise DirtySessionError(left)
         self._suspect = False
-
-
-async def assert_clean(connection: Any) -> None:
-    """What a pool runs on release in place of asyncpg's reset query, which costs a round trip each time."""
-    await connection.assert_clean()
 
 
 @lru_cache(maxsize=4096)

@@ -82,25 +82,46 @@ def _of_schema(query: str, schema: str) -> str:
 
 
 class ShardTransaction:
-    """Implements ``actors.shards.unit.Transaction`` on a connection whose transaction has begun."""
+    """Implements ``actors.shards.unit.Transaction`` on a connection whose transaction has begun.
 
-    __slots__ = ("_connection", "_publisher", "published", "schema", "shard", "tenant_id")
+    Attributes:
+        published: so far.
+        failed: whether a statement failed or was given up, so that PostgreSQL may roll back where the unit commits.
+    """
+
+    __slots__ = ("_connection", "_publisher", "failed", "published", "schema", "shard", "tenant_id")
 
     def __init__(self, connection: Any, shard: int, tenant_id: str, publisher: Publisher | None) -> None:
         self._connection, self._publisher = connection, publisher
         self.shard, self.tenant_id = shard, tenant_id
         self.schema = schema_of(tenant_id) if tenant_id else ""
         self.published: list[PublishedRow] = []
+        self.failed = False
 
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
-        rows: list[Any] = await self._connection.fetch(self._text(query), *arguments)
+        text = self._text(query)
+        try:
+            rows: list[Any] = await self._connection.fetch(text, *arguments)
+        except BaseException:
+            self.failed = True
+            raise
         return rows
 
     async def fetchrow(self, query: str, *arguments: Any) -> Any:
-        return await self._connection.fetchrow(self._text(query), *arguments)
+        text = self._text(query)
+        try:
+            return await self._connection.fetchrow(text, *arguments)
+        except BaseException:
+            self.failed = True
+            raise
 
     async def execute(self, query: str, *arguments: Any) -> None:
-        await self._connection.execute(self._text(query), *arguments)
+        text = self._text(query)
+        try:
+            await self._connection.execute(text, *arguments)
+        except BaseException:
+            self.failed = True
+            raise
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
         await self._publish(exchange, routing_key, messages)
@@ -116,9 +137,13 @@ class ShardTransaction:
     async def _publish(self, exchange: str, routing_key: str, messages: Sequence[Message], **within: Any) -> None:
         if self._publisher is None:
             raise RuntimeError("these shards were started without a publisher")
-        rows = await self._publisher.publish(
-            self._connection, self.shard, self.tenant_id, exchange, routing_key, messages, **within
-        )
+        try:
+            rows = await self._publisher.publish(
+                self._connection, self.shard, self.tenant_id, exchange, routing_key, messages, **within
+            )
+        except BaseException:
+            self.failed = True
+            raise
         self.published.extend(rows)
 
     def _text(self, query: str) -> str:

@@ -19,6 +19,9 @@ _LOST_AGAINST_ANOTHER = (
 _UNAVAILABLE_CLASSES = ("08", "53", "58", "XX")
 _UNAVAILABLE_STATES = frozenset({"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 
+# What a transaction begins with waits for locks, and its functions raise SP...; a commit that does leaves none open.
+_OF_BEGIN = frozenset({"40P01", "55P03", "SP001", "SP002"})
+
 
 def may_retry(error: BaseException) -> bool:
     """Whether the unit lost against another and is worth an immediate second try."""
@@ -36,6 +39,15 @@ def commit_is_refused(error: BaseException) -> bool:
         and not isinstance(error, asyncpg.PostgresConnectionError)
         and sqlstate_of(error)[:2] in {"23", "40", "25", "42", "0A"}
     )
+
+
+def is_of_begin(error: BaseException) -> bool:
+    """Whether an error in answer to the joint text of a commit and a begin is of the begin, so that the commit is done.
+
+    Only what the begin's own functions raise proves that. A text that is cancelled, or for which memory does not
+    suffice, may have failed before its first statement.
+    """
+    return sqlstate_of(error) in _OF_BEGIN
 
 
 def translate(error: BaseException, name: str, shard: int) -> ShardError:

@@ -64,6 +64,7 @@ class UnitCall(NamedTuple):
         arguments: anything that pickles.
         locks: keys of advisory locks, 64-bit and signed, held from before the unit's first statement until its
             transaction ends. So that statement sees what whoever held them before has committed.
+        timeout_s: its own patience, from its arrival at the pool, where it is less than that of the call.
     """
 
     name: str
@@ -71,6 +72,7 @@ class UnitCall(NamedTuple):
     tenant_id: str
     arguments: Any
     locks: tuple[int, ...] = ()
+    timeout_s: float | None = None
 
 
 class UnitOutcome(NamedTuple):

@@ -25,6 +25,21 @@ def calls(path: Path) -> list[str]:
     ]
 
 
+def _code_of(path: Path) -> list[ast.stmt]:
+    """The statements of a file without their docstrings."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [one for one in node.body if not _is_text(one)]
+            if not isinstance(node, ast.Module) and not node.body:
+                node.body = [ast.Pass()]
+    return tree.body
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def python_of_the_platform() -> list[Path]:
     return [path for path in tracked(".py") if path.relative_to(ROOT).parts[0] not in {"tests", "benchmarks"}]
 
@@ -35,6 +50,29 @@ def test_only_shards_and_mailboxes_and_the_setup_open_database_connections() -> 
     for path in python_of_the_platform():
         opened = [name for name in calls(path) if re.fullmatch(r"asyncpg\.(connect|create_pool)", name)]
         assert not opened or any(str(path.relative_to(ROOT)).startswith(folder) for folder in allowed), path
+
+
+def test_only_shards_come_as_the_role_that_tenants_have_or_set_whose_context_it_is() -> None:
+    """A tenant's rows are seen by the role ``spaza_app`` with a tenant set; who can do neither opens no way to them."""
+    way_in = re.compile(
+        r"spaza_app|app\.current_tenant|\bAPP_ROLE\b|\bapp_password\b|ShardConnection|shards\.connections"
+    )
+
+    for path in python_of_the_platform():
+        place = path.relative_to(ROOT)
+        text = "\n".join(ast.unparse(node) for node in _code_of(path))
+        if not str(place).startswith("actors/shards/"):
+            assert not way_in.search(text), f"{place} makes its own way to tenants' rows; let it run a unit of work"
+
+
+def test_the_one_place_that_opens_tenants_connections_is_that_of_the_lanes() -> None:
+    opening = [
+        path.relative_to(ROOT).as_posix()
+        for path in python_of_the_platform()
+        if "connection_class=ShardConnection" in path.read_text()
+    ]
+
+    assert opening == ["actors/shards/connections.py"]
 
 
 def test_remote_calls_to_actors_stand_in_handles_alone() -> None:

@@ -12,7 +12,14 @@ import pytest
 import ray
 
 from actors.shards.access import ShardAccess
-from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitTimeoutError, UnknownUnitError
+from actors.shards.errors import (
+    CommitUnknownError,
+    ShardsMissingError,
+    ShardUnavailableError,
+    UnitTimeoutError,
+    UnknownUnitError,
+)
+from actors.shards.fan_out import FanOut
 from actors.shards.handle import NAMESPACE, ShardsHandle, actor_name, start_shards
 from actors.shards.placement import SHARDS, groups
 from actors.shards.setup import set_up_shards
@@ -167,6 +174,22 @@ async def test_the_other_actor_goes_on_while_one_is_down(shards_per_actor: int) 
     assert isinstance(down.error, ShardUnavailableError)
     assert up.error is None
     await _back(handle, 0)
+
+
+async def test_a_question_to_all_shards_names_those_of_an_actor_that_is_down(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    fan_out = FanOut(handle)
+    every = await fan_out.each("test.process_id", None, timeout_s=10.0)
+    os.kill(every.values[0], signal.SIGKILL)
+
+    some = await fan_out.each("test.process_id", None, timeout_s=5.0, partial=True)
+    with pytest.raises(ShardsMissingError, match="no answer from shards 00, 01"):
+        await fan_out.each("test.process_id", None, timeout_s=5.0)
+
+    assert every.missing == {}
+    assert sorted(some.missing) == list(range(16))
+    assert sorted(some.values) == list(range(16, 32))
+    await asyncio.gather(*(_back(handle, shard) for shard in range(16)))
 
 
 async def test_statistics_tell_of_every_shard(shards_per_actor: int) -> None:

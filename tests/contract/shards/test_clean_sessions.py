@@ -1,9 +1,17 @@
 """A connection that goes back to the pool carries nothing of its last borrower's."""
 
+import asyncpg
+import pytest
+
 from actors.shards.access import PoolLimits
+from actors.shards.dsn import shard_dsn
+from actors.shards.errors import UnitFailedError
 from actors.shards.pool import ShardPools
+from actors.shards.session import DirtySessionError, ShardConnection
+from actors.shards.unit import Transaction
+from telemetry.log import configure_logging
 from tests.contract.shards.calls import UNITS, run, value
-from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant
+from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
 
 ONE = PoolLimits(app_connections=1)
 
@@ -34,21 +42,92 @@ async def test_a_leak_through_set_config_is_caught_too(make_pools: MakePools, ma
     assert _unclean(pools) == 1
 
 
-async def test_other_changes_of_the_session_are_undone_and_the_connection_kept(
-    make_pools: MakePools, make_tenant: MakeTenant
+@pytest.mark.parametrize(
+    ("leak", "reason"),
+    [
+        ("SET search_path = pg_catalog", "search_path"),
+        ("SET statement_timeout = 0", "statement_timeout"),
+        ("SET ROLE NONE; SET SESSION AUTHORIZATION DEFAULT; SELECT set_config('work_mem', '65', false)", "work_mem"),
+        ("SELECT pg_advisory_lock(42)", "advisory lock"),
+        ("SELECT pg_try_advisory_lock_shared(42)", "advisory lock"),
+        ("PREPARE leak AS SELECT 1", "prepared"),
+        ("DECLARE leak CURSOR WITH HOLD FOR SELECT 1", "cursor"),
+        ("LISTEN leak", "listens"),
+    ],
+)
+async def test_whatever_is_left_in_a_session_is_found_and_its_connection_thrown_away(
+    make_pools: MakePools, make_tenant: MakeTenant, capsys: pytest.CaptureFixture[str], leak: str, reason: str
 ) -> None:
+    configure_logging("INFO")
     pools, tenant = make_pools(UNITS, limits=ONE), await make_tenant()
     before = await value(pools, "backend", tenant)
 
-    await value(pools, "script", tenant, "SET search_path = pg_catalog")
-    await value(pools, "statement", tenant, "SELECT pg_advisory_lock(42)::text")
+    await run(pools, "script", tenant, leak)
 
-    assert await value(pools, "statement", tenant, "SELECT current_setting('search_path')") == [('"$user", public',)]
-    assert await value(pools, "statement", tenant, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [
-        (0,)
-    ]
-    assert await value(pools, "backend", tenant) == before
+    assert _unclean(pools) == 1
+    assert await value(pools, "backend", tenant) != before
+    said = capsys.readouterr()
+    assert reason in said.out + said.err
+
+
+async def test_what_ends_with_the_transaction_is_no_leak(make_pools: MakePools, make_tenant: MakeTenant) -> None:
+    pools, tenant = make_pools(UNITS, limits=ONE), await make_tenant()
+    before = await value(pools, "backend", tenant)
+
+    for statement in (
+        "SET LOCAL search_path = pg_catalog",
+        "SELECT set_config('work_mem', '65', true)",
+        "SELECT pg_advisory_xact_lock(42)",
+        "DECLARE mine CURSOR FOR SELECT 1",
+        "SAVEPOINT here",
+        "SET search_path = pg_catalog; ROLLBACK",
+    ):
+        await run(pools, "script", tenant, statement)
+
     assert _unclean(pools) == 0
+    assert await value(pools, "backend", tenant) == before
+
+
+async def test_a_role_that_was_set_is_found(shards: Shards) -> None:
+    # No role of ours may be set by another; so as the owner, who may set any.
+    connection = await asyncpg.connect(shard_dsn(shards.dsn, SHARD), connection_class=ShardConnection)
+    try:
+        connection.suspect()
+        await connection.assert_clean()
+        await connection.execute("SET ROLE spaza_app")
+        connection.suspect()
+
+        with pytest.raises(DirtySessionError, match="another role"):
+            await connection.assert_clean()
+    finally:
+        await connection.close()
+
+
+async def test_the_application_role_can_become_no_other(make_pools: MakePools, make_tenant: MakeTenant) -> None:
+    pools, tenant = make_pools(UNITS, limits=ONE), await make_tenant()
+
+    for role in ("spaza_system", "postgres"):
+        outcome = await run(pools, "script", tenant, f"SET ROLE {role}")
+        assert isinstance(outcome.error, UnitFailedError)
+
+
+async def test_a_statement_prepared_under_another_search_path_finds_no_other_tables_later(
+    make_pools: MakePools, make_tenant: MakeTenant
+) -> None:
+    pools, mine, other = make_pools(UNITS, limits=ONE), await make_tenant(), await make_tenant()
+    await value(pools, "add", mine, "mine")
+    await value(pools, "add", other, "theirs")
+
+    async def steered(transaction: Transaction, schema: str) -> list[str]:
+        await transaction.execute(f"SET LOCAL search_path = tenant_{schema}")
+        return [row["sku"] for row in await transaction.fetch("SELECT sku FROM product")]
+
+    steering = make_pools({**UNITS, "steered": steered}, limits=ONE)
+    for _ in range(4):
+        assert await value(steering, "steered", other, other) == ["theirs"]
+        assert await value(steering, "steered", mine, mine) == ["mine"]
+        # Steered into the other's schema it is still the tenant that counts.
+        assert await value(steering, "steered", mine, other) == []
 
 
 async def test_temporary_tables_cannot_be_made(make_pools: MakePools, make_tenant: MakeTenant) -> None:

@@ -155,7 +155,7 @@ async def test_a_unit_past_its_deadline_is_rolled_back_and_its_connection_used_a
 async def test_a_full_queue_is_refused_at_once_with_a_time_to_come_back(
     make_pools: MakePools, make_tenant: MakeTenant
 ) -> None:
-    pools, tenant = make_pools(UNITS, limits=PoolLimits(waiting=5)), await make_tenant()
+    pools, tenant = make_pools(UNITS, limits=PoolLimits(waiting=10)), await make_tenant()
     calls = [UnitCall("skus", SHARD, tenant, None)] * 8
 
     outcomes = await pools.run(calls, 5.0)

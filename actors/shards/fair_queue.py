@@ -1,0 +1,168 @@
+"""Which waiting unit gets a shard's next free connection: that of the party that has used them least. Pure.
+
+A party is a tenant, or, among system units, the call that brought them. What counts is the time that its units held
+connections, so a tenant with slow units gets as much as one with quick ones, and a single unit of a quiet tenant goes
+before the thousandth of a flood. A party never holds all connections at once, nor does one call all that its party may.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable
+from typing import Generic, Protocol, TypeVar
+
+
+class Waiting(Protocol):
+    """What can wait here.
+
+    Attributes:
+        party: with whom connections are shared fairly.
+        source: the call that it came with.
+    """
+
+    @property
+    def party(self) -> Hashable: ...
+    @property
+    def source(self) -> Hashable: ...
+
+
+Item = TypeVar("Item", bound=Waiting)
+
+
+class _Party(Generic[Item]):
+    __slots__ = ("busy", "busy_of", "in_line", "served_s", "waiting")
+
+    def __init__(self, served_s: float) -> None:
+        self.served_s = served_s
+        self.busy = 0
+        self.busy_of: dict[Hashable, int] = {}
+        self.waiting: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self.in_line = False
+
+
+class FairQueue(Generic[Item]):
+    """Start-time fair queuing over parties; within a party calls take turns, within a call the order is kept.
+
+    Weakness: what a unit will take is known only afterwards, so a party that turns from quick units to slow ones is
+    ahead by as many as it has connections.
+
+    Args:
+        connections: that there are at most.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self._of_party, self._of_source = max(1, connections - 1), max(1, connections - 2)
+        self._parties: dict[Hashable, _Party[Item]] = {}
+        # By what they have been served; one that can take nothing now is not among them.
+        self._line: list[tuple[float, int, Hashable]] = []
+        self._entries = 0
+        # What the least served had when it was taken last: who comes anew has no claim to the time before.
+        self._served_s = 0.0
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def parties(self) -> int:
+        """How many have units that wait or run."""
+        return len(self._parties)
+
+    def put(self, item: Item, *, again: bool = False) -> None:
+        """Let it wait; before the others of its call if it comes again."""
+        party = self._parties.get(item.party)
+        if party is None:
+            party = self._parties[item.party] = _Party(self._served_s)
+        units = party.waiting.get(item.source)
+        if units is None:
+            units = party.waiting[item.source] = deque()
+        if again:
+            units.appendleft(item)
+        else:
+            units.append(item)
+        self._length += 1
+        self._stand_in_line(item.party, party)
+
+    def take(self, expected_s: float) -> Item | None:
+        """The next one, for a free connection; None if none waits that may have one.
+
+        Args:
+            expected_s: for how long it will hold it, as far as one knows.
+        """
+        while self._line:
+            served_s, _, key = heapq.heappop(self._line)
+            party = self._parties.get(key)
+            if party is None or not party.in_line:
+                continue
+            party.in_line = False
+            if served_s < party.served_s:
+                # Served since it got in line.
+                self._stand_in_line(key, party)
+                continue
+            item = self._next_of(party)
+            if item is None:
+                continue
+            self._served_s = max(self._served_s, party.served_s)
+            party.served_s += expected_s
+            self._stand_in_line(key, party)
+            return item
+        return None
+
+    def done(self, item: Item, expected_s: float, used_s: float) -> None:
+        """One that was taken holds no connection any more.
+
+        Args:
+            item: the same.
+            expected_s: as it was given to ``take``.
+            used_s: for how long it did.
+        """
+        party = self._parties[item.party]
+        party.busy -= 1
+        party.busy_of[item.source] -= 1
+        if not party.busy_of[item.source]:
+            del party.busy_of[item.source]
+        party.served_s += used_s - expected_s
+        self._stand_in_line(item.party, party)
+        self._forget_if_idle(item.party, party)
+
+    def remove(self, items: Iterable[Item]) -> None:
+        """Those do not wait any more; others of them, which do not wait, are passed over."""
+        gone = {id(item): item for item in items}
+        for key, source in {(item.party, item.source) for item in gone.values()}:
+            party = self._parties.get(key)
+            if party is None or source not in party.waiting:
+                continue
+            units = party.waiting[source]
+            left = deque(unit for unit in units if id(unit) not in gone)
+            self._length -= len(units) - len(left)
+            if left:
+                party.waiting[source] = left
+            else:
+                del party.waiting[source]
+            self._forget_if_idle(key, party)
+
+    def _next_of(self, party: _Party[Item]) -> Item | None:
+        if party.busy >= self._of_party:
+            return None
+        source = next((one for one in party.waiting if party.busy_of.get(one, 0) < self._of_source), None)
+        if source is None:
+            return None
+        units = party.waiting[source]
+        item = units.popleft()
+        if units:
+            party.waiting.move_to_end(source)
+        else:
+            del party.waiting[source]
+        self._length -= 1
+        party.busy += 1
+        party.busy_of[source] = party.busy_of.get(source, 0) + 1
+        return item
+
+    def _stand_in_line(self, key: Hashable, party: _Party[Item]) -> None:
+        if party.waiting and not party.in_line and party.busy < self._of_party:
+            party.in_line = True
+            self._entries += 1
+            heapq.heappush(self._line, (party.served_s, self._entries, key))
+
+    def _forget_if_idle(self, key: Hashable, party: _Party[Item]) -> None:
+        if not party.waiting and not party.busy:
+            del self._parties[key]

@@ -1,0 +1,63 @@
+"""A unit on its way through a lane, and the call that it came with."""
+
+import asyncio
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
+from kernel.errors import SpazaError
+
+
+class Work(NamedTuple):
+    """A unit to be run, with its place in the call it came with."""
+
+    position: int
+    call: UnitCall
+    function: UnitFunction
+
+
+Outcomes = dict[int, UnitOutcome]
+
+
+class CallOnWay:
+    """The units of one call for one lane, and who waits for them."""
+
+    __slots__ = ("left", "outcomes", "over", "timer")
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self.outcomes = outcomes
+        # Those that have not ended, in their order.
+        self.left: dict[WaitingUnit, None] = {}
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class WaitingUnit:
+    """One unit; waits in a ``FairQueue`` until a hand takes it."""
+
+    __slots__ = (
+        "call", "deadline", "expected_s", "function", "is_counted", "is_held", "party", "position", "source",
+        "started", "tries",
+    )  # fmt: skip
+
+    def __init__(self, work: Work, source: CallOnWay, deadline: float) -> None:
+        self.position, self.call, self.function = work
+        self.source, self.deadline = source, deadline
+        # Among system units each call is a party.
+        self.party: Hashable = self.call.tenant_id or source
+        self.tries = 0
+        # Whether a hand has it, and whether the queue counts it as under way; from when on, and for how long it is
+        # expected to be.
+        self.is_held = self.is_counted = False
+        self.started = self.expected_s = 0.0
+
+    def end(self, error: SpazaError | None, outcome: UnitOutcome | None = None) -> bool:
+        """Put down how it ended, and tell the caller if it was the last. Returns whether somebody waited for it."""
+        call = self.source
+        call.outcomes[self.position] = UnitOutcome(None, (), error) if outcome is None else outcome
+        waited = self in call.left
+        if waited:
+            del call.left[self]
+            if not call.left and not call.over.done():
+                call.over.set_result(None)
+        return waited

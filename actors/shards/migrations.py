@@ -1,58 +1,44 @@
-"""Migrations: ordered SQL files, applied one transaction each, with a version row for each schema they apply to.
+"""Applying migrations to one schema, one transaction each, with a version row for the schema.
 
-A file is ``NNNN_pre_what.sql`` (before the code that needs it) or ``NNNN_post_what.sql`` (after the code that does not
-any more), numbered from 0001 without gaps. Old code must work on the new tables. Running again goes on where an
-interruption left off, and several that run at once do it once.
+Running again goes on where an interruption left off, and several that run at once do it once.
 """
 
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import asyncpg
 
 from actors.shards.backoff import retry_delay_s
 from actors.shards.errors import MigrationFailedError
+from actors.shards.migration_files import Migration, filled
+from actors.shards.release_register import QUERIES, release
+from actors.shards.translation import sqlstate_of
 
-FOLDER: Final = Path(__file__).with_name("migrations")
-SHARED_SCOPE: Final = "spaza"
-
-_NAME = re.compile(r"(?P<number>\d{4})_(?:pre|post)_[a-z0-9_]+\.sql")
-# A migration that waits for a lock holds up everybody behind it; so it waits briefly, and comes again.
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
-_ATTEMPTS = 8
-_VERSION = "SELECT version FROM spaza.schema_version WHERE scope = $1"
-_RECORD = """
-INSERT INTO spaza.schema_version (scope, version) VALUES ($1, $2)
-ON CONFLICT (scope) DO UPDATE SET version = excluded.version, migrated_at = now()
-"""
-_COME_AGAIN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+COME_AGAIN: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+Done = TypeVar("Done")
 
 
-class Migration(NamedTuple):
-    number: int
-    name: str
-    sql: str
+class Patience(NamedTuple):
+    """How long a migration may wait and take.
 
-
-def load_migrations(folder: Path) -> tuple[Migration, ...]:
-    """The migrations of a folder, in their order; none for a folder that is empty.
-
-    Raises:
-        ValueError: a name is not of the form, or the numbers are not 1, 2, 3 and so on.
+    Attributes:
+        lock_ms: for a lock. Who waits for one holds up everybody behind it; so it waits briefly, and comes again.
+        attempts: how often it comes.
+        statement_s: for one statement.
     """
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        named = _NAME.fullmatch(path.name)
-        if named is None:
-            raise ValueError(f"{path.name}: a migration is named NNNN_pre_what.sql or NNNN_post_what.sql")
-        found.append(Migration(int(named["number"]), path.stem, path.read_text(encoding="utf-8")))
-    numbers = [migration.number for migration in found]
-    if numbers != list(range(1, len(found) + 1)):
-        raise ValueError(f"{folder.name}: migrations are numbered from 0001 without gaps or repeats, not {numbers}")
-    return tuple(found)
+
+    lock_ms: int = 2_000
+    attempts: int = 8
+    statement_s: int = 600
+
+    @property
+    def limits(self) -> str:
+        """As statements for the beginning of a transaction."""
+        return f"SET LOCAL lock_timeout = {self.lock_ms}; SET LOCAL statement_timeout = '{self.statement_s}s'"
+
+
+DEFAULT_PATIENCE: Final = Patience()
 
 
 async def migrate(
@@ -60,14 +46,21 @@ async def migrate(
     scope: str,
     migrations: Sequence[Migration],
     placeholders: Mapping[str, str] | None = None,
+    *,
+    folder: str | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
 ) -> int:
     """Bring one schema up to date.
+
+    A crash leaves the schema at a version that its row names; calling again goes on from there.
 
     Args:
         connection: of the owner, to the shard's database.
         scope: the schema's name; its version row is kept under it.
         migrations: all of them, in order.
         placeholders: what ``{name}`` in the files stands for. They go in as they are: safe text only.
+        folder: under which they are entered into the shard's register; None enters nothing.
+        patience: with other users of the tables.
 
     Returns:
         how many were applied; 0 if it was up to date.
@@ -75,40 +68,65 @@ async def migrate(
     Raises:
         MigrationFailedError: one could not be applied. Those before it stand.
     """
-    version = await connection.fetchval(_VERSION, scope) or 0
+    version = await connection.fetchval(QUERIES["version"], scope) or 0
     applied = 0
     for migration in migrations:
         if migration.number > version:
-            applied += await _apply(connection, scope, migration, _filled(migration.sql, placeholders or {}))
+
+            async def once(migration: Migration = migration) -> bool:
+                return await _apply_once(connection, scope, migration, placeholders or {}, folder, patience)
+
+            applied += await coming_again(once, f"{scope} {migration.name}", patience)
     return applied
 
 
-async def _apply(connection: "asyncpg.Connection[Any]", scope: str, migration: Migration, sql: str) -> bool:
-    for tries in range(1, _ATTEMPTS + 1):
+async def coming_again(once: Callable[[], Awaitable[Done]], what: str, patience: Patience) -> Done:
+    """Run one transaction, again when it lost against another or got no lock.
+
+    Raises:
+        MigrationFailedError: it was refused, or got no lock in all its tries.
+    """
+    for tries in range(1, patience.attempts + 1):
         try:
-            return await _apply_once(connection, scope, migration, sql)
-        except _COME_AGAIN as error:
-            if tries == _ATTEMPTS:
-                raise MigrationFailedError(f"{scope} {migration.name}", f"no lock after {tries} tries") from error
+            return await once()
+        except COME_AGAIN as error:
+            if tries == patience.attempts:
+                reason = f"no lock after {tries} tries of {patience.lock_ms / 1000:g} s each"
+                raise MigrationFailedError(what, reason) from error
             await asyncio.sleep(retry_delay_s(tries))
         except asyncpg.PostgresError as error:
-            raise MigrationFailedError(f"{scope} {migration.name}", str(error)) from error
+            if is_away(error):
+                raise
+            raise MigrationFailedError(what, said(error)) from error
     raise AssertionError("unreachable")
 
 
-async def _apply_once(connection: "asyncpg.Connection[Any]", scope: str, migration: Migration, sql: str) -> bool:
+def is_away(error: asyncpg.PostgresError) -> bool:
+    """Whether the server is the matter, and not what it was told: it ends, starts, or the connection broke."""
+    return sqlstate_of(error).startswith(("08", "57P"))
+
+
+def said(error: asyncpg.PostgresError) -> str:
+    """What PostgreSQL said, without the detail, which quotes rows; after a note that names the migration, if any."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return notes[0] if notes else f"{(str(error).splitlines() or [''])[0]} (SQLSTATE {error.sqlstate})"
+
+
+async def _apply_once(  # noqa: PLR0917
+    connection: "asyncpg.Connection[Any]",
+    scope: str,
+    migration: Migration,
+    placeholders: Mapping[str, str],
+    folder: str | None,
+    patience: Patience,
+) -> bool:
     async with connection.transaction():
-        await connection.execute(_LOCK_TIMEOUT)
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('spaza migration ' || $1, 0))", scope)
-        if (await connection.fetchval(_VERSION, scope) or 0) >= migration.number:
+        await connection.execute(patience.limits)
+        await connection.execute(QUERIES["lock_scope"], scope)
+        if (await connection.fetchval(QUERIES["version"], scope) or 0) >= migration.number:
             return False
-        await connection.execute(sql)
-        await connection.execute(_RECORD, scope, migration.number)
+        if folder is not None:
+            await release(connection, folder, migration)
+        await connection.execute(filled(migration.sql, placeholders))
+        await connection.execute(QUERIES["record_version"], scope, migration.number)
     return True
-
-
-def _filled(sql: str, placeholders: Mapping[str, str]) -> str:
-    # Not str.format: braces are frequent in SQL.
-    for name, value in placeholders.items():
-        sql = sql.replace(f"{{{name}}}", value)
-    return sql

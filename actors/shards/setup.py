@@ -17,8 +17,10 @@ import asyncpg
 
 from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn
 from actors.shards.errors import SetupError
-from actors.shards.migrations import FOLDER, SHARED_SCOPE, Migration, load_migrations, migrate
+from actors.shards.migration_files import FOLDER, SHARED, MigrationFiles, Phase, pending
+from actors.shards.migrations import migrate
 from actors.shards.placement import SHARDS
+from actors.shards.release_register import SHARED_SCOPE, keep_register
 from actors.shards.roles import ROLES, role_password, scram_verifier
 from actors.shards.sealing_key import keep_key, refuse_other_key
 from actors.shards.translation import FOREIGN
@@ -37,10 +39,16 @@ _log = get_logger("shards")
 
 
 class SetupReport(NamedTuple):
-    """What had to be done."""
+    """What had to be done.
+
+    Attributes:
+        migrations_applied: to shared tables.
+        tenants_behind: tenants whose schemas lack what the phase allows. They are left to ``TenantMigrations``.
+    """
 
     databases_created: int
     migrations_applied: int
+    tenants_behind: int
     seconds: float
 
 
@@ -49,6 +57,8 @@ async def set_up_shards(
     sealing_key_b64: str,
     other_keys_b64: Sequence[str] = (),
     *,
+    phase: Phase | None = None,
+    files: MigrationFiles | None = None,
     parallel: int = 8,
     timeout_s: float = 120.0,
 ) -> SetupReport:
@@ -59,6 +69,8 @@ async def set_up_shards(
         sealing_key_b64: from which the roles' passwords are derived. With another one than last time they get other
             passwords; who runs under the old ones keeps its connections, and is to be replaced.
         other_keys_b64: those under which something is sealed still.
+        phase: ``PRE`` where older code may still run on these databases: what is to come after it is left out.
+        files: instead of those of this installation.
         parallel: databases that are worked on at once.
         timeout_s: for all of it.
 
@@ -66,33 +78,51 @@ async def set_up_shards(
         WrongSealingKeyError: the databases are of another key.
         SetupError: saying what could not be made, and why.
         MigrationFailedError: a migration could not be applied; running again goes on from there.
+        MigrationRefusedError: the files are not those that were applied, or an earlier release was not ended.
     """
     started = perf_counter()
     dsns = [shard_dsn(dsn_template, shard) for shard in range(SHARDS)]
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     for dsn in dsns:
         by_server[server_of(dsn)].append(dsn)
-    setup = _Setup(sealing_key_b64, other_keys_b64, load_migrations(FOLDER / "shared"), asyncio.Semaphore(parallel))
+    files = MigrationFiles.of() if files is None else files
+    setup = _Setup(sealing_key_b64, other_keys_b64, files, phase, asyncio.Semaphore(parallel))
     try:
         async with asyncio.timeout(timeout_s):
             counts = await asyncio.gather(*(setup.server(of_server) for of_server in by_server.values()))
     except TimeoutError as error:
         raise SetupError("the shards", f"not done after {timeout_s:g} s") from error
-    report = SetupReport(sum(made for made, _ in counts), sum(done for _, done in counts), perf_counter() - started)
-    _log.info("shards_set_up", databases_created=report.databases_created, migrations=report.migrations_applied)
+    made, applied, behind = (sum(each) for each in zip(*counts, strict=True))
+    report = SetupReport(made, applied, behind, perf_counter() - started)
+    _log.info(
+        "shards_set_up",
+        databases_created=report.databases_created,
+        migrations=report.migrations_applied,
+        tenants_behind=report.tenants_behind,
+    )
     return report
 
 
 class _Setup:
     def __init__(
-        self, sealing_key_b64: str, others_b64: Sequence[str], migrations: Sequence[Migration], turns: asyncio.Semaphore
+        self,
+        sealing_key_b64: str,
+        others_b64: Sequence[str],
+        files: MigrationFiles,
+        phase: Phase | None,
+        turns: asyncio.Semaphore,
     ) -> None:
-        self._key, self._others, self._migrations, self._turns = sealing_key_b64, others_b64, migrations, turns
+        self._key, self._others = sealing_key_b64, others_b64
+        self._files, self._phase, self._turns = files, phase, turns
         self._bootstrap = (FOLDER / "bootstrap.sql").read_text(encoding="utf-8")
         self._journal = JOURNAL_SCHEMA.read_text(encoding="utf-8")
 
-    async def server(self, dsns: Sequence[str]) -> tuple[int, int]:
-        """Make the databases of one server ready. Returns how many were made, and the migrations applied."""
+    async def server(self, dsns: Sequence[str]) -> tuple[int, int, int]:
+        """Make the databases of one server ready.
+
+        Returns:
+            how many were made, the migrations applied, and the tenants that are behind.
+        """
         async with AsyncExitStack() as stack:
             try:
                 keeper = await asyncpg.connect(maintenance_dsn(dsns[0]), timeout=_CONNECT_S)
@@ -103,18 +133,18 @@ class _Setup:
                 await self._roles(keeper)
             except FOREIGN as error:
                 raise SetupError("the roles", _reason(error)) from error
-            applied = 0
+            done: list[tuple[int, int]] = []
             if missing:
                 # One is made and migrated, the others are copies of it, which is far quicker.
                 first, *others = missing
                 await self._create(keeper, database_of(first), None)
-                applied += await self._database(first)
+                done.append(await self._database(first))
                 for other in others:
                     await self._create(keeper, database_of(other), database_of(first))
             # The copies as well: privileges of the database itself are not copied.
             rest = [dsn for dsn in dsns if not missing or dsn != missing[0]]
-            applied += sum(await asyncio.gather(*(self._database(dsn) for dsn in rest)))
-        return len(missing), applied
+            done += await asyncio.gather(*(self._database(dsn) for dsn in rest))
+        return len(missing), sum(applied for applied, _ in done), sum(behind for _, behind in done)
 
     async def _refuse_other_key(self, dsns: Sequence[str]) -> None:
         """Before anything is changed. One database stands for all; each is looked at again when it is its turn."""
@@ -150,7 +180,7 @@ class _Setup:
         except FOREIGN as error:
             raise SetupError(f"database {database}", _reason(error)) from error
 
-    async def _database(self, dsn: str) -> int:
+    async def _database(self, dsn: str) -> tuple[int, int]:
         database = database_of(dsn)
         async with self._turns:
             try:
@@ -159,11 +189,19 @@ class _Setup:
                     await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
                     await keep_key(connection, database, self._key, self._others)
                     await connection.execute(self._journal)
-                    return await migrate(connection, SHARED_SCOPE, self._migrations)
+                    versions = await keep_register(connection, database, *self._files)
+                    wanted = pending(self._files.shared, versions.shared, self._phase)
+                    applied = await migrate(connection, SHARED_SCOPE, wanted, folder=SHARED)
+                    return applied, sum(self._is_behind(version) for version in versions.tenants.values())
                 finally:
                     await connection.close(timeout=_CONNECT_S)
             except FOREIGN as error:
                 raise SetupError(f"database {database}", _reason(error)) from error
+
+    def _is_behind(self, version: int) -> bool:
+        """Whether a tenant lacks what this code needs, or may have."""
+        missing = self._files.tenant[version:]
+        return any(one.phase is Phase.PRE for one in missing) if self._phase is Phase.PRE else bool(missing)
 
 
 def _quoted(identifier: str) -> str:

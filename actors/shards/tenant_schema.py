@@ -1,4 +1,4 @@
-"""The schema of one tenant, made and migrated as the owner of the databases."""
+"""The schema of one tenant, made as the owner of the databases: all of it in one transaction, or nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,13 +8,16 @@ import asyncpg
 
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import SetupError, ShardUnavailableError
-from actors.shards.migrations import FOLDER, load_migrations, migrate
+from actors.shards.migration_files import FOLDER, TENANT, Migration, filled, for_a_new_schema, load_migrations
+from actors.shards.migrations import DEFAULT_PATIENCE, coming_again, said
+from actors.shards.release_register import QUERIES, release, released
 from actors.shards.roles import APP_ROLE
 from actors.shards.transaction import schema_of
 from actors.shards.translation import FOREIGN, translate
 
 _CONNECT_S: Final = 5.0
 _TABLES: Final = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')"
+_LOCKS: Final = "SELECT pg_advisory_xact_lock(hashtextextended('spaza migration {schema}', 0))"
 
 
 class TenantSchemas:
@@ -23,26 +26,45 @@ class TenantSchemas:
     At most ``parallel`` at once; the others wait their turn within the patience.
     """
 
-    def __init__(self, dsn_template: str, *, parallel: int = 4, patience_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        dsn_template: str,
+        *,
+        parallel: int = 4,
+        patience_s: float = 30.0,
+        migrations: tuple[Migration, ...] | None = None,
+    ) -> None:
+        """Read the files.
+
+        Args:
+            dsn_template: of the owner.
+            parallel: schemas that are made at once.
+            patience_s: for one, waiting included.
+            migrations: instead of those of this installation.
+        """
         self._dsn_template, self._patience_s = dsn_template, patience_s
         self._turns = asyncio.Semaphore(parallel)
-        self._migrations = load_migrations(FOLDER / "tenant")
+        self._migrations = load_migrations(FOLDER / TENANT) if migrations is None else migrations
 
     async def create(self, tenant_id: str, shard: int) -> None:
-        """Make a tenant's schema, its tables and their row level security; what is there stays.
+        """Make a tenant's schema at its shard's newest version, see ``for_a_new_schema``; what is there stays.
+
+        A crash leaves the whole schema with its version row, or nothing of it.
 
         Raises:
             WrongTenantError: not a tenant's id.
             ShardUnavailableError: the shard cannot be reached, or it took too long.
             SetupError: it was refused.
-            MigrationFailedError: a migration could not be applied; calling again goes on from there.
+            MigrationFailedError: a migration could not be applied, and nothing of the schema is there.
         """
         schema = schema_of(tenant_id)
         try:
             async with asyncio.timeout(self._patience_s), self._turns:
                 connection = await asyncpg.connect(shard_dsn(self._dsn_template, shard), timeout=_CONNECT_S)
                 try:
-                    await self._create(connection, schema, tenant_id)
+                    await coming_again(
+                        lambda: self._create(connection, schema, tenant_id), f"schema {schema}", DEFAULT_PATIENCE
+                    )
                 finally:
                     await connection.close(timeout=_CONNECT_S)
         except FOREIGN as error:
@@ -83,12 +105,36 @@ class TenantSchemas:
             raise SetupError(f"schema {schema}", str(error)) from error
 
     async def _create(self, connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str) -> None:
-        # One text is one transaction. The lock: even with IF NOT EXISTS, two at once would collide.
-        await connection.execute(
-            f"SELECT pg_advisory_xact_lock(hashtextextended('spaza {schema}', 0));"
-            f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}"
-        )
-        await migrate(connection, schema, self._migrations, {"schema": schema, "tenant_id": tenant_id})
+        async with connection.transaction():
+            # One text is one round trip. The first lock: even with IF NOT EXISTS, two at once would collide.
+            await connection.execute(
+                f"{DEFAULT_PATIENCE.limits}; {filled(_LOCKS, {'schema': schema})}; {QUERIES['share_register']};"
+                f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}"
+            )
+            await build(connection, schema, tenant_id, self._migrations)
+
+
+async def build(
+    connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str, files: tuple[Migration, ...]
+) -> None:
+    """Bring a schema that is there to its shard's newest version, inside a transaction that holds both its locks.
+
+    Raises:
+        asyncpg.PostgresError: as the migration's name says in a note.
+    """
+    version = await connection.fetchval(QUERIES["version"], schema) or 0
+    known = await released(connection, TENANT)
+    wanted = for_a_new_schema(files, known)
+    for migration in wanted[version:]:
+        try:
+            await connection.execute(filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}))
+        except asyncpg.PostgresError as error:
+            error.add_note(f"{migration.name}: {said(error)}")
+            raise
+    for migration in wanted[len(known) :]:
+        await release(connection, TENANT, migration)
+    if len(wanted) > version:
+        await connection.execute(QUERIES["record_version"], schema, len(wanted))
 
 
 async def _drop(connection: "asyncpg.Connection[Any]", schema: str, unchanged: Callable[[], Awaitable[bool]]) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import MigrationFailedError, SetupError, WrongSealingKeyError
-from actors.shards.migrations import Migration, migrate
+from actors.shards.migration_files import Migration
+from actors.shards.migrations import migrate
 from actors.shards.placement import SHARDS
 from actors.shards.roles import role_password
 from actors.shards.sealing_key import key_proof

@@ -13,8 +13,10 @@ from actors.shards.access import ShardAccess
 from actors.shards.chores import Chores
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import UnitFailedError
-from actors.shards.migrations import FOLDER, SHARED_SCOPE, load_migrations, migrate
+from actors.shards.migration_files import FOLDER, load_migrations
+from actors.shards.migrations import migrate
 from actors.shards.pool import ShardPools
+from actors.shards.release_register import SHARED_SCOPE
 from actors.shards.roles import role_password
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall

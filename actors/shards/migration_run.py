@@ -1,0 +1,272 @@
+"""Migrates the tenants of all shards: canaries first, then the shards side by side, some tenants of each at a time.
+
+Each migration of each tenant is a transaction that writes the schema's version, so a process that is killed at any
+moment leaves nothing half done, and the next run goes on with those that are behind. Several runs at once do it once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Final
+
+import asyncpg
+
+from actors.shards.errors import MigrationFailedError, SetupError
+from actors.shards.migration_files import SHARED, TENANT, MigrationFiles, Phase, pending
+from actors.shards.migration_plan import MigrationPlan, ShardPlan, TenantPlan, plan_of
+from actors.shards.migration_report import MigrationReport, Progress, ShardFailure, TenantFailure
+from actors.shards.migrations import migrate
+from actors.shards.owner import MigrationLimits, OwnerConnections
+from actors.shards.placement import SHARDS
+from actors.shards.rehearsal import rehearse
+from actors.shards.release_register import SHARED_SCOPE, ShardVersions, keep_register, read_versions, release_up_to
+from actors.shards.transaction import schema_of
+from actors.shards.translation import FOREIGN, sqlstate_of
+from telemetry.log import get_logger
+
+# A connection remembers something of each table that it has seen.
+_TENANTS_PER_CONNECTION: Final = 250
+# Tenants in a row that found no server before the rest of the shard is left for another time.
+_SILENT_TRIES: Final = 3
+_AGAIN_S: Final = 1.0
+_log = get_logger("migrations")
+
+
+Watch = Callable[[Progress], None]
+
+
+class TenantMigrations:
+    """Brings all tenants up to date, as the databases' owner. Holds the owner's DSN, and connections while it works."""
+
+    def __init__(
+        self,
+        dsn_template: str,
+        files: MigrationFiles,
+        limits: MigrationLimits | None = None,
+        shards: Sequence[int] = range(SHARDS),
+    ) -> None:
+        self._files, self._shards = files, tuple(shards)
+        self._limits = MigrationLimits() if limits is None else limits
+        self.connection = OwnerConnections(dsn_template, self._limits).to
+
+    async def plan(self, phase: Phase | None = None, canaries: Sequence[str] = ()) -> MigrationPlan:
+        """What would be applied where; changes nothing.
+
+        Raises:
+            MigrationRefusedError: files and databases do not go together.
+            SetupError: a database was never set up.
+        """
+        looked = await asyncio.gather(*(self._look(shard) for shard in self._shards))
+        states = {shard: state for shard, state in zip(self._shards, looked, strict=True) if not isinstance(state, str)}
+        silent = {shard: state for shard, state in zip(self._shards, looked, strict=True) if isinstance(state, str)}
+        return plan_of(states, silent, *self._files, phase, canaries)
+
+    async def run(
+        self,
+        phase: Phase | None = None,
+        canaries: Sequence[str] = (),
+        *,
+        watch: Watch | None = None,
+        time_s: float | None = None,
+    ) -> MigrationReport:
+        """Plan, rehearse, migrate the canaries, and then all others.
+
+        Args:
+            phase: None for everything.
+            canaries: ids of tenants that go first; if one fails, nothing else is touched.
+            watch: told of the progress.
+            time_s: after which it stops between two tenants, the rest being left for another time; None for no end.
+
+        Raises:
+            MigrationRefusedError: files and databases do not go together; nothing was touched.
+            MigrationFailedError: a file does not work on an empty schema; nothing was touched.
+            SetupError: a database was never set up; nothing was touched.
+        """
+        return await _Run(self, await self.plan(phase, canaries), watch, time_s).all()
+
+    async def _look(self, shard: int) -> ShardVersions | str:
+        try:
+            async with self.connection(shard) as connection:
+                return await read_versions(connection, f"shard {shard:02d}")
+        except FOREIGN as error:
+            return f"{type(error).__name__}: {error}"
+
+    @property
+    def files(self) -> MigrationFiles:
+        """What it applies."""
+        return self._files
+
+    @property
+    def limits(self) -> MigrationLimits:
+        """What it may use."""
+        return self._limits
+
+
+class _Run:
+    """One run, and its counts."""
+
+    def __init__(
+        self, migrations: TenantMigrations, plan: MigrationPlan, watch: Watch | None, time_s: float | None
+    ) -> None:
+        self._migrations, self._plan, self._watch = migrations, plan, watch
+        self._files, self._limits = migrations.files, migrations.limits
+        self._started = perf_counter()
+        self._ends = float("inf") if time_s is None else self._started + time_s
+        self._done, self._migrated, self._applied, self._shared = 0, 0, 0, 0
+        self._left = {shard.shard: len(shard.behind) for shard in plan.shards}
+        self._failed: list[TenantFailure] = []
+        self._shards = [ShardFailure(shard, reason, 0) for shard, reason in plan.silent.items()]
+        self._cut = False
+
+    async def all(self) -> MigrationReport:
+        """Rehearse, the canaries one by one, then everything."""
+        plan = self._plan
+        if not plan.nothing_to_do:
+            await self._rehearse()
+        self._tell()
+        for canary in plan.canaries:
+            if not await self._canary(canary):
+                return self._report(stopped=True)
+        if plan.shards:
+            await asyncio.gather(*(self._shard(shard) for shard in plan.shards))
+        return self._report(stopped=False)
+
+    async def _rehearse(self) -> None:
+        plan, files = self._plan, self._files
+        shard = plan.canaries[0].shard if plan.canaries else plan.shards[0].shard
+        shared = [one for one in files.shared if one.name in next(s.shared for s in plan.shards if s.shard == shard)]
+        wanted = {name for one in plan.behind for name in one.migrations}
+        wanted |= {name for one in plan.shards for name in one.releases}
+        newest = max((one.number for one in files.tenant if one.name in wanted), default=0)
+        async with self._migrations.connection(shard) as connection:
+            await rehearse(connection, shared, files.tenant[:newest], self._limits.patience)
+
+    async def _canary(self, canary: TenantPlan) -> bool:
+        try:
+            async with self._migrations.connection(canary.shard) as connection:
+                await self._share(connection, canary.shard)
+                await self._tenant(connection, canary)
+        except (*FOREIGN, SetupError) as error:
+            self._fail(canary, error)
+            return False
+        return True
+
+    async def _shard(self, plan: ShardPlan) -> None:
+        if self._over():
+            return
+        try:
+            async with self._migrations.connection(plan.shard) as connection:
+                await self._share(connection, plan.shard)
+                await release_up_to(connection, self._files.tenant, self._plan.phase)
+                # Read anew: tenants have been made meanwhile, and canaries are done.
+                versions = await read_versions(connection, f"shard {plan.shard:02d}")
+        except (*FOREIGN, SetupError) as error:
+            self._shards.append(ShardFailure(plan.shard, _reason(error), len(plan.behind)))
+            self._left[plan.shard] = 0
+            return
+        state = {plan.shard: versions}
+        (now,) = plan_of(state, {}, *self._files, self._plan.phase).shards
+        self._left[plan.shard] = len(now.behind)
+        waiting = deque(now.behind)
+        workers = min(self._limits.per_shard, len(waiting))
+        await asyncio.gather(*(self._work(plan.shard, waiting) for _ in range(workers)))
+
+    async def _share(self, connection: "asyncpg.Connection[Any]", shard: int) -> None:
+        files, patience = self._files, self._limits.patience
+        versions = await keep_register(connection, f"shard {shard:02d}", *files)
+        wanted = pending(files.shared, versions.shared, self._plan.phase)
+        self._shared += await migrate(connection, SHARED_SCOPE, wanted, folder=SHARED, patience=patience)
+
+    async def _work(self, shard: int, waiting: deque[TenantPlan]) -> None:
+        """Take tenants until none is left, on a connection that is renewed now and then and when it breaks."""
+        silent = 0
+        while waiting and not self._over():
+            taken: TenantPlan | None = None
+            try:
+                async with self._migrations.connection(shard) as connection:
+                    for _ in range(_TENANTS_PER_CONNECTION):
+                        if not waiting or self._over():
+                            return
+                        taken = waiting.popleft()
+                        await self._guarded(connection, taken)
+                        taken, silent = None, 0
+            except FOREIGN as error:
+                silent += 1
+                if silent >= _SILENT_TRIES:
+                    if taken is not None:
+                        waiting.append(taken)
+                    if waiting:
+                        self._shards.append(ShardFailure(shard, _reason(error), len(waiting)))
+                        self._left[shard] -= len(waiting)
+                        waiting.clear()
+                    return
+                if taken is not None:
+                    # What broke before its commit is done again; what had committed says so by its version.
+                    waiting.appendleft(taken)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _guarded(self, connection: "asyncpg.Connection[Any]", plan: TenantPlan) -> None:
+        try:
+            await self._tenant(connection, plan)
+        except MigrationFailedError as error:
+            if _is_gone(error):
+                # Removed meanwhile, with all that it had.
+                self._over_with(plan.shard)
+            else:
+                self._fail(plan, error)
+
+    async def _tenant(self, connection: "asyncpg.Connection[Any]", plan: TenantPlan) -> None:
+        schema = schema_of(plan.tenant_id)
+        wanted = pending(self._files.tenant, plan.version, self._plan.phase)
+        placeholders = {"schema": schema, "tenant_id": plan.tenant_id}
+        patience = self._limits.patience
+        applied = await migrate(connection, schema, wanted, placeholders, folder=TENANT, patience=patience)
+        self._applied += applied
+        self._migrated += applied > 0
+        self._over_with(plan.shard)
+
+    def _fail(self, plan: TenantPlan, error: Exception) -> None:
+        cause = error.__cause__ if isinstance(error, SetupError) and error.__cause__ is not None else error
+        migration = error.what.rpartition(" ")[2] if isinstance(error, MigrationFailedError) else ""
+        failure = TenantFailure(plan.tenant_id, plan.shard, migration, _reason(error), sqlstate_of(cause))
+        self._failed.append(failure)
+        _log.warning("tenant_not_migrated", tenant_id=plan.tenant_id, shard=plan.shard, migration=migration)
+        self._over_with(plan.shard)
+
+    def _over_with(self, shard: int) -> None:
+        self._done += 1
+        self._left[shard] -= 1
+        self._tell()
+
+    def _over(self) -> bool:
+        self._cut = self._cut or perf_counter() > self._ends
+        return self._cut
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            total = self._done + max(0, sum(self._left.values()))
+            self._watch(Progress(self._done, total, len(self._failed), perf_counter() - self._started))
+
+    def _report(self, *, stopped: bool) -> MigrationReport:
+        return MigrationReport(
+            self._plan,
+            self._migrated,
+            self._applied,
+            self._shared,
+            tuple(sorted(self._failed, key=lambda one: (one.shard, one.tenant_id))),
+            tuple(sorted(self._shards)),
+            stopped,
+            self._cut and not stopped,
+            perf_counter() - self._started,
+        )
+
+
+def _is_gone(error: MigrationFailedError) -> bool:
+    return isinstance(error.__cause__, asyncpg.InvalidSchemaNameError)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SetupError) and type(error) is MigrationFailedError:
+        return error.reason
+    return str(error) or type(error).__name__

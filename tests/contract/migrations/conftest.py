@@ -1,0 +1,109 @@
+"""Installations of a few shards, each test's own, on one real server; and releases to migrate them with."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from actors.shards.drift import DriftReport, drift
+from actors.shards.dsn import shard_dsn
+from actors.shards.migration_files import MigrationFiles
+from actors.shards.migration_run import TenantMigrations
+from actors.shards.owner import MigrationLimits
+from actors.shards.setup import set_up_shards
+from actors.shards.tenant_schema import TenantSchemas
+from cluster.postgres import PostgresServer
+from kernel.identifiers import new_id
+from tests.migration_folders import Release
+from tests.servers import postgres
+
+KEY = base64.b64encode(b"k" * 32).decode()
+SHARDS = (0, 1, 2)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with postgres(tmp_path_factory.mktemp("pg")) as started:
+        asyncio.run(set_up_shards(started.dsn, KEY))
+        yield started
+
+
+class Installation:
+    """Databases of three shards, set up with the files of this installation, and tenants in them."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.dsn = server.database_dsn(f"{name}_{{shard}}")
+        self._server, self._name = server, name
+
+    async def make(self) -> None:
+        keeper = await asyncpg.connect(self._server.database_dsn("postgres"))
+        for shard in SHARDS:
+            await keeper.execute(f"CREATE DATABASE {self._name}_{shard:02d} TEMPLATE shard_31")
+        await keeper.close()
+
+    async def drop(self) -> None:
+        keeper = await asyncpg.connect(self._server.database_dsn("postgres"))
+        for shard in SHARDS:
+            await keeper.execute(f"DROP DATABASE {self._name}_{shard:02d} WITH (FORCE)")
+        await keeper.close()
+
+    async def tenants(self, *per_shard: int, files: MigrationFiles | None = None) -> list[str]:
+        """Make so many tenants on each shard; their ids, shard after shard."""
+        made = []
+        schemas = TenantSchemas(self.dsn, migrations=None if files is None else files.tenant)
+        for shard, number in enumerate(per_shard):
+            for _ in range(number):
+                made.append(new_id())
+                await schemas.create(made[-1], shard)
+        return made
+
+    def migrations(self, release: Release, *, shards: Sequence[int] = SHARDS, **limits: Any) -> TenantMigrations:
+        return TenantMigrations(self.dsn, release.files, MigrationLimits(**limits), shards=shards)
+
+    async def drift(self, release: Release) -> DriftReport:
+        return await drift(self.migrations(release), SHARDS)
+
+    async def fetch(self, shard: int, query: str, *arguments: Any) -> list[Any]:
+        connection = await self.owner(shard)
+        try:
+            rows: list[Any] = await connection.fetch(query, *arguments)
+            return rows
+        finally:
+            await connection.close()
+
+    async def owner(self, shard: int) -> "asyncpg.Connection[Any]":
+        return await asyncpg.connect(shard_dsn(self.dsn, shard))
+
+    async def versions(self) -> dict[str, int]:
+        """Of every tenant."""
+        found: dict[str, int] = {}
+        for shard in SHARDS:
+            rows = await self.fetch(shard, "SELECT scope, version FROM spaza.schema_version WHERE scope <> 'spaza'")
+            found |= {row["scope"].removeprefix("tenant_"): row["version"] for row in rows}
+        return found
+
+
+@pytest.fixture
+async def installation(server: PostgresServer) -> AsyncIterator[Installation]:
+    installation = Installation(server, f"i{new_id()}")
+    await installation.make()
+    yield installation
+    await installation.drop()
+
+
+@pytest.fixture
+def fresh(server: PostgresServer) -> Iterator[Installation]:
+    """The same for tests that run event loops of their own."""
+    installation = Installation(server, f"i{new_id()}")
+    asyncio.run(installation.make())
+    yield installation
+    asyncio.run(installation.drop())
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    return Release(tmp_path / "release")

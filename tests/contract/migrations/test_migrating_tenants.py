@@ -1,0 +1,341 @@
+"""All tenants are brought to the newest version, each whole or not at all, whatever happens to one of them."""
+
+import asyncio
+
+import pytest
+
+from actors.shards.errors import MigrationFailedError, SetupError
+from actors.shards.migration_errors import (
+    MigrationChangedError,
+    MigrationOrderError,
+    NewerDatabaseError,
+    UnknownCanaryError,
+)
+from actors.shards.migration_files import SHARED, Phase
+from actors.shards.migration_report import Progress
+from actors.shards.migration_run import TenantMigrations
+from actors.shards.migrations import Patience
+from actors.shards.owner import MigrationLimits
+from cluster.postgres import PostgresServer
+from kernel.identifiers import new_id
+from tests.contract.migrations.conftest import SHARDS, Installation
+from tests.migration_folders import REAL, Release
+
+BARCODE = "ALTER TABLE {schema}.product ADD COLUMN barcode text;"
+UNIQUE_NAME = "CREATE UNIQUE INDEX product_name ON {schema}.product (name);"
+PRODUCT = (
+    "INSERT INTO tenant_{0}.product (sku, name, price_minor, currency, latitude, longitude)"
+    " SELECT sku, 'Bread', 1, 'ZAR', 0, 0 FROM unnest(ARRAY['one', 'two']) AS sku"
+)
+
+_ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+
+def _newest(release: Release) -> int:
+    return len(release.files.tenant)
+
+
+async def test_every_tenant_of_every_shard_is_migrated_once(installation: Installation, release: Release) -> None:
+    tenants = await installation.tenants(3, 0, 5)
+    release.add(REAL)
+    seen: list[Progress] = []
+
+    report = await installation.migrations(release).run(watch=seen.append)
+    again = await installation.migrations(release).run()
+
+    assert (report.complete, report.migrated, report.applied) == (True, 8, 8)
+    assert (again.complete, again.migrated, again.plan.up_to_date) == (True, 0, 8)
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
+    assert (await installation.drift(release)).clean
+    assert (seen[0].done, seen[0].total) == (0, 8)
+    assert (seen[-1].done, seen[-1].total, seen[-1].left_s) == (8, 8, 0)
+    assert sorted(one.done for one in seen) == [one.done for one in seen]
+
+
+async def test_a_plan_says_what_would_be_applied_where_and_changes_nothing(
+    installation: Installation, release: Release
+) -> None:
+    first, second = await installation.tenants(1, 1)
+    added = release.add(BARCODE)
+    shared = release.add("CREATE TABLE spaza.added ()", kind=SHARED)
+    before = await installation.versions()
+
+    plan = await installation.migrations(release).plan(canaries=[second])
+
+    assert [(one.tenant_id, one.shard, one.migrations) for one in plan.behind] == [
+        (first, 0, (added,)), (second, 1, (added,)),
+    ]  # fmt: skip
+    assert [one.shared for one in plan.shards] == [(shared,)] * 3
+    assert [one.tenant_id for one in plan.canaries] == [second]
+    assert await installation.versions() == before
+    assert await installation.fetch(0, "SELECT to_regclass('spaza.added')::text AS name") == [(None,)]
+
+
+async def test_new_tenants_start_at_what_their_shard_has_released_even_if_their_maker_does_not_know_it(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(1, 1)
+    old = release.files
+    release.add(REAL)
+    await installation.migrations(release).run()
+
+    (made, empty_shard, *_) = [*await installation.tenants(1, 0, 1, files=old)]
+
+    versions = await installation.versions()
+    assert (versions[made], versions[empty_shard]) == (_newest(release), _newest(release))
+    assert (await installation.drift(release)).clean
+
+
+async def test_a_new_tenant_of_new_code_has_what_comes_before_the_code_and_not_yet_what_comes_after(
+    installation: Installation, release: Release
+) -> None:
+    (old,) = await installation.tenants(1)
+    version = (await installation.versions())[old]
+    release.add(BARCODE)
+    release.add("ALTER TABLE {schema}.product DROP COLUMN category;", phase="post")
+
+    (new,) = await installation.tenants(1, files=release.files)
+
+    assert (await installation.versions())[new] == version + 1
+    report = await installation.migrations(release).run(Phase.POST)
+    assert report.complete
+    assert set((await installation.versions()).values()) == {version + 2}
+
+
+async def test_the_phases_of_a_rolling_update_are_applied_apart(installation: Installation, release: Release) -> None:
+    (tenant,) = await installation.tenants(1)
+    version = (await installation.versions())[tenant]
+    release.add(BARCODE)
+    release.add("ALTER TABLE {schema}.product DROP COLUMN category;", phase="post")
+    migrations = installation.migrations(release)
+
+    assert (await migrations.run(Phase.PRE)).complete
+    between = (await installation.versions())[tenant]
+    assert (await migrations.run(Phase.PRE)).migrated == 0
+    assert (await migrations.run(Phase.POST)).complete
+
+    assert (between, (await installation.versions())[tenant]) == (version + 1, version + 2)
+
+
+async def test_what_comes_before_the_code_is_refused_while_an_earlier_release_was_not_ended(
+    installation: Installation, release: Release
+) -> None:
+    (tenant,) = await installation.tenants(1)
+    version = (await installation.versions())[tenant]
+    post = release.add("ALTER TABLE {schema}.product DROP COLUMN category;", phase="post")
+    pre = release.add(BARCODE)
+
+    with pytest.raises(MigrationOrderError, match=f"{pre}.*{post}.*--phase post"):
+        await installation.migrations(release).run(Phase.PRE)
+
+    assert (await installation.versions())[tenant] == version
+    assert (await installation.migrations(release).run()).complete
+
+
+async def test_a_file_that_was_changed_after_it_had_been_applied_is_refused_by_name(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(1)
+    name = release.add(BARCODE)
+    await installation.migrations(release).run()
+    release.rewrite(name, BARCODE + " -- and more")
+    release.add("CREATE TABLE {schema}.more ();")
+
+    with pytest.raises(MigrationChangedError, match=f"{name}.*schema_migration.*{_newest(release) + 1:04d}_pre"):
+        await installation.migrations(release).run()
+
+    release.rewrite(name, BARCODE)
+    assert (await installation.migrations(release).run()).complete
+
+
+async def test_a_file_with_a_fault_is_refused_before_anybody_has_it_and_may_be_mended(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(2, 1)
+    before = await installation.versions()
+    name = release.add("ALTER TABLE {schema}.product ADD COLUM barcode text;")
+
+    with pytest.raises(MigrationFailedError, match=f"{name}.*nothing was touched"):
+        await installation.migrations(release).run(canaries=tenants[:1])
+
+    assert await installation.versions() == before
+    release.rewrite(name, BARCODE)
+    assert (await installation.migrations(release).run()).complete
+
+
+async def test_a_failing_canary_stops_before_anything_else_was_touched(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(2, 2)
+    canary = tenants[3]
+    await installation.fetch(1, PRODUCT.format(canary))
+    before = await installation.versions()
+    name = release.add(UNIQUE_NAME)
+
+    report = await installation.migrations(release).run(canaries=[tenants[2], canary, tenants[0]])
+
+    assert (report.stopped, report.complete, report.migrated) == (True, False, 1)
+    assert [(one.tenant_id, one.shard, one.migration) for one in report.failed] == [(canary, 1, name)]
+    assert await installation.versions() == {**before, tenants[2]: _newest(release)}
+    assert "Bread" not in report.failed[0].reason
+    assert f"tenant_{canary}" in report.failed[0].remedy
+
+
+async def test_a_tenant_that_fails_stops_nobody_else_and_is_gone_on_with_when_it_is_mended(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(3, 2)
+    await installation.fetch(0, PRODUCT.format(tenants[1]))
+    release.add(UNIQUE_NAME)
+    last = release.add(BARCODE)
+
+    report = await installation.migrations(release).run(canaries=[tenants[0]])
+
+    assert (report.stopped, report.migrated) == (False, 4)
+    assert [one.tenant_id for one in report.failed] == [tenants[1]]
+    await installation.fetch(0, f"DELETE FROM tenant_{tenants[1]}.product")
+    mended = await installation.migrations(release).run()
+    assert (mended.complete, mended.migrated, mended.applied) == (True, 1, 2)
+    assert last
+    assert (await installation.drift(release)).clean
+
+
+async def test_a_canary_that_is_no_tenant_is_refused(installation: Installation, release: Release) -> None:
+    await installation.tenants(1)
+    release.add(BARCODE)
+
+    with pytest.raises(UnknownCanaryError, match="SPAZA_MIGRATIONS__CANARIES"):
+        await installation.migrations(release).run(canaries=[new_id()])
+
+
+async def test_a_table_in_use_is_waited_for_briefly_and_come_back_to(
+    installation: Installation, release: Release
+) -> None:
+    busy, free = await installation.tenants(2)
+    release.add(BARCODE)
+    reader = await installation.owner(0)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch(f"SELECT * FROM tenant_{busy}.product")
+    patience = Patience(lock_ms=50, attempts=3)
+
+    report = await installation.migrations(release, per_shard=1, patience=patience).run()
+
+    assert [one.tenant_id for one in report.failed] == [busy]
+    assert "--lock-timeout-ms" in report.failed[0].remedy
+    assert (await installation.versions())[free] == _newest(release)
+    running = asyncio.create_task(installation.migrations(release, patience=Patience(lock_ms=50, attempts=90)).run())
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    await transaction.rollback()
+    assert (await running).complete
+    await reader.close()
+
+
+async def test_several_runs_at_once_do_it_once_while_tenants_are_made(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(6, 6, 6)
+    release.add(REAL)
+
+    first, second, made = await asyncio.gather(
+        installation.migrations(release).run(),
+        installation.migrations(release).run(),
+        installation.tenants(4, 4, 4),
+    )
+
+    assert first.complete
+    assert second.complete
+    # Of those that were made meanwhile some were made new enough.
+    assert 18 <= first.applied + second.applied <= 30
+    versions = await installation.versions()
+    assert len(versions) == 18 + len(made)
+    assert set(versions.values()) == {_newest(release)}
+    assert (await installation.drift(release)).clean
+
+
+async def test_shared_tables_are_migrated_before_the_tenants_that_need_them(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(1, 1)
+    release.add("CREATE TABLE spaza.unit_of_measure (name text PRIMARY KEY)", kind=SHARED)
+    release.add("ALTER TABLE {schema}.product ADD COLUMN unit text REFERENCES spaza.unit_of_measure;")
+
+    report = await installation.migrations(release).run()
+
+    assert (report.complete, report.shared, report.applied) == (True, 3, 2)
+
+
+async def test_files_of_an_older_release_are_refused(installation: Installation, release: Release) -> None:
+    await installation.tenants(1)
+    old = release.files
+    release.add(BARCODE)
+    await installation.migrations(release).run()
+
+    with pytest.raises(NewerDatabaseError, match="older Spaza"):
+        await TenantMigrations(installation.dsn, old, shards=SHARDS).run()
+
+
+async def test_a_shard_that_does_not_answer_is_named_and_the_others_are_migrated(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(1, 1)
+    release.add(BARCODE)
+    migrations = TenantMigrations(installation.dsn, release.files, MigrationLimits(), shards=(*SHARDS, 7))
+
+    report = await migrations.run()
+
+    assert ([one.shard for one in report.shards], report.complete) == ([7], False)
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
+
+
+async def test_databases_that_were_never_set_up_are_refused_with_the_remedy(
+    server: PostgresServer, release: Release
+) -> None:
+    dsn = server.database_dsn("postgres")
+
+    with pytest.raises(SetupError, match="start Spaza with it once"):
+        await TenantMigrations(dsn + "#{shard}", release.files, shards=(0,)).run()
+
+
+async def test_a_run_uses_no_more_connections_than_it_may(installation: Installation, release: Release) -> None:
+    await installation.tenants(8, 8, 8)
+    release.add("SELECT pg_sleep(0.02);" + BARCODE)
+    most = 0
+    watcher = await installation.owner(0)
+    run = asyncio.create_task(installation.migrations(release, per_shard=2, connections=3).run())
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE split_part(current_database(), '_', 1) || '%'"
+    while not run.done():
+        most = max(most, (await watcher.fetchval(count)) - 1)
+    await watcher.close()
+
+    assert (await run).complete
+    assert 2 <= most <= 3
+
+
+async def test_a_run_that_is_given_a_time_stops_between_two_tenants_and_the_next_goes_on(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(12)
+    release.add("SELECT pg_sleep(0.05);" + BARCODE)
+
+    cut = await installation.migrations(release, per_shard=1).run(time_s=0.3)
+    rest = await installation.migrations(release).run()
+
+    assert (cut.cut, cut.complete) == (True, False)
+    assert 0 < cut.migrated < 12
+    assert rest.migrated == 12 - cut.migrated
+
+
+async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(installation: Installation, release: Release) -> None:
+    await installation.tenants(1)
+    (other,) = await installation.tenants(1)
+    release.add("SELECT pg_sleep(0.3);" + BARCODE)
+    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+    # The first sleeps in its migration by then, after the second was listed.
+    async with asyncio.timeout(5):
+        while not await installation.fetch(0, _ASLEEP):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await installation.fetch(0, f"DROP SCHEMA tenant_{other} CASCADE")
+
+    assert (await run).complete

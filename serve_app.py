@@ -27,6 +27,9 @@ from actors.redeploy import release_of
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.handle import ShardsHandle, start_shards
+from actors.shards.migration_files import MigrationFiles, Phase
+from actors.shards.migration_report import MigrationReport
+from actors.shards.migration_run import TenantMigrations
 from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
@@ -48,13 +51,15 @@ from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import tenants_app
 from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
-from telemetry.log import configure_logging
+from telemetry.log import configure_logging, get_logger
 
 _UNITS: Final = "services.units:UNITS"
 # What a unit of work may run.
 _CODE: Final = tuple(
     Path(__file__).with_name(name) for name in ("actors", "config", "integrations", "kernel", "services", "telemetry")
 )
+# Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
+_MIGRATION_LIMIT_S: Final = 90.0
 # One line for each request costs more than the request.
 _LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON")
 
@@ -77,6 +82,13 @@ class ServeApplication(NamedTuple):
     application: Application
 
 
+class Prepared(NamedTuple):
+    """What had to be done to the databases, and how the migration of tenants ended where there was one."""
+
+    setup: SetupReport
+    migrations: MigrationReport | None
+
+
 class Spaza:
     """Everything that is wired from one set of resolved settings. Holds no connection itself."""
 
@@ -96,11 +108,20 @@ class Spaza:
         limits = PoolLimits(app_connections=settings.postgres.max_size, min_idle=settings.postgres.min_idle)
         self._access = ShardAccess.derive(self._dsn, self._key, limits)
 
-    async def prepare(self) -> SetupReport:
-        """Make the databases ready, as their owner, and move what waits to where the topology has it now."""
-        report = await set_up_shards(self._dsn, self._key, self._other_keys)
+    async def prepare(self, *, alone: bool = False) -> Prepared:
+        """Make the databases ready, as their owner, and move what waits to where the topology has it now.
+
+        Args:
+            alone: nobody else's code runs on these databases, so tenants that are behind are migrated here and now.
+                Otherwise ``spaza migrate`` does that, before the new code and after the old.
+        """
+        report = await set_up_shards(self._dsn, self._key, self._other_keys, phase=None if alone else Phase.PRE)
         await apply_topology(self.topology, partial(shard_dsn, self._dsn), self.instance_id)
-        return report
+        return Prepared(report, await self._migrated() if alone and report.tenants_behind else None)
+
+    async def _migrated(self) -> MigrationReport:
+        migrations = TenantMigrations(self._dsn, MigrationFiles.of())
+        return await migrations.run(canaries=self.settings.migrations.canaries, time_s=_MIGRATION_LIMIT_S)
 
     def start_shards(self) -> None:
         """Create the ShardPool actors. Where Ray is initialised, in synchronous code."""
@@ -229,7 +250,7 @@ def app(arguments: Mapping[str, Any]) -> Application:
     settings = load_settings(os.environ)
     configure_logging(settings.log.level)
     spaza = Spaza(settings, instance_id=str(arguments.get("instance_id", "serve")))
-    asyncio.run(spaza.prepare())
+    _warn_of_tenants_behind(asyncio.run(spaza.prepare()).setup)
     if not ray.is_initialized():
         ray.init(namespace="serve", log_to_driver=False)
     # Before ``serve run`` does it with an address of its own; where Serve runs already, its address stays.
@@ -240,6 +261,12 @@ def app(arguments: Mapping[str, Any]) -> Application:
     spaza.start_mailboxes()
     [front] = [one.application for one in applications if one.route_prefix == "/"]
     return front
+
+
+def _warn_of_tenants_behind(setup: SetupReport) -> None:
+    if setup.tenants_behind:
+        remedy = "run spaza migrate --phase pre before new code starts"
+        get_logger("migrations").warning("tenants_behind", tenants=setup.tenants_behind, remedy=remedy)
 
 
 def _resolved(value: Any, setting: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from cluster.errors import ClusterError
 from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import add_mailbox_commands
+from cluster.migrate_arguments import add_migrate_command
 from cluster.tenant_arguments import add_tenant_commands
 from config.settings import SettingsError
 
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     env = commands.add_parser("env", help="shell lines with which another Python program joins the Ray cluster")
     env.add_argument("--json", action="store_true", help="as JSON")
     env.set_defaults(command=_env)
+    add_migrate_command(commands)
     add_mailbox_commands(commands)
     add_tenant_commands(commands)
     return parser

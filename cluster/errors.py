@@ -11,6 +11,7 @@ ClusterError
     ServerUnreachableError   a server that we were given does not answer
     ServerTooSmallError      a server that we were given has too few connections left
     NotRunningError          a command needs an instance that answers
+    NoDatabaseError          a command needs the databases, and knows of none
     AdminRefusedError        the instance refuses a command
     TenantFileError          the description of a tenant cannot be read
     ExportError              a tenant's export cannot be written
@@ -186,6 +187,23 @@ class NotRunningError(ClusterError):
         return (
             f"Spaza cannot be asked in {self.data_dir}: {self.reason}. Start it with `spaza up`, see what it does with "
             "`spaza status`, or name its folder with SPAZA_DATA_DIR."
+        )
+
+
+class NoDatabaseError(ClusterError):
+    """A command works on the databases, and neither the settings nor a running instance say where they are."""
+
+    code = "no_database"
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        super().__init__(data_dir, reason)
+        self.data_dir, self.reason = data_dir, reason
+
+    def __str__(self) -> str:
+        return (
+            f"There is no PostgreSQL to work on: {self.reason}, and SPAZA_POSTGRES__DSN is not set. Start the instance "
+            f"of {self.data_dir} with `spaza up`, name another folder with SPAZA_DATA_DIR, or set SPAZA_POSTGRES__DSN "
+            "to the DSN of the databases' owner."
         )
 
 

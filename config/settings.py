@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from config.tenant_ids import TenantIds
+
 PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
 _FOREIGN = frozenset({"SPAZA_FIXTURES"})
@@ -150,6 +152,16 @@ class PostgresSettings(_Group):
     shards_per_actor: int = Field(default=16, ge=1, le=32)
 
 
+class MigrationsSettings(_Group):
+    """``spaza migrate``.
+
+    Attributes:
+        canaries: ids of the tenants that are migrated before all others, separated by commas.
+    """
+
+    canaries: TenantIds = ()
+
+
 class RedisSettings(_Group):
     url: SecretStr | None = None
 
@@ -188,6 +200,7 @@ class Settings(_Group):
     admin: AdminSettings
     secrets: SecretsSettings
     postgres: PostgresSettings = PostgresSettings()
+    migrations: MigrationsSettings = MigrationsSettings()
     redis: RedisSettings = RedisSettings()
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     paystack: PaystackSettings = PaystackSettings()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``: the mailbox alone; ``units``: the shards alone."""
+"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``, ``shards``, ``tenants``: parts alone."""
 
 import argparse
 import shutil
@@ -15,6 +15,7 @@ from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
 from benchmarks.spaza.system import SpazaSystem
 from benchmarks.system import System
+from benchmarks.tenants.__main__ import main as tenants
 from benchmarks.turn import PARTS, Scale
 from benchmarks.units.__main__ import main as units
 
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return backlog(arguments[1:])
     if arguments[:1] == ["units"]:
         return units(arguments[1:])
+    if arguments[:1] == ["tenants"]:
+        return tenants(arguments[1:])
     options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``, ``shards``, ``tenants``: parts alone."""
+"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``, ``units``, ``tenants``: parts alone."""
 
 import argparse
 import shutil

@@ -176,7 +176,8 @@ class _Run:
         files, patience = self._files, self._limits.patience
         versions = await keep_register(connection, f"shard {shard:02d}", *files)
         wanted = pending(files.shared, versions.shared, self._plan.phase)
-        self._shared += await migrate(connection, SHARED_SCOPE, wanted, folder=SHARED, patience=patience)
+        applied = await migrate(connection, SHARED_SCOPE, wanted, folder=SHARED, patience=patience)
+        self._shared += applied
 
     async def _work(self, shard: int, waiting: deque[TenantPlan]) -> None:
         """Take tenants until none is left, on a connection that is renewed now and then and when it breaks."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from actors.shards.owner import MigrationLimits
 from benchmarks.tenants.fleet import Fleet
+from telemetry.log import configure_logging
 
 _RESULTS = Path(__file__).parents[1] / "results"
 # The slowest step may be so much slower than the fastest before the rate counts as falling; machines drift.
@@ -36,6 +37,7 @@ class Step(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and keep the raw figures. 1 where a rate falls as the tenants grow."""
     options = _parser().parse_args(argv)
+    configure_logging("WARNING")
     folder = Path(tempfile.mkdtemp(prefix="spaza-bench-"))
     try:
         steps = asyncio.run(_measure(folder, options))

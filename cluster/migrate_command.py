@@ -22,6 +22,7 @@ from cluster import migrate_documents, migrate_text
 from cluster.migrate_screen import MigrationScreen
 from cluster.owner_dsn import owner_dsn
 from config.settings import Settings, SettingsError, load_settings
+from telemetry.log import configure_logging
 
 DONE, NOT_DONE, REFUSED = 0, 1, 2
 # What an instance cannot start without is not needed here.
@@ -36,6 +37,8 @@ def run(given: argparse.Namespace, environment: Mapping[str, str] | None = None)
         files and databases do not go together.
     """
     settings = load_settings(os.environ if environment is None else environment, demo_key=_NO_KEY)
+    # What fails is in the report; lines of log would only stand between those of the progress.
+    configure_logging("ERROR")
     dsn = owner_dsn(settings.data_dir.expanduser().absolute(), settings.postgres.dsn)
     try:
         migrations = TenantMigrations(dsn, _files(given), _limits(given))

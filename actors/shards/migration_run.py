@@ -170,7 +170,10 @@ class _Run:
         self._left[plan.shard] = len(now.behind)
         waiting = deque(now.behind)
         workers = min(self._limits.per_shard, len(waiting))
-        await asyncio.gather(*(self._work(plan.shard, waiting) for _ in range(workers)))
+        reasons = await asyncio.gather(*(self._work(plan.shard, waiting) for _ in range(workers)))
+        if waiting and not self._cut:
+            self._shards.append(ShardFailure(plan.shard, next(filter(None, reasons), ""), len(waiting)))
+            self._left[plan.shard] = 0
 
     async def _share(self, connection: "asyncpg.Connection[Any]", shard: int) -> None:
         files, patience = self._files, self._limits.patience
@@ -179,8 +182,12 @@ class _Run:
         applied = await migrate(connection, SHARED_SCOPE, wanted, folder=SHARED, patience=patience)
         self._shared += applied
 
-    async def _work(self, shard: int, waiting: deque[TenantPlan]) -> None:
-        """Take tenants until none is left, on a connection that is renewed now and then and when it breaks."""
+    async def _work(self, shard: int, waiting: deque[TenantPlan]) -> str:
+        """Take tenants until none is left, on a connection that is renewed now and then and when it breaks.
+
+        Returns:
+            why it gave up; empty where it did not. Others of the shard may go on without it.
+        """
         silent = 0
         while waiting and not self._over():
             taken: TenantPlan | None = None
@@ -188,24 +195,19 @@ class _Run:
                 async with self._migrations.connection(shard) as connection:
                     for _ in range(_TENANTS_PER_CONNECTION):
                         if not waiting or self._over():
-                            return
+                            break
                         taken = waiting.popleft()
                         await self._guarded(connection, taken)
                         taken, silent = None, 0
             except FOREIGN as error:
-                silent += 1
-                if silent >= _SILENT_TRIES:
-                    if taken is not None:
-                        waiting.append(taken)
-                    if waiting:
-                        self._shards.append(ShardFailure(shard, _reason(error), len(waiting)))
-                        self._left[shard] -= len(waiting)
-                        waiting.clear()
-                    return
                 if taken is not None:
                     # What broke before its commit is done again; what had committed says so by its version.
                     waiting.appendleft(taken)
+                silent += 1
+                if silent >= _SILENT_TRIES:
+                    return _reason(error)
                 await asyncio.sleep(_AGAIN_S)
+        return ""
 
     async def _guarded(self, connection: "asyncpg.Connection[Any]", plan: TenantPlan) -> None:
         try:

@@ -333,9 +333,28 @@ async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(installation: In
     release.add("SELECT pg_sleep(0.3);" + BARCODE)
     run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
     # The first sleeps in its migration by then, after the second was listed.
-    async with asyncio.timeout(5):
-        while not await installation.fetch(0, _ASLEEP):  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.01)
+    await _asleep(installation)
     await installation.fetch(0, f"DROP SCHEMA tenant_{other} CASCADE")
 
     assert (await run).complete
+
+
+async def test_connections_that_break_in_the_middle_are_replaced(installation: Installation, release: Release) -> None:
+    tenants = await installation.tenants(10)
+    release.add("SELECT pg_sleep(0.05);" + BARCODE)
+    run = asyncio.create_task(installation.migrations(release).run())
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    for _ in range(2):
+        await _asleep(installation)
+        await installation.fetch(0, f"{end} AND pid <> pg_backend_pid()")
+
+    report = await run
+
+    assert report.complete
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
+
+
+async def _asleep(installation: Installation) -> None:
+    async with asyncio.timeout(10):
+        while not await installation.fetch(0, _ASLEEP):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)

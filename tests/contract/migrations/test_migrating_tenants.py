@@ -340,8 +340,8 @@ async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(installation: In
 
 
 async def test_connections_that_break_in_the_middle_are_replaced(installation: Installation, release: Release) -> None:
-    tenants = await installation.tenants(10)
-    release.add("SELECT pg_sleep(0.05);" + BARCODE)
+    tenants = await installation.tenants(6)
+    release.add("SELECT pg_sleep(0.6);" + BARCODE)
     run = asyncio.create_task(installation.migrations(release).run())
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
     for _ in range(2):

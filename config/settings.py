@@ -4,16 +4,14 @@ The environment names them ``SPAZA_<GROUP>__<NAME>``. Every value is checked, an
 secret has no default outside the demo and is masked wherever it is printed.
 """
 
-import base64
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from config.tenant_ids import TenantIds
+from config.setting_types import Folder, Host, HttpUrl, Level, Port, SealingKey, Secret, TenantIds, parted
 
 PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
@@ -23,59 +21,6 @@ _NOT_USED_YET: Final = tuple(f"{PREFIX}{group}__" for group in ("ELASTICSEARCH",
 DEMO_APP_SECRET = "sandbox-app-secret"
 DEMO_VERIFY_TOKEN = "sandbox-verify-token"
 DEMO_ADMIN_TOKEN = "sandbox-admin-token"
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    try:
-        parts = urlsplit(value)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none, half an IPv6 address
-        named = False
-    if not named or value.split() != [value]:
-        raise ValueError("must name a host, such as https://graph.facebook.com")
-    return value.rstrip("/")
-
-
-def _sealing_key(value: SecretStr) -> SecretStr:
-    try:
-        key = base64.b64decode(value.get_secret_value(), validate=True)
-    except ValueError as error:  # not base64, or not even ASCII
-        raise ValueError("must be base64; make one with: openssl rand -base64 32") from error
-    if len(key) != 32:
-        raise ValueError(f"must be 32 bytes, base64 encoded, not {len(key)}; make one with: openssl rand -base64 32")
-    return value
-
-
-def _not_empty(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value():
-        raise ValueError("must not be empty")
-    return value
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("must not be empty; unset it to have the default")
-    return value
-
-
-def _parted(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-Folder = Annotated[Path, BeforeValidator(_named)]
-Host = Annotated[str, BeforeValidator(_named)]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
-SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 
 
 class SettingsError(Exception):
@@ -132,7 +77,7 @@ class SecretsSettings(_Group):
     """
 
     key: SealingKey
-    other_keys: Annotated[tuple[SealingKey, ...], BeforeValidator(_parted)] = ()
+    other_keys: Annotated[tuple[SealingKey, ...], BeforeValidator(parted)] = ()
 
 
 class PostgresSettings(_Group):

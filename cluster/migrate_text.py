@@ -74,7 +74,7 @@ def drift(found: DriftReport) -> list[str]:
     lines = []
     for version, count in found.versions.items():
         hashes = ", ".join(one[:12] for one in found.hashes.get(version, ())) or "not known here"
-        lines.append(f"  {count:,} schemas at version {version:04d}, catalogue {hashes}")
+        lines.append(f"  {count:,} at version {version:04d}, catalogue {hashes}")
     behind = sum(count for version, count in found.versions.items() if version < found.newest)
     if behind:
         lines.append(f"  {_tenants(behind)} older than {found.newest:04d}: that is no drift, `spaza migrate` mends it")
@@ -82,7 +82,8 @@ def drift(found: DriftReport) -> list[str]:
         lines += _drifted(one)
     lines += [f"Shard {shard:02d} does not answer: {reason}" for shard, reason in found.silent.items()]
     differ = f"{len(found.drifted):,} differ" if found.drifted else "none differs"
-    return [*lines, f"{found.checked:,} schemas looked at, {differ}. Nothing was changed."]
+    looked = "1 schema" if found.checked == 1 else f"{found.checked:,} schemas"
+    return [*lines, f"{looked} looked at, {differ}. Nothing was changed."]
 
 
 def _drifted(one: SchemaDrift) -> list[str]:

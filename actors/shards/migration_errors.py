@@ -6,6 +6,7 @@ SetupError
         MigrationOrderError     an earlier release was not ended
         NewerDatabaseError      the databases have migrations that these files do not know
         UnknownCanaryError      a canary is no tenant of these databases
+        NoShardError            no database answers
 """
 
 from typing import ClassVar
@@ -87,3 +88,17 @@ class UnknownCanaryError(MigrationRefusedError):
             f"the canary {self.tenant_id} is no tenant on these shards{asked}. Correct --canary or "
             "SPAZA_MIGRATIONS__CANARIES: tenants' ids, 32 hexadecimal digits each; nothing was touched"
         )
+
+
+class NoShardError(MigrationRefusedError):
+    """None of the databases answers."""
+
+    code: ClassVar[str] = "no_shard"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, reason: str) -> None:
+        Exception.__init__(self, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no shard answers ({self.reason.rstrip('.')}): start its server, or correct SPAZA_POSTGRES__DSN"

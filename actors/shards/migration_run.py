@@ -13,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from actors.shards.errors import MigrationFailedError, SetupError
+from actors.shards.migration_errors import NoShardError
 from actors.shards.migration_files import SHARED, TENANT, MigrationFiles, Phase, pending
 from actors.shards.migration_plan import MigrationPlan, ShardPlan, TenantPlan, plan_of
 from actors.shards.migration_report import MigrationReport, Progress, ShardFailure, TenantFailure
@@ -56,8 +57,11 @@ class TenantMigrations:
         Raises:
             MigrationRefusedError: files and databases do not go together.
             SetupError: a database was never set up.
+            NoShardError: none answers.
         """
         looked = await asyncio.gather(*(self._look(shard) for shard in self._shards))
+        if looked and all(isinstance(state, str) for state in looked):
+            raise NoShardError(str(looked[0]))
         states = {shard: state for shard, state in zip(self._shards, looked, strict=True) if not isinstance(state, str)}
         silent = {shard: state for shard, state in zip(self._shards, looked, strict=True) if isinstance(state, str)}
         return plan_of(states, silent, *self._files, phase, canaries)

@@ -9,6 +9,7 @@ from actors.shards.migration_errors import (
     MigrationChangedError,
     MigrationOrderError,
     NewerDatabaseError,
+    NoShardError,
     UnknownCanaryError,
 )
 from actors.shards.migration_files import SHARED, Phase
@@ -287,6 +288,13 @@ async def test_a_shard_that_does_not_answer_is_named_and_the_others_are_migrated
 
     assert ([one.shard for one in report.shards], report.complete) == ([7], False)
     assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
+
+
+async def test_where_no_shard_answers_it_says_so_once(release: Release) -> None:
+    with pytest.raises(NoShardError, match="SPAZA_POSTGRES__DSN") as caught:
+        await TenantMigrations("postgresql://owner:hush@127.0.0.1:1/x", release.files).run()
+
+    assert "hush" not in str(caught.value)
 
 
 async def test_databases_that_were_never_set_up_are_refused_with_the_remedy(

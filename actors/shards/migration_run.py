@@ -143,8 +143,11 @@ class _Run:
         wanted = {name for one in plan.behind for name in one.migrations}
         wanted |= {name for one in plan.shards for name in one.releases}
         newest = max((one.number for one in files.tenant if one.name in wanted), default=0)
-        async with self._migrations.connection(shard) as connection:
-            await rehearse(connection, shared, files.tenant[:newest], self._limits.patience)
+        try:
+            async with self._migrations.connection(shard) as connection:
+                await rehearse(connection, shared, files.tenant[:newest], self._limits.patience)
+        except FOREIGN as error:
+            raise NoShardError(f"shard {shard:02d} went away in the rehearsal, {_reason(error)}") from error
 
     async def _canary(self, canary: TenantPlan) -> bool:
         try:

@@ -8,11 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.errors import JournalRefusedError, JournalUnavailableError
 from actors.mailbox.journal import Count, Counted
 from kernel.sql import load_queries
 
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+# While a batch is encoded, and what the server says of a value; with the latter nothing is written.
+UNENCODABLE = (TypeError, ValueError, OverflowError)
+UNWRITABLE = (asyncpg.DataError, asyncpg.NotNullViolationError, asyncpg.ProgramLimitExceededError)
 _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
@@ -25,6 +28,15 @@ def translated(queue: str) -> Iterator[None]:
         state = getattr(error, "sqlstate", None)
         detail = type(error).__name__ + (f" {state}" if isinstance(state, str) else "")
         raise JournalUnavailableError(queue, detail) from error
+
+
+@contextmanager
+def refused(queue: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Raise errors that say that what was to be written is at fault as ``JournalRefusedError``."""
+    try:
+        yield
+    except errors as error:
+        raise JournalRefusedError(queue, f"{type(error).__name__}: {error}"[:200]) from error
 
 
 async def count_rows(connection: Any, queue: str, partition: int, counted: Counted) -> Count:

@@ -4,6 +4,7 @@ SpazaError
     MailboxError
         JournalUnavailableError   the journal was not written in time, or it is not known: repeat the call
             OwnerNotReadyError    the owner answers, but has not taken its partition over yet
+        JournalRefusedError       the journal cannot hold what it was given; nothing of it was written
         OwnerUnreachableError     the owner did not answer; what it was sent may be written
         PublishFailedError        the owner could not be reached however often it was tried
         FencedError               another owner has taken the partition over
@@ -37,6 +38,21 @@ class JournalUnavailableError(MailboxError):
 
     def __str__(self) -> str:
         return f"the journal of {self.queue} cannot be written: {self.detail}"
+
+
+class JournalRefusedError(MailboxError):
+    """What was given cannot be written, now or later, and was not; in doubt is nothing."""
+
+    code = "journal_refused"
+    http_status = 500
+    retryable = False
+
+    def __init__(self, queue: str, detail: str) -> None:
+        super().__init__(queue, detail)
+        self.queue, self.detail = queue, detail
+
+    def __str__(self) -> str:
+        return f"the journal of {self.queue} cannot hold this: {self.detail}"
 
 
 class OwnerNotReadyError(JournalUnavailableError):

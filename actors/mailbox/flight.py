@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from actors.mailbox.errors import MailboxError
-from actors.mailbox.journal import Append, Batch, Settlement, Written
+from actors.mailbox.journal import Append, Batch, Retry, Settlement, Written
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import stored_id
 
@@ -67,31 +67,95 @@ class Waiting(NamedTuple):
     letters: Sequence[Settlement] = ()
 
 
+class Publication(NamedTuple):
+    """One publisher's messages in a commit; ``appends`` are those for the queue, with their seqs."""
+
+    waiting: Waiting
+    appends: Sequence[Append]
+
+
+class Ending(NamedTuple):
+    """The end of a message, and its dead letter."""
+
+    settlement: Settlement
+    letter: Message | None
+
+
+class Cargo(NamedTuple):
+    """What one commit writes, by what belongs together: that is written or refused as a whole."""
+
+    publications: Sequence[Publication] = ()
+    endings: Sequence[Ending] = ()
+    retries: Sequence[Retry] = ()
+
+    @property
+    def size(self) -> int:
+        """How many things there are that could be written by themselves."""
+        return len(self.publications) + len(self.endings) + len(self.retries)
+
+    @property
+    def appends(self) -> list[Append]:
+        """What goes into the queue, in order."""
+        return [append for one in self.publications for append in one.appends]
+
+    def batch(self) -> Batch:
+        """For the journal."""
+        dead = [message for one in self.publications if one.waiting.dead for message in one.waiting.messages]
+        dead += [one.letter for one in self.endings if one.letter is not None]
+        letters = [letter for one in self.publications for letter in one.waiting.letters]
+        return Batch(self.appends, dead, [one.settlement for one in self.endings], self.retries, letters)
+
+    def halves(self) -> "tuple[Cargo, Cargo]":
+        """Two that are together the same, in order."""
+        middle = self.size // 2
+        return self._cut(0, middle), self._cut(middle, self.size)
+
+    def lesser(self) -> "Cargo | None":
+        """Of the end of one message what may still be written where the journal refused it; None if nothing is left."""
+        if not self.endings:
+            return None
+        settlement, letter = self.endings[0]
+        if letter is None and not settlement.reason:
+            return None
+        return Cargo(endings=[Ending(settlement if letter is not None else settlement._replace(reason=""), None)])
+
+    def _cut(self, start: int, end: int) -> "Cargo":
+        parts = []
+        for part in self:
+            parts.append(part[max(0, start) : max(0, end)])
+            start, end = start - len(part), end - len(part)
+        return Cargo._make(parts)
+
+
 class Flight:
-    """One commit under way; ``letters`` are the dead letters of its settlements, one or None for each."""
+    """One commit under way."""
 
-    __slots__ = ("answers", "batch", "epoch", "floor", "letters", "outcome")
+    __slots__ = ("cargo", "epoch", "floor", "outcome")
 
-    def __init__(
-        self,
-        epoch: int,
-        floor: int,
-        batch: Batch,
-        letters: Sequence[Message | None],
-        answers: "Sequence[asyncio.Future[None]]",
-    ) -> None:
-        self.epoch, self.floor, self.batch, self.letters, self.answers = epoch, floor, batch, letters, answers
+    def __init__(self, epoch: int, floor: int, cargo: Cargo) -> None:
+        self.epoch, self.floor, self.cargo = epoch, floor, cargo
         self.outcome: Written | None = None
 
     def forget(self) -> None:
         """Should it fail, nothing of it but its appends is to be thought of again."""
-        self.batch = self.batch._replace(settlements=(), retries=())
-        self.letters = ()
+        self.cargo = self.cargo._replace(endings=(), retries=())
+
+    def apart(self) -> "list[Flight]":
+        """Flights that write the same, each less, where the journal refused it all; none where it cannot be less."""
+        if self.cargo.size > 1:
+            return [Flight(self.epoch, self.floor, one) for one in self.cargo.halves()]
+        lesser = self.cargo.lesser()
+        return [] if lesser is None else [Flight(self.epoch, self.floor, lesser)]
+
+    @property
+    def answers(self) -> "list[asyncio.Future[None]]":
+        """For whom its publishers wait."""
+        return [one.waiting.answer for one in self.cargo.publications]
 
     @property
     def ids(self) -> list[str]:
         """Under which its messages are looked up."""
-        return [stored_id(one.message) for one in self.batch.appends]
+        return [stored_id(one.message) for one in self.cargo.appends]
 
 
 def fail(answer: "asyncio.Future[None]", error: MailboxError) -> None:

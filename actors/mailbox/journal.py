@@ -180,6 +180,7 @@ class Journal(Protocol):
 
         Raises:
             FencedError: the epoch is over; nothing was written.
+            JournalRefusedError: something in the batch cannot be written, now or later; nothing was written.
         """
 
     async def tick(

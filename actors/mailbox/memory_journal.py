@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from actors.mailbox.errors import FencedError, JournalUnavailableError
+from actors.mailbox.errors import FencedError, JournalRefusedError, JournalUnavailableError
 from actors.mailbox.journal import (
     Append,
     Batch,
@@ -22,8 +22,11 @@ from actors.mailbox.journal import (
 from actors.mailbox.memory_units import MemoryUnit, Transactions
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import stored_id
-from actors.mailbox.rows import published_day
+from actors.mailbox.rows import columns, published_day
 from actors.mailbox.selection import Peeked, Selection, Tally, Which, death_of, matches
+
+# PostgreSQL's time ends with the year 294276.
+_LATEST_S = 9_224_318_016_000.0
 
 
 class _Stored(NamedTuple):
@@ -118,6 +121,7 @@ class InMemoryJournal:
         database = self._reach()
         if epoch != database.epoch:
             raise FencedError("memory", 0, epoch)
+        _check(batch)
         known = {(stored_id(row.message), published_day(row.message)) for row in database.rows.values()}
         written = []
         for append in batch.appends:
@@ -236,3 +240,13 @@ class InMemoryJournal:
             seq = database.transactions.next_seq(max(database.appended, default=0))
         database.appended[seq] = _Stored(append.message, append.clock_s)
         return seq
+
+
+def _check(batch: Batch) -> None:
+    """Refuse what PostgreSQL could not hold, as far as has mattered."""
+    try:
+        columns([*(append.message for append in batch.appends), *batch.dead_letters])
+    except (TypeError, ValueError) as error:
+        raise JournalRefusedError("memory", str(error)) from error
+    if any(retry.not_before >= _LATEST_S for retry in batch.retries):
+        raise JournalRefusedError("memory", "not_before is out of range")

@@ -9,7 +9,7 @@ from actors.mailbox.apart import append_each
 from actors.mailbox.capacity import Capacity
 from actors.mailbox.census import Census
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import MailboxError, QueueFullError
+from actors.mailbox.errors import JournalRefusedError, MailboxError, QueueFullError
 from actors.mailbox.intake import Intake
 from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
@@ -180,19 +180,20 @@ class Partition:
             counts: how many each of them has, in order; what one has is taken or refused as a whole.
 
         Returns:
-            None if all are committed; where there was no room for all, the error of each publisher or None.
+            None if all are committed; where there was no room for all, or the journal cannot hold one of them, the
+            error of each publisher or None.
 
         Raises:
             MailboxError: nothing is promised then.
         """
         try:
-            committed = self._writer.append(messages)
-        except QueueFullError:
+            await self._writer.append(messages)
+        except (QueueFullError, JournalRefusedError) as error:
             if len(counts) < 2:
                 raise
-            self._capacity.refused -= len(messages)  # they are counted below
+            if isinstance(error, QueueFullError):
+                self._capacity.refused -= len(messages)  # they are counted below
             return await append_each(self._writer, messages, counts)
-        await committed
         return None
 
     async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from actors.mailbox.connections import Connections, Lender
-from actors.mailbox.counting import PostgresCounting, count_rows, translated
+from actors.mailbox.counting import UNENCODABLE, UNWRITABLE, PostgresCounting, count_rows, refused, translated
 from actors.mailbox.errors import FencedError
 from actors.mailbox.journal import (
     Batch,
@@ -90,12 +90,14 @@ class PostgresJournal:
 
     async def write(self, epoch: int, batch: Batch) -> Written:
         # The statement that can do all costs half as much again.
-        if batch.dead_letters or batch.retries or batch.letters:
-            query, arguments = "flush_whole", _whole_arguments(self._queue, self._dead_letter_queue, batch)
-        else:
-            query, arguments = "flush", _arguments(batch)
+        with refused(self._queue, UNENCODABLE):
+            if batch.dead_letters or batch.retries or batch.letters:
+                query, arguments = "flush_whole", _whole_arguments(self._queue, self._dead_letter_queue, batch)
+            else:
+                query, arguments = "flush", _arguments(batch)
         async with self._session(self._patience.write_s) as connection:
-            row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
+            with refused(self._queue, UNWRITABLE):
+                row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
         assert row is not None
         if row[0] == 0:
             raise FencedError(self._queue, self._partition, epoch)

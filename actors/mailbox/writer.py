@@ -3,27 +3,30 @@
 Appends go at once and their publishers are answered after the commit; settlements linger a little for company. A
 flush that fails leaves its appends in doubt: their publishers are told so, and the partition looks the ids up when it
 owns the journal again. Settlements are kept until they are written.
+
+A flush that the journal refuses for what is in it is written in halves, until what is at fault stands alone: its
+publisher is told, or the message is settled without its dead letter. Nobody else's waits for it.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from actors.mailbox.backlog import Backlog
 from actors.mailbox.errors import (
     FencedError,
+    JournalRefusedError,
     JournalUnavailableError,
     MailboxError,
-    OverloadedError,
     OwnerNotReadyError,
 )
-from actors.mailbox.flight import Flight, Waiting, WriterLimits, WriterOwner, fail
-from actors.mailbox.journal import Batch, Journal, Retry, Settlement
+from actors.mailbox.flight import Ending, Flight, Waiting, WriterLimits, WriterOwner, fail
+from actors.mailbox.journal import Journal, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import flush_wait_s
 from telemetry.log import get_logger
 
 _log = get_logger("mailbox")
-_RETRY_AFTER_S = 0.2
 
 
 class Writer:
@@ -35,16 +38,14 @@ class Writer:
         self._queue, self._journal, self._owner, self._limits, self._clock = queue, journal, owner, limits, clock
         self._epoch: int | None = None
         self._why: MailboxError = OwnerNotReadyError(queue, "its owner is starting")
-        self._waiting: deque[Waiting] = deque()
-        self._waiting_messages = self._waiting_bytes = 0
-        self._settlements: list[tuple[Settlement, Message | None]] = []
-        self._retries: dict[int, Retry] = {}
+        self._backlog = Backlog(queue, limits)
         self._oldest_settlement = 0.0
         # Seqs that are settled in memory, and their tenants.
         self._unwritten: dict[int, str] = {}
         # In the order in which they began. After a suspension those under way are left alone with their tasks.
         self._flights: deque[Flight] = deque()
-        self._tasks: dict[asyncio.Task[None], Flight] = {}
+        # What each task has still to write, one after the other.
+        self._tasks: dict[asyncio.Task[None], list[Flight]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -63,7 +64,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Appends that wait for a commit to begin."""
-        return self._waiting_messages
+        return self._backlog.messages
 
     @property
     def settling(self) -> list[int]:
@@ -92,9 +93,7 @@ class Writer:
         flights, self._flights = self._flights, deque()
         for flight in flights:
             self._count_alone(flight)
-        waiting, self._waiting = self._waiting, deque()
-        self._waiting_messages = self._waiting_bytes = 0
-        for one in waiting:
+        for one in self._backlog.clear_appends():
             fail(one.answer, error)
             if not one.dead:
                 self._owner.dropped(one.messages)
@@ -102,8 +101,9 @@ class Writer:
 
     def forget(self) -> None:
         """Drop the settlements: another owner delivers those messages now."""
-        self._settlements, self._retries, self._unwritten = [], {}, {}
-        for flight in self._tasks.values():
+        self._backlog.forget()
+        self._unwritten = {}
+        for flight in [flight for course in self._tasks.values() for flight in course]:
             flight.forget()
 
     def append(
@@ -123,36 +123,30 @@ class Writer:
             OverloadedError: too many wait to be written.
             QueueFullError: too many wait in the queue.
             JournalUnavailableError: the partition is not owned now.
+
+        The future raises as ``Journal.write``.
         """
         if self._epoch is None:
             # Made anew, for one that is raised again and again would collect the traces of all.
             raise type(self._why)(*self._why.args)
         size_bytes = sum(len(message.body) for message in messages)
-        limits = self._limits
-        if (
-            self._waiting_messages + len(messages) > limits.waiting_messages
-            or self._waiting_bytes + size_bytes > limits.waiting_bytes
-        ):
-            raise OverloadedError(self._queue, _RETRY_AFTER_S)
+        self._backlog.check(len(messages), size_bytes)
         if not dead:
             self._owner.admit(messages)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(messages, dead, size_bytes, answer, letters))
-        self._waiting_messages += len(messages)
-        self._waiting_bytes += size_bytes
+        self._backlog.append(Waiting(messages, dead, size_bytes, answer, letters))
         self._pump()
         return answer
 
     def settle(self, settlement: Settlement, tenant: str, dead_letter: Message | None) -> None:
         """Write the end of a tenant's message soon, and in the same commit its dead letter."""
-        self._settlements.append((settlement, dead_letter))
-        self._retries.pop(settlement.seq, None)
+        self._backlog.end(Ending(settlement, dead_letter))
         self._unwritten[settlement.seq] = tenant
         self._linger()
 
     def retry(self, retry: Retry) -> None:
         """Write soon that a message will be tried again."""
-        self._retries[retry.seq] = retry
+        self._backlog.retry(retry)
         self._linger()
 
     async def drain(self, timeout_s: float) -> None:
@@ -172,25 +166,25 @@ class Writer:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        for answer in [answer for flight in under_way.values() for answer in flight.answers]:
+        for answer in [answer for course in under_way.values() for flight in course for answer in flight.answers]:
             fail(answer, JournalUnavailableError(self._queue, "its owner has stopped"))
         if self._timer is not None:
             self._timer.cancel()
 
     def _linger(self) -> None:
-        if len(self._settlements) + len(self._retries) == 1:
+        if self._backlog.settlements == 1:
             self._oldest_settlement = self._clock()
         self._pump()
 
     def _pump(self) -> None:
         """Begin flushes while there is something to write and a place for it."""
         while self._epoch is not None and len(self._tasks) < self._limits.flushes:
-            if self._tasks and self._waiting_messages < self._limits.beside:
+            if self._tasks and self._backlog.messages < self._limits.beside:
                 return  # the flush under way begins the next one when it lands
             wait_s = flush_wait_s(
                 now=self._clock(),
-                appends=len(self._waiting),
-                settlements=len(self._settlements) + len(self._retries),
+                appends=self._backlog.appends,
+                settlements=self._backlog.settlements,
                 oldest_settlement=self._oldest_settlement,
                 linger_s=self._limits.linger_s,
             )
@@ -207,93 +201,97 @@ class Writer:
         self._pump()
 
     def _begin(self, epoch: int) -> None:
-        flight = self._next_flight(epoch)
-        self._flights.append(flight)
-        task = asyncio.get_running_loop().create_task(self._fly(flight))
-        self._tasks[task] = flight
-
-    def _next_flight(self, epoch: int) -> Flight:
         floor = self._owner.floor()
-        messages: list[Message] = []
-        dead: list[Message] = []
-        letters: list[Settlement] = []
-        answers: list[asyncio.Future[None]] = []
-        size_bytes = 0
-        while self._waiting:
-            one = self._waiting[0]
-            full = len(messages) + len(dead) + len(one.messages) > self._limits.batch_messages
-            if answers and (full or size_bytes + one.size_bytes > self._limits.batch_bytes):
-                break
-            self._waiting.popleft()
-            self._waiting_messages -= len(one.messages)
-            self._waiting_bytes -= one.size_bytes
-            size_bytes += one.size_bytes
-            (dead if one.dead else messages).extend(one.messages)
-            letters.extend(one.letters)
-            answers.append(one.answer)
-        most = self._limits.batch_messages
-        settlements, self._settlements = self._settlements[:most], self._settlements[most:]
-        retries, self._retries = self._retries, {}
-        dead += [letter for _, letter in settlements if letter is not None]
-        batch = Batch(
-            self._owner.stamp(messages), dead, [one for one, _ in settlements], list(retries.values()), letters
-        )
-        return Flight(epoch, floor, batch, [letter for _, letter in settlements], answers)
+        flight = Flight(epoch, floor, self._backlog.take(self._owner.stamp))
+        self._flights.append(flight)
+        course = [flight]
+        self._tasks[asyncio.get_running_loop().create_task(self._fly(course))] = course
 
-    async def _fly(self, flight: Flight) -> None:
-        error: MailboxError | None = None
+    async def _fly(self, course: list[Flight]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            flight.outcome = await self._journal.write(flight.epoch, flight.batch)
+            while course:
+                flight = course[0]
+                error = await self._write(flight)
+                if isinstance(error, JournalRefusedError) and flight in self._flights:
+                    course[:1] = self._apart(flight, error)
+                    continue
+                del course[0]
+                if not course:
+                    del self._tasks[task]
+                if error is None:
+                    self._landed(flight)
+                else:
+                    self._crashed(flight, error)
+        finally:
+            self._tasks.pop(task, None)
+        self._report_in_order()
+        self._pump()
+
+    async def _write(self, flight: Flight) -> MailboxError | None:
+        try:
+            flight.outcome = await self._journal.write(flight.epoch, flight.cargo.batch())
         except MailboxError as failure:
-            error = failure
+            return failure
         except Exception as fault:  # noqa: BLE001 - whatever it was, the publishers are to hear of it
             _log.exception("journal_write_raised", queue=self._queue)
-            error = JournalUnavailableError(self._queue, type(fault).__name__)
-        finally:
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.pop(task, None)
-        if error is None:
-            self._landed(flight)
-        else:
-            self._crashed(flight, error)
-        self._pump()
+            return JournalUnavailableError(self._queue, type(fault).__name__)
+        return None
+
+    def _apart(self, flight: Flight, error: JournalRefusedError) -> list[Flight]:
+        """Flights to be written instead of one that was refused; what cannot be written at all ends here."""
+        smaller = flight.apart()
+        place = self._flights.index(flight)
+        del self._flights[place]
+        for one in reversed(smaller):
+            self._flights.insert(place, one)
+        cargo = flight.cargo
+        if cargo.size == 1:
+            seqs = [append.seq for append in cargo.appends] + [one.settlement.seq for one in cargo.endings]
+            seqs += [one.seq for one in cargo.retries]
+            _log.error("journal_refused", queue=self._queue, seqs=seqs[:10], kept=bool(smaller), error=error.detail)
+        if not smaller:
+            for publication in cargo.publications:
+                fail(publication.waiting.answer, error)
+                if not publication.waiting.dead:
+                    self._owner.dropped(publication.waiting.messages)
+            self._written_for_good(cargo.endings)
+        return smaller
 
     def _landed(self, flight: Flight) -> None:
         for answer in flight.answers:
             if not answer.done():
                 answer.set_result(None)
-        seqs = [one.seq for one in flight.batch.settlements if one.seq in self._unwritten]
-        self._owner.settled([self._unwritten.pop(seq) for seq in seqs])
+        self._backlog.succeeded()
+        self._written_for_good(flight.cargo.endings)
         if flight in self._flights:
             self._report_in_order()
         else:
             self._count_alone(flight)
 
+    def _written_for_good(self, endings: Sequence[Ending]) -> None:
+        tenants = [self._unwritten.pop(one.settlement.seq, None) for one in endings]
+        self._owner.settled([tenant for tenant in tenants if tenant is not None])
+
     def _count_alone(self, flight: Flight) -> None:
         if flight.outcome is not None:
-            self._owner.written(flight.batch.appends, flight.outcome, takes=False)
+            self._owner.written(flight.cargo.appends, flight.outcome, takes=False)
 
     def _report_in_order(self) -> None:
         # In the order in which they began, which is the order of arrival.
         while self._flights and self._flights[0].outcome is not None:
             first = self._flights.popleft()
             assert first.outcome is not None
-            self._owner.written(first.batch.appends, first.outcome, takes=True)
+            self._owner.written(first.cargo.appends, first.outcome, takes=True)
 
     def _crashed(self, flight: Flight, error: MailboxError) -> None:
         for answer in flight.answers:
             fail(answer, error)
-        kept = [
-            (one, letter)
-            for one, letter in zip(flight.batch.settlements, flight.letters, strict=True)
-            if one.seq in self._unwritten
-        ]
-        self._settlements = kept + self._settlements
-        settled = {one.seq for one, _ in self._settlements}
-        for retry in flight.batch.retries:
-            if retry.seq not in settled:
-                self._retries.setdefault(retry.seq, retry)
+        if isinstance(error, JournalUnavailableError):
+            self._backlog.failed()
+        kept = [one for one in flight.cargo.endings if one.settlement.seq in self._unwritten]
+        self._backlog.put_back(kept, flight.cargo.retries)
         if flight in self._flights:
             self._flights.remove(flight)
             self._owner.failed(error, flight.ids)

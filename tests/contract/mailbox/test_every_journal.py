@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import FencedError
+from actors.mailbox.errors import FencedError, JournalRefusedError
 from actors.mailbox.journal import Append, Batch, Counted, Journal, Lease, Progress, Retry, Settlement
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import redriven, stored_ids
@@ -127,6 +127,29 @@ async def test_a_released_partition_is_taken_at_once_where_it_was_left(either: J
     lease = await taken(second, "b")
 
     assert (lease.low_water, lease.swept_to, lease.clock_s, lease.continued) == (17, "5", 12.5, False)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Batch([Append(message("bad", headers={"s": "\ud83d"}), 2, 0.5)]),
+        Batch(dead_letters=[message("bad", headers={"n": 2**64})]),
+        Batch(retries=[Retry(1, 0, 0, 1e13, 0.0, "")]),
+    ],
+    ids=["append", "dead letter", "retry"],
+)
+async def test_what_cannot_be_held_is_refused_with_all_of_its_batch(either: Journals, broken: Batch) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    kept = message("m1")
+
+    with pytest.raises(JournalRefusedError):
+        await journal.write(epoch, broken._replace(appends=[*appends(kept), *broken.appends]))
+
+    assert await journal.load(1, 10) == []
+    assert await journal.dead_letters() == 0
+    await journal.write(epoch, Batch(appends(kept)))
+    assert [row.message.id for row in await journal.load(1, 10)] == ["m1"]
 
 
 async def test_retries_are_remembered(either: Journals) -> None:

@@ -68,7 +68,7 @@ def _change(client: AdminClient, given: argparse.Namespace, console: Console) ->
         asked["force"] = given.force or None
     else:
         asked["which"] = given.which
-    planned = client.post(path, dry_run=True, **asked)
+    planned = {**client.post(path, dry_run=True, **asked), "limit": given.limit}
     if given.dry_run:
         return _show(planned, given, console, mailbox_text.plan)
     if not given.yes:
@@ -87,9 +87,12 @@ def _in_parts(
     left: int | None = given.limit
     while True:
         part = client.post(path, limit=left, per_s=given.rate, **asked)
-        total = {name: done.get(name, 0) + part[name] for name in ("messages", "left_in_flight", "left_corrupt")}
+        # What a part leaves the next one meets again.
+        left_out = {name: max(done.get(name, 0), part[name]) for name in ("left_in_flight", "left_corrupt")}
+        messages = done.get("messages", 0) + part["messages"]
         selected = done.get("selected", part["selected"])
-        done = {**part, **total, "ids": [*done.get("ids", ()), *part["ids"]][:20], "selected": selected}
+        ids = [*done.get("ids", ()), *part["ids"]][:20]
+        done = {**part, **left_out, "messages": messages, "ids": ids, "selected": selected}
         left = None if left is None else left - part["messages"]
         over = part["complete"] or part["trouble"] or left == 0
         if over or not part["messages"]:
@@ -99,7 +102,7 @@ def _in_parts(
         if not given.json:
             print(f"{done['messages']:,} so far", file=sys.stderr)
     _show(done, given, console, mailbox_text.change)
-    return NOT_DONE if done["trouble"] else DONE
+    return DONE if left == 0 or (done["complete"] and not done["trouble"]) else NOT_DONE
 
 
 def _actions(client: AdminClient, given: argparse.Namespace, console: Console) -> int:

@@ -85,6 +85,8 @@ def plan(document: Mapping[str, Any]) -> list[str]:
     verb = "put back" if document["action"] == "redrive" else "settled as purged"
     what = "dead letters" if document["which"] == "dead" else "waiting messages"
     lines = [f"{document['selected']:,} {what} of {document['queue']} would be {verb}"]
+    if document.get("limit") is not None and document["limit"] < document["selected"]:
+        lines = [f"{document['limit']:,} of the {lines[0]}, as --limit says; all of them:"]
     lines += [f"  {number:>7,}  {reason}" for reason, number in document["by_reason"].items()]
     lines += [f"  {number:>7,}  of tenant {tenant or '(none)'}" for tenant, number in document["by_tenant"].items()]
     if document["held_back"]:

@@ -114,12 +114,18 @@ class _Move:
         self._queue = moved.queue
         self._epochs: dict[int, int] = {}
         self._clocks: dict[int, float] = {}
+        self._paused: set[int] = set()
 
     async def run(self) -> int:
         """Move all that waits; returns how many were moved."""
         before, after = self._moved.before, self._moved.after
         for number in range(max(before.partitions, after.partitions)):
             await self._fence(number)
+        # An operator pauses a queue, whatever its partitions are. Before anything is moved, for it may be interrupted.
+        is_paused = not self._paused.isdisjoint(range(before.partitions))
+        for number in range(after.partitions):
+            connection = await self._databases.of_partition(number)
+            await connection.execute(_QUERIES["pause"], self._queue, number, is_paused)
         if after.partition_by == "shard":
             await self._part_from_owners_seqs()
         return sum([await self._empty(number) for number in range(before.partitions)])
@@ -127,13 +133,15 @@ class _Move:
     async def _fence(self, number: int) -> None:
         connection = await self._databases.of_partition(number)
         async with connection.transaction():
-            owner, held, _, clock_s = await connection.fetchrow(_QUERIES["lock_owner"], self._queue, number)
+            owner, held, _, clock_s, paused = await connection.fetchrow(_QUERIES["lock_owner"], self._queue, number)
             if held and owner.partition("/")[0] != self._instance_id:
                 raise self._refusal(
                     f"{number} is held by {owner}, so its messages cannot be moved; stop that one first"
                 )
             self._epochs[number] = await connection.fetchval(_QUERIES["fence"], self._queue, number)
             self._clocks[number] = clock_s
+            if paused:
+                self._paused.add(number)
 
     async def _part_from_owners_seqs(self) -> None:
         """By key the owner numbers the messages, by shard the database does: it goes on above."""

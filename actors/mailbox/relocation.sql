@@ -26,13 +26,17 @@ GROUP BY j.partition
 INSERT INTO spaza.mailbox_owner (queue, partition, epoch, owner, lease_until, low_water, swept_to, clock_s)
 VALUES ($1, $2, 0, '', '-infinity', 0, '0', 0)
 ON CONFLICT (queue, partition) DO UPDATE SET queue = excluded.queue
-RETURNING owner, lease_until > clock_timestamp() AS held, epoch, clock_s
+RETURNING owner, lease_until > clock_timestamp() AS held, epoch, clock_s, paused
 
 -- name: fence
 -- Whoever owned the partition writes no more.
 UPDATE spaza.mailbox_owner SET epoch = epoch + 1, owner = '', lease_until = '-infinity'
 WHERE queue = $1 AND partition = $2
 RETURNING epoch
+
+-- name: pause
+-- As the whole queue is paused or not; a partition that is used again may say what was the case long ago.
+UPDATE spaza.mailbox_owner SET paused = $3 WHERE queue = $1 AND partition = $2
 
 -- name: fenced
 -- Nothing may be moved under any other epoch.

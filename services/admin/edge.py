@@ -103,12 +103,13 @@ class AdminApi:
 
 
 def who(request: Request) -> Who:
-    """Who asks, by the header ``X-Operator``, and from where."""
+    """Who asks, by the header ``X-Operator``, and from where as far as this process sees it.
+
+    No header says where: HAProxy sets none, so that it would be the caller's own word.
+    """
     named = request.headers.get("x-operator", "")
-    client = request.client.host if request.client is not None else ""
-    # What the nearest proxy saw comes last.
-    peer = request.headers.get("x-forwarded-for", client).rpartition(",")[2].strip()
-    return Who(named if _NAME.fullmatch(named) else "unknown", peer[:64])
+    peer = request.client.host if request.client is not None else ""
+    return Who(named if _NAME.fullmatch(named) else "unknown", peer)
 
 
 def query(request: Request, model: type[Given], *, many: frozenset[str] = frozenset()) -> Given:

@@ -21,6 +21,10 @@ LIMIT $1
 -- $1 days kept
 DELETE FROM spaza.operator_action WHERE began_at < now() - make_interval(days => $1)
 
+-- name: partitions_seen
+-- The partitions that ever had an owner here: messages stay where they ended, however the queue is partitioned now.
+SELECT queue, partition FROM spaza.mailbox_owner
+
 -- name: trace_ids
 -- The rows of messages, and what became of each. $1 ids of rows, $2 queues, $3 their partitions on this shard
 SELECT j.queue, j.partition, j.seq, j.message_id, j.tenant_id, j.key, extract(epoch FROM j.published_at)::float8 AS

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from kernel.identifiers import fingerprint
 from services.admin.edge import AdminApi, Endpoint, body, query, who
-from services.ops.masking import masked
 from services.ops.schemas import (
     ActionsQuery,
     ListQuery,
@@ -75,7 +75,7 @@ class OpsApp(AdminApi):
     async def _trace(self, request: Request) -> Any:
         wanted = query(request, TraceQuery)
         if wanted.unmasked:
-            named: dict[str, str] = {way: masked(value) for way, value in wanted.named}
+            named: dict[str, str] = {way: fingerprint(value) for way, value in wanted.named}
             await self._operations.note(who(request), "trace_unmasked", named)
         return await self._tracer.trace(wanted)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from actors.mailbox.operations import Place
 from actors.mailbox.selection import Selection, Which
@@ -14,7 +14,8 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
+# PostgreSQL takes no NUL.
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class _Given(BaseModel):
@@ -62,6 +63,13 @@ class PeekQuery(Filter):
     after: str = Field(default="0:0", pattern=r"^\d{1,4}:\d{1,19}$")
     body: int = Field(default=0, ge=0, le=65_536)
     unmasked: bool = False
+
+    @field_validator("after")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        if int(value.split(":")[1]) >= 1 << 63:
+            raise ValueError("is no place that an answer has named")
+        return value
 
     @property
     def place(self) -> Place:

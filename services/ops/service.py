@@ -11,6 +11,7 @@ from actors.mailbox.operations import Action, Count, Place
 from actors.mailbox.operator_handle import Progress, Target
 from actors.mailbox.selection import Peeked, Selection, Which, death_of
 from kernel.errors import SpazaError
+from kernel.identifiers import fingerprint
 from services.admin.actions import Who
 from services.admin.errors import RefusedRequestError
 from services.ops.audit import Audit
@@ -169,6 +170,8 @@ class MailboxOperations:
             return answer
         asked = request.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         asked |= {"key": masked(request.key)} if request.key is not None else {}
+        # A wamid holds its customer's number; who has an id finds its print.
+        asked |= {"ids": [fingerprint(one) for one in request.ids]} if request.ids is not None else {}
         begun = await self._audit.begin(who, action, queue, {"which": target.which, **asked}, must=True)
         progress = await self._operator.change(
             target, action, wanted, limit=request.limit, per_s=request.per_s, timeout_s=_CHANGE_S
@@ -182,7 +185,7 @@ class MailboxOperations:
             "complete": progress.complete,
             "trouble": progress.trouble,
         }
-        await self._audit.end(begun, action, queue, done)
+        await self._audit.end(begun, action, queue, {**done, "ids": [fingerprint(one) for one in progress.ids]})
         return {**answer, **done, "action_id": begun}
 
     async def _queue(self, name: str, known: Mapping[str, Any], tenants: int) -> dict[str, Any]:
@@ -198,7 +201,8 @@ class MailboxOperations:
         if tenants == 0:
             return {"queue": name, **shown}
         waiting = self._operator.target(name)
-        count = await self._operator.count(waiting, Selection())
+        # The figures are of another moment: no tenants wait in a queue of which it was just said that nobody does.
+        count = await self._operator.count(waiting, Selection()) if known["waiting"] else Count([], {})
         missing = set(count.missing)
         reasons: Mapping[str, int] = {}
         if known["dead_letters"] or not known["counted"]:
@@ -238,7 +242,7 @@ def _message(number: int, one: Peeked, query: PeekQuery) -> dict[str, Any]:
         "not_before": moment(one.not_before) if one.not_before else None,
     }
     if cause:
-        told |= {"cause": cause, "reason": detail}
+        told |= {"cause": cause, "reason": shown(detail)}
     if query.body:
         told["body"] = shown(message.body.decode(errors="replace"))
     return told

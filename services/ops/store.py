@@ -14,6 +14,7 @@ BEGIN_ACTION: Final = "ops.begin_action"
 END_ACTION: Final = "ops.end_action"
 READ_ACTIONS: Final = "ops.read_actions"
 FORGET_ACTIONS: Final = "ops.forget_actions"
+PARTITIONS_SEEN: Final = "ops.partitions_seen"
 TRACE_IDS: Final = "ops.trace_ids"
 FIND_BY_HEADER: Final = "ops.find_by_header"
 FIND_DEAD_BY_END: Final = "ops.find_dead_by_end"
@@ -136,6 +137,11 @@ async def forget_actions(transaction: Transaction, _arguments: None) -> None:
     await transaction.execute(_SQL["forget_actions"], DAYS_KEPT)
 
 
+async def partitions_seen(transaction: Transaction, _arguments: None) -> list[tuple[str, int]]:
+    """Queue and number of each partition that ever had an owner on this shard."""
+    return [(row["queue"], row["partition"]) for row in await transaction.fetch(_SQL["partitions_seen"])]
+
+
 async def trace_ids(transaction: Transaction, wanted: Whereabouts) -> list[TracedRow]:
     return [TracedRow(*row) for row in await transaction.fetch(_SQL["trace_ids"], *wanted)]
 
@@ -170,6 +176,7 @@ UNITS: Mapping[str, UnitFunction] = MappingProxyType(
         END_ACTION: end_action,
         READ_ACTIONS: read_actions,
         FORGET_ACTIONS: forget_actions,
+        PARTITIONS_SEEN: partitions_seen,
         TRACE_IDS: trace_ids,
         FIND_BY_HEADER: find_by_header,
         FIND_DEAD_BY_END: find_dead_by_end,

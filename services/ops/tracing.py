@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actors.mailbox.exchange import shard_of_partition
@@ -29,12 +29,23 @@ class _Found(NamedTuple):
     missing: set[int]
 
 
+class _Search(NamedTuple):
+    """One search.
+
+    Attributes:
+        missing: shards that did not answer.
+        places: queue and partition of all that a message may stand in.
+    """
+
+    missing: set[int]
+    places: set[tuple[str, int]]
+
+
 class Tracer:
     """Traces messages over the journals of all shards. Holds nothing."""
 
     def __init__(self, shards: Shards, topology: Topology) -> None:
         self._shards, self._topology = shards, topology
-        self._places = _places(topology)
 
     async def trace(self, query: TraceQuery) -> dict[str, Any]:
         """The trails of the messages that the query names, and of those that they caused.
@@ -50,49 +61,51 @@ class Tracer:
             choice = (("message_id", "give one of message_id, wamid, order_id, correlation_id"),)
             raise RefusedRequestError(422, "Name the message in one way", choice)
         [(way, value)] = query.named
-        missing: set[int] = set()
-        ids = await self._ids(way, value, query, missing)
-        rows = await self._rows(ids, missing)
-        caused = await self._caused(rows, missing) if way in {"message_id", "wamid"} else []
-        states = await self._states([*rows, *caused], missing)
+        search = _Search(set(), self._declared())
+        # Messages stay where they ended, though the queue has fewer partitions now.
+        search.places.update(self._with_letters(await self._everywhere(store.PARTITIONS_SEEN, None, search)))
+        ids = await self._ids(way, value, query, search)
+        rows = await self._rows(ids, search)
+        caused = await self._caused(rows, search) if way in {"message_id", "wamid"} else []
+        states = await self._states([*rows, *caused], search)
         return {
             "messages": trails(rows, self._topology, states, unmasked=query.unmasked),
             "caused": trails(caused, self._topology, states, unmasked=query.unmasked),
-            "missing_shards": sorted(missing),
-            "complete": not missing,
+            "missing_shards": sorted(search.missing),
+            "complete": not search.missing,
         }
 
-    async def _ids(self, way: str, value: str, query: TraceQuery, missing: set[int]) -> list[str]:
+    async def _ids(self, way: str, value: str, query: TraceQuery, search: _Search) -> list[str]:
         if way == "message_id":
             return [value]
         if way == "wamid":
-            return await self._of_wamid(value, query.phone_number_id, missing)
+            return await self._of_wamid(value, query.phone_number_id, search)
         now = time.time()
         text = json.dumps(value, ensure_ascii=False)
         wanted = store.HeaderWanted(f'"{way}":{text}'.encode(), now - query.hours * 3600, now + 60)
-        return [plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, missing)]
+        return [plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, search)]
 
-    async def _of_wamid(self, wamid: str, number: str | None, missing: set[int]) -> list[str]:
+    async def _of_wamid(self, wamid: str, number: str | None, search: _Search) -> list[str]:
         """A wamid is of a message that came, or of one that went out; then its statuses bear our own id."""
-        numbers = [number] if number is not None else await self._everywhere(store.NUMBERS, None, missing)
+        numbers = [number] if number is not None else await self._everywhere(store.NUMBERS, None, search)
         came = [f"{one}:{wamid}" for one in numbers]
         statuses = [f"{one}:{status}" for one in came for status in _STATUSES]
-        ended = store.EndWanted([name for name, _ in self._places if name not in self._sources()], wamid)
-        dead = await self._everywhere(store.FIND_DEAD_BY_END, ended, missing)
-        bodies = await self._at_places(store.STATUSES_OF, statuses, missing)
+        ended = store.EndWanted(sorted(self._topology.queues.keys() - self._sources()), wamid)
+        dead = await self._everywhere(store.FIND_DEAD_BY_END, ended, search)
+        bodies = await self._at_places(store.STATUSES_OF, statuses, search)
         # Which of the candidates there are shows when they are looked up.
         return list(dict.fromkeys([*came, *map(plain_id, dead), *filter(None, map(_our_id, bodies))]))
 
-    async def _rows(self, ids: Sequence[str], missing: set[int]) -> list[TracedRow]:
+    async def _rows(self, ids: Sequence[str], search: _Search) -> list[TracedRow]:
         if not ids:
             return []
-        found: list[TracedRow] = await self._at_places(store.TRACE_IDS, ids, missing)
+        found: list[TracedRow] = await self._at_places(store.TRACE_IDS, ids, search)
         if len(ids) > 1:
             ids = list(dict.fromkeys(plain_id(row.stored_id) for row in found))
         again = [one for message_id in ids for one in stored_ids(message_id)]
-        return found if not again else await self._at_places(store.TRACE_IDS, again, missing)
+        return found if not again else await self._at_places(store.TRACE_IDS, again, search)
 
-    async def _caused(self, rows: Sequence[TracedRow], missing: set[int]) -> list[TracedRow]:
+    async def _caused(self, rows: Sequence[TracedRow], search: _Search) -> list[TracedRow]:
         """Rows with the same correlation id, published soon after."""
         correlation = next((one for row in rows if (one := headers_of(row).get("correlation_id"))), None)
         if not correlation:
@@ -102,10 +115,10 @@ class Tracer:
         text = f'"correlation_id":{json.dumps(correlation, ensure_ascii=False)}'.encode()
         wanted = store.HeaderWanted(text, min(times) - 1.0, max(times) + _SOON_S)
         known = {plain_id(row.stored_id) for row in rows}
-        found = {plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, missing)} - known
-        return await self._rows(sorted(found)[:_MOST_CAUSED], missing)
+        found = {plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, search)} - known
+        return await self._rows(sorted(found)[:_MOST_CAUSED], search)
 
-    async def _states(self, rows: Sequence[TracedRow], missing: set[int]) -> dict[str, OutgoingState]:
+    async def _states(self, rows: Sequence[TracedRow], search: _Search) -> dict[str, OutgoingState]:
         """What the tenants' shards know of the messages that were to go out."""
         by_tenant: dict[tuple[int, str], list[str]] = {}
         for row in rows:
@@ -116,22 +129,22 @@ class Tracer:
             UnitCall(store.OUTGOING_STATES, shard, tenant, ids) for (shard, tenant), ids in by_tenant.items() if tenant
         ]
         found = await self._run(calls)
-        missing |= found.missing
+        search.missing.update(found.missing)
         return {one.id: one for one in found.values}
 
-    async def _everywhere(self, unit: str, arguments: Any, missing: set[int]) -> list[Any]:
+    async def _everywhere(self, unit: str, arguments: Any, search: _Search) -> list[Any]:
         found = await self._run([UnitCall(unit, shard, "", arguments) for shard in range(SHARDS)])
-        missing |= found.missing
+        search.missing.update(found.missing)
         return found.values
 
-    async def _at_places(self, unit: str, ids: Sequence[str], missing: set[int]) -> list[Any]:
+    async def _at_places(self, unit: str, ids: Sequence[str], search: _Search) -> list[Any]:
         calls = []
         for shard in range(SHARDS):
-            places = [place for place in self._places if shard_of_partition(place[1]) == shard]
+            places = [place for place in sorted(search.places) if shard_of_partition(place[1]) == shard]
             queues, partitions = [name for name, _ in places], [number for _, number in places]
             calls.append(UnitCall(unit, shard, "", store.Whereabouts(list(ids), queues, partitions)))
         found = await self._run([call for call in calls if call.arguments.queues])
-        missing |= found.missing
+        search.missing.update(found.missing)
         return found.values
 
     async def _run(self, calls: Sequence[UnitCall]) -> _Found:
@@ -142,12 +155,16 @@ class Tracer:
         missing = {call.shard for call, outcome in zip(calls, outcomes, strict=True) if outcome.error is not None}
         return _Found([one for values in answered for one in values], missing)
 
+    def _declared(self) -> set[tuple[str, int]]:
+        return {(queue.name, number) for queue in self._topology.queues.values() for number in range(queue.partitions)}
+
+    def _with_letters(self, seen: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Partitions of queues that there are, and those of their dead letters."""
+        names = {name: self._topology.dead_letter_queue(name) for name in self._sources()}
+        return {(name, number) for queue, number in seen if queue in names for name in (queue, names[queue]) if name}
+
     def _sources(self) -> set[str]:
         return {queue.name for queue in self._topology.sources()}
-
-
-def _places(topology: Topology) -> list[tuple[str, int]]:
-    return [(queue.name, number) for queue in topology.queues.values() for number in range(queue.partitions)]
 
 
 def _our_id(body: bytes) -> str | None:

@@ -93,7 +93,7 @@ def _of_row(row: TracedRow, topology: Topology, put_back: Mapping[int, float | N
     headers, where = headers_of(row), _where(row)
     events: list[_Event] = []
     if _redrives(row):
-        again_at = put_back.get(_redrives(row)) or float(headers.get("x-redriven-at", 0))
+        again_at = put_back.get(_redrives(row)) or float(_number(headers, "x-redriven-at"))
         events.append(_Event(again_at, 4, {"event": "queued again", **where}))
     else:
         exchanges = [binding.exchange for binding in topology.queues[row.queue].bindings]
@@ -122,7 +122,13 @@ def _where(row: TracedRow) -> dict[str, Any]:
 
 
 def _redrives(row: TracedRow) -> int:
-    return int(headers_of(row).get("x-redriven", 0))
+    return _number(headers_of(row), "x-redriven")
+
+
+def _number(headers: Mapping[str, Any], name: str) -> int:
+    """A header of the mailbox's own; a publisher may have written anything there."""
+    value = headers.get(name, 0)
+    return value if isinstance(value, int) else 0
 
 
 def _death(headers: Mapping[str, Any]) -> dict[str, Any]:

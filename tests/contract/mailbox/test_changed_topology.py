@@ -186,6 +186,24 @@ async def test_an_owner_of_before_the_move_writes_no_more(place: Place) -> None:
         await journal.write(epoch, Batch([Append(message("late"), 1, 0.0)]))
 
 
+async def test_a_queue_that_is_paused_stays_so_and_one_that_is_not_has_no_partition_that_is(place: Place) -> None:
+    await place.apply(place.topology(3))
+    for number in range(3):
+        journal = place.journal(number)
+        await journal.pause((await taken(journal, "here/mailbox")).epoch, paused=True)
+
+    await place.apply(place.topology(1))
+    alone = await taken(place.journal(0), "here/mailbox")
+    await place.journal(0).pause(alone.epoch, paused=False)
+    await place.apply(place.topology(4))
+    afterwards = [(await taken(place.journal(number), "here/mailbox")).paused for number in range(4)]
+    await place.journal(3).pause(2, paused=True)
+    await place.apply(place.topology(5))
+    grown = [(await taken(place.journal(number), "here/mailbox")).paused for number in range(5)]
+
+    assert (alone.paused, afterwards, grown) == (True, [False] * 4, [True] * 5)
+
+
 async def test_a_partition_that_another_installation_holds_is_not_touched(place: Place) -> None:
     await place.apply(place.topology())
     await taken(place.journal(0), "there/mailbox")

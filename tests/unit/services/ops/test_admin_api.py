@@ -94,6 +94,8 @@ class FakeShards:
                     store.ActionRow(*one, ends[one.action_id].ended_at, ends[one.action_id].outcome)
                     for one in self.begun
                 ]
+            case store.PARTITIONS_SEEN:
+                value = [(row.queue, row.partition) for row in self.rows if row.queue == QUEUE]
             case store.TRACE_IDS:
                 at = {*zip(call.arguments.queues, call.arguments.partitions, strict=True)}
                 value = [
@@ -281,6 +283,44 @@ async def test_a_trace_tells_the_whole_way_in_its_order_and_names_the_shards_tha
     assert (trail["state"], trail["key"]) == ("acknowledged", "100:2782*****67")
     assert trail["events"][0]["exchange"] == "whatsapp.messages"
     assert (answer["missing_shards"], answer["complete"]) == ([7], False)
+
+
+async def test_a_message_is_found_in_a_partition_that_its_queue_has_no_more() -> None:
+    bench = Bench()
+    bench.shards.rows = [row(QUEUE, 4, "m1", partition=37, outcome="acknowledged", settled_at=1e9 + 1)]
+
+    [trail] = (await bench.get("/trace", message_id="m1")).json()["messages"]
+
+    assert trail["state"] == "acknowledged"
+
+
+async def test_what_a_publisher_wrote_for_our_own_headers_does_a_trace_no_harm() -> None:
+    bench = Bench()
+    bench.shards.rows = [row(QUEUE, 4, "m1", b'{"x-redriven":"abc","x-redriven-at":[]}')]
+
+    assert (await bench.get("/trace", message_id="m1")).status_code == 200
+
+
+async def test_who_calls_is_not_what_he_says_of_his_address_and_ids_are_recorded_as_prints() -> None:
+    bench = Bench()
+
+    await bench.client.post(
+        f"/{QUEUE}/purge", json={"ids": ["100:wamid.SECRET"]}, headers={"X-Forwarded-For": "10.0.0.99"}
+    )
+
+    [begun], [ended] = bench.shards.begun, bench.shards.ended
+    assert begun.peer == "127.0.0.1"
+    assert "wamid" not in begun.request + ended.outcome
+
+
+@pytest.mark.parametrize("query", [{"message_id": "a\0b"}, {"key": "a\0b"}, {"after": f"0:{1 << 63}"}])
+async def test_what_no_database_can_look_for_is_refused_by_its_field(query: dict[str, str]) -> None:
+    path = "/trace" if "message_id" in query else f"/{QUEUE}/messages"
+
+    answer = await Bench().get(path, **query)
+
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == list(query)
 
 
 async def test_a_dead_letter_that_waits_for_an_operator_is_said_to() -> None:

@@ -12,7 +12,9 @@ from services.ops.masking import masked, masked_key
         ("+27821234567 wrote", "+278******67 wrote"),
         ("an order of 12345678 cents", "an order of 12345678 cents"),
         ("wamid.HBgLMjc4MjEyMzQ1Njc", "wamid.HBgLMjc4MjEyMzQ1Njc"),
-        ("m-27821234567x", "m-27821234567x"),
+        (r'{"body": "my numbers\n27821234567"}', r'{"body": "my numbers\n2782*****67"}'),
+        ("tel27821234567x", "tel2782*****67x"),
+        ("of 01a206e71a8876c38ef1278212345670.", "of 01a206e71a8876c38ef1278212345670."),
     ],
 )
 def test_a_number_is_masked_but_for_its_beginning_and_end(text: str, shown: str) -> None:

@@ -13,7 +13,7 @@ class JournalAccess(NamedTuple):
     Attributes:
         dsn_template: of the shards, without user and password (``ShardAccess.dsn_template``).
         system_password: of the role ``spaza_system``.
-        instance_id: of this installation; the actor that comes back under the same one takes over at once.
+        instance_id: of this installation; the actor that is started anew under the same one takes over at once.
         sharded: False where one database has the journals of all partitions, reached as the DSN says.
     """
 
@@ -24,7 +24,11 @@ class JournalAccess(NamedTuple):
 
     @classmethod
     def to(cls, dsn: str, instance_id: str = "library") -> Self:
-        """To the one database of a program that knows no shards, as the user that the DSN names."""
+        """To the one database of a program that knows no shards, as the user that the DSN names.
+
+        Give each program that shares the database an id of its own. Of two under one id the later takes the queues
+        over at once; under different ids it waits until the other has stopped or died.
+        """
         return cls(dsn, "", instance_id, sharded=False)
 
     def dsn(self, partition: int) -> str:

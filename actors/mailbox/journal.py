@@ -164,10 +164,10 @@ class Journal(Protocol):
     """
 
     async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:
-        """Become the owner, if the lease has lapsed, is this owner's, or the epoch is still the one named.
+        """Become the owner, if the lease has lapsed, this one ``succeeds`` its holder, or the epoch is still as named.
 
         Args:
-            owner: unique name; the same one takes over at once.
+            owner: as ``incarnation`` names it.
             lease_s: for how long.
             epoch: under which the caller owned it last; -1 for never.
         """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from actors.mailbox.errors import FencedError, JournalRefusedError, JournalUnavailableError
+from actors.mailbox.incarnation import succeeds
 from actors.mailbox.journal import (
     Append,
     Batch,
@@ -106,7 +107,7 @@ class InMemoryJournal:
 
     async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:
         database = self._reach()
-        if not (database.lapsed or database.owner in {"", owner} or database.epoch == epoch):
+        if not (database.lapsed or succeeds(owner, database.owner) or database.epoch == epoch):
             return None
         continued = database.epoch == epoch
         database.epoch, database.owner, database.lapsed = database.epoch + 1, owner, lease_s <= 0

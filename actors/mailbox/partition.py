@@ -34,7 +34,7 @@ class Partition:
         journal: its.
         window: shared with the other partitions of the queue.
         has_dead_letters: whether its queue has a dead-letter queue.
-        owner: unique name of this owner.
+        owner: name of the actor; a process that is started anew under it takes over at once.
         policy: see there.
         clock: of the window, monotonic seconds.
         wake: called when something may have become deliverable.

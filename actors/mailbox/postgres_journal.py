@@ -10,6 +10,7 @@ import asyncpg
 from actors.mailbox.connections import Connections, Lender
 from actors.mailbox.counting import UNENCODABLE, UNWRITABLE, PostgresCounting, count_rows, refused, translated
 from actors.mailbox.errors import FencedError
+from actors.mailbox.incarnation import succeeds
 from actors.mailbox.journal import (
     Batch,
     Count,
@@ -78,7 +79,7 @@ class PostgresJournal:
             if held is None:
                 await connection.execute(_QUERIES["declare_owner"], *where)
                 held = await connection.fetchrow(_QUERIES["lock_owner"], *where)
-            if held is None or not (held["lapsed"] or held["owner"] in {"", owner} or held["epoch"] == epoch):
+            if held is None or not (held["lapsed"] or succeeds(owner, held["owner"]) or held["epoch"] == epoch):
                 return None
             row = await connection.fetchrow(_QUERIES["take_ownership"], *where, owner, lease_s)
             assert row is not None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from actors.mailbox.census import Census
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
+from actors.mailbox.incarnation import incarnation
 from actors.mailbox.intake import PAGE, Intake
 from actors.mailbox.journal import Counted, Journal, Lease, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
@@ -34,7 +35,7 @@ class Tenure:
         window: shared with the other partitions of the queue.
         writer: of the partition; resumed and suspended here.
         intake: of the partition.
-        owner: unique name of this owner.
+        owner: name of the actor; its processes are told apart here.
         policy: see there.
         clock: of the window, monotonic seconds.
         wake: called when something may have become deliverable.
@@ -67,7 +68,7 @@ class Tenure:
     ) -> None:
         self._queue, self._number, self._journal, self._window = queue, number, journal, window
         self._writer, self._intake = writer, intake
-        self._owner, self._policy = owner, policy
+        self._owner, self._policy = incarnation(owner), policy
         self._clock, self._wake, self._begun, self._census = clock, wake, begun, census
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"

@@ -58,8 +58,8 @@ class Field(NamedTuple):
     made: list[Side]
     folder: Path
 
-    async def cluster(self, instance: str, *, pause_s: float = 0.0) -> Side:
-        """The queue's mailbox as a cluster of that instance id has it."""
+    async def cluster(self, instance: str, *, pause_s: float = 0.0, process: str = "") -> Side:
+        """The queue's mailbox as a cluster of that instance id has it; another process of the same name if it says."""
         declared = Topology.model_validate(
             {
                 "exchanges": {"x": {"type": "fanout"}},
@@ -68,13 +68,13 @@ class Field(NamedTuple):
         )
         name = f"{instance}:{self.queue}"
         options = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
-        record = self.folder / f"record-{instance}"
+        record = self.folder / f"record-{instance}{process}"
         remote_consumer: Any = ray.remote(RecordingConsumer)
-        consumer = remote_consumer.options(name=f"consumer:{name}", **options).remote(str(record), pause_s)
+        consumer = remote_consumer.options(name=f"consumer:{name}{process}", **options).remote(str(record), pause_s)
         remote: Any = ray.remote(MailboxActor)
-        mailbox = remote.options(name=name, max_restarts=-1, **options).remote(
+        mailbox = remote.options(name=f"{name}{process}", max_restarts=-1, **options).remote(
             declared.queues[self.queue], "", 0, name, JournalAccess.to(self.dsn, instance),
-            ActorConsumer(f"consumer:{name}"),
+            ActorConsumer(f"consumer:{name}{process}"),
         )  # fmt: skip
         await mailbox.ping.remote()
         self.made.append(Side(mailbox, consumer, record))
@@ -146,6 +146,28 @@ async def test_two_clusters_on_one_database_do_not_fight(field: Field) -> None:
     assert await first.epoch() == epoch
     assert second.handled() == []
     assert await field.settlements() == {"m1": 1}
+
+
+async def test_two_processes_of_one_actor_do_not_fight(field: Field) -> None:
+    # As where Ray has lost sight of the first, which lives on, and has started the actor again.
+    lost = await field.cluster("first", pause_s=30.0)
+    await becomes(lost, "owning")
+    assert await lost.append("m1") == {}
+    await takes(lost)
+
+    anew = await field.cluster("first", process=":anew")
+    assert await becomes(anew, "owning") < 4.0  # without waiting for the lease
+    await becomes(lost, "passive")
+    epoch = await anew.epoch()
+    assert await anew.append("m2") == {}
+    refused = await lost.append("m3")
+    await handles(anew, "m1", "m2")
+    await asyncio.sleep(7.0)  # longer than a lease
+
+    assert isinstance(refused[0], JournalUnavailableError)
+    assert (await lost.state(), await anew.state(), await anew.epoch()) == ("passive", "owning", epoch)
+    assert anew.handled() == [("m1", True), ("m2", False)]
+    assert await field.settlements() == {"m1": 1, "m2": 1}
 
 
 async def test_the_passive_one_takes_over_when_the_first_hands_over(field: Field) -> None:

@@ -109,14 +109,27 @@ async def test_an_overtaken_epoch_writes_nothing(either: Journals) -> None:
 
 async def test_a_lease_keeps_others_out_but_not_its_owner_come_back(either: Journals) -> None:
     first, second = either(), either()
-    held = await taken(first, "a")
+    held = await taken(first, "a#1")
 
-    assert await second.take_over("b", 5.0, -1) is None
+    assert await second.take_over("b#2", 5.0, -1) is None
 
-    back = await taken(first, "a")
+    back = await taken(first, "a#1")
     assert (back.epoch, back.continued) == (held.epoch + 1, False)
-    still = await taken(first, "a", epoch=back.epoch)
+    still = await taken(first, "a#1", epoch=back.epoch)
     assert (still.epoch, still.continued) == (back.epoch + 1, True)
+
+
+async def test_the_process_that_was_started_last_keeps_those_before_it_out(either: Journals) -> None:
+    elder, younger = either(), either()
+    held = await taken(elder, "a#1")
+
+    anew = await taken(younger, "a#2")
+
+    assert (anew.epoch, anew.continued) == (held.epoch + 1, False)
+    assert await elder.take_over("a#1", 5.0, -1) is None
+    assert await elder.take_over("a#1", 5.0, held.epoch) is None
+    await younger.release(anew.epoch, Progress(1, "0", 0.0))
+    assert (await taken(elder, "a#1")).epoch == anew.epoch + 1
 
 
 async def test_a_released_partition_is_taken_at_once_where_it_was_left(either: Journals) -> None:

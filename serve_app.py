@@ -19,10 +19,11 @@ from ray.serve.schema import LoggingConfig
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ConsumerAddress, ServeConsumer
-from actors.mailbox.handle import MailboxHandle, start_mailboxes
+from actors.mailbox.handle import MailboxHandle
 from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.relocation import apply_topology
+from actors.mailbox.start import start_mailboxes
 from actors.redeploy import release_of
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.dsn import shard_dsn

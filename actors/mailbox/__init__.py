@@ -42,9 +42,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actors.mailbox.access import JournalAccess
     from actors.mailbox.consumer import ActorConsumer, ServeConsumer
-    from actors.mailbox.handle import MailboxHandle, start_mailboxes
+    from actors.mailbox.handle import MailboxHandle
     from actors.mailbox.message import Delivery, Message, Outcome, ack, dead_letter, reject, retry_after
     from actors.mailbox.setup import set_up_journal
+    from actors.mailbox.start import start_mailboxes
     from config.topology import Topology
 
 __all__ = [
@@ -78,7 +79,7 @@ _HOMES = {
     "reject": "actors.mailbox.message",
     "retry_after": "actors.mailbox.message",
     "set_up_journal": "actors.mailbox.setup",
-    "start_mailboxes": "actors.mailbox.handle",
+    "start_mailboxes": "actors.mailbox.start",
 }
 
 

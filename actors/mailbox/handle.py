@@ -1,19 +1,15 @@
-"""The way to the mailboxes: publishing, telling, figures, and the start of the actors. All ``.remote()`` is here."""
+"""The way to the mailboxes: publishing, telling, pausing and figures. All of its ``.remote()`` is here."""
 
 import asyncio
 import pickle
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from actors.mailbox.access import JournalAccess
-from actors.mailbox.actor import MailboxActor
-from actors.mailbox.consumer import ConsumerAddress
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
@@ -24,7 +20,6 @@ from actors.mailbox.posting import Posting, all_of
 from actors.mailbox.publisher import Errors, PublisherLimits, packed
 from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
-from actors.redeploy import deployed_as, release_of, retire_changed
 from config.topology import Queue, Topology
 from telemetry.log import get_logger
 
@@ -34,67 +29,12 @@ _CALL_S = 2.5
 _STATISTICS_S = 2.0
 _LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
-# Calls of one process to one actor that may be under way; this handle has far fewer.
-_PENDING_CALLS = 64
 _log = get_logger("mailbox")
 
 
 def actor_name(queue: str, group: int) -> str:
     """The Ray name of the actor that owns a group of a queue's partitions."""
     return f"mailbox:{queue}:{group}"
-
-
-def start_mailboxes(
-    topology: Topology,
-    access: JournalAccess,
-    consumers: Mapping[str, ConsumerAddress],
-    *,
-    log_level: str = "INFO",
-    timeout_s: float = 60.0,
-    placement: Any = "DEFAULT",
-) -> None:
-    """Create the mailbox actors that are not there yet, and wait until they answer.
-
-    Those that run with other settings or code hand their partitions over first, and are replaced.
-
-    The journals' tables must be there. Call it where Ray is initialised, in synchronous code. The consumers need not
-    be there yet: the actors ask until they are.
-
-    Args:
-        topology: which queues there are.
-        access: how the actors reach their journals.
-        consumers: by queue; a queue that is missing here only collects.
-        log_level: of the actors' processes.
-        timeout_s: for all of them together.
-        placement: Ray's scheduling strategy for them, also when they are started again.
-
-    Raises:
-        ray.exceptions.RayError: an actor could not be created, or did not answer in time.
-    """
-    remote: Any = ray.remote(MailboxActor)
-    wanted, release = {}, release_of(Path(__file__).parent)
-    for queue in topology.sources():
-        dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)
-        given = (queue, dead, *access, consumer, log_level)
-        for group in range(queue.groups):
-            name = actor_name(queue.name, group)
-            wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(release, *given))
-    retire_changed({name: arguments[-1] for name, arguments in wanted.items()}, NAMESPACE)
-    actors = [
-        remote.options(
-            name=name,
-            namespace=NAMESPACE,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_pending_calls=_PENDING_CALLS,
-            num_cpus=0,
-            scheduling_strategy=placement,
-        ).remote(*arguments)
-        for name, arguments in wanted.items()
-    ]
-    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
 
 
 class MailboxHandle:
@@ -175,8 +115,11 @@ class MailboxHandle:
             JournalUnavailableError: some owner could not note it; the others have. It may be repeated.
         """
         errors: dict[int, MailboxError] = {}
-        for name in self._actor_names(queue):
-            errors |= await self._order(queue, name, "pause", paused)
+        for group, answer in enumerate(await self._order_all(queue, "pause", paused)):
+            if isinstance(answer, MailboxError):
+                errors.update(dict.fromkeys(self._topology.queues[queue].partitions_of(group), answer))
+            else:
+                errors.update(answer)
         if errors:
             number, error = next(iter(errors.items()))
             detail = f"{len(errors)} of {self._topology.queues[queue].partitions} partitions, such as {number}: {error}"
@@ -186,10 +129,11 @@ class MailboxHandle:
         """Deliver nothing more under the owners' present processes; for their end.
 
         Raises:
-            JournalUnavailableError: an owner could not be reached.
+            JournalUnavailableError: an owner could not be reached; the others have been told.
         """
-        for name in self._actor_names(queue):
-            await self._order(queue, name, "drain")
+        for answer in await self._order_all(queue, "drain"):
+            if isinstance(answer, MailboxError):
+                raise answer
 
     async def extend(self, deliveries: Sequence[Delivery], lease_s: float) -> list[Delivery]:
         """Let the leases of deliveries end no earlier than so many seconds from now. ``Heartbeat`` does it regularly.
@@ -249,6 +193,15 @@ class MailboxHandle:
         except (RayError, ValueError):
             self._actors.pop(name, None)
             raise
+
+    async def _order_all(self, queue: str, method: str, *arguments: Any) -> list[Any]:
+        """What each owner answers, by group; where it could not be reached the error. One keeps no other waiting."""
+        work = (self._order(queue, name, method, *arguments) for name in self._actor_names(queue))
+        answers = await asyncio.gather(*work, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, MailboxError):
+                raise answer
+        return answers
 
     async def _order(self, queue: str, name: str, method: str, *arguments: Any) -> Any:
         try:

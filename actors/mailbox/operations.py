@@ -69,11 +69,15 @@ class Operated(Protocol):
 
 
 class Operations:
-    """Serves operators. Changes go one after the other, whoever asks for them; looking waits for nobody."""
+    """Serves operators. Changes go one after the other, whoever asks for them; looking waits for nobody.
+
+    A pause waits for no change, or it would come too late for what the operator has just begun; pauses go one after the
+    other, so that the last one holds.
+    """
 
     def __init__(self, partitions: Mapping[int, Operated]) -> None:
         self._partitions = partitions
-        self._changing = asyncio.Lock()
+        self._changing, self._pausing = asyncio.Lock(), asyncio.Lock()
 
     async def pause(self, *, paused: bool) -> dict[int, MailboxError]:
         """Stop or go on delivering; the errors of the partitions where that could not be noted."""
@@ -85,7 +89,7 @@ class Operations:
             except MailboxError as error:
                 errors[number] = error
 
-        async with self._changing:
+        async with self._pausing:
             await asyncio.gather(*(one(*item) for item in self._partitions.items()))
         return errors
 

@@ -18,8 +18,9 @@ import ray
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ActorConsumer
 from actors.mailbox.errors import MailboxError
-from actors.mailbox.handle import NAMESPACE, MailboxHandle, actor_name, start_mailboxes
+from actors.mailbox.handle import NAMESPACE, MailboxHandle, actor_name
 from actors.mailbox.message import Message
+from actors.mailbox.start import start_mailboxes
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer

@@ -10,10 +10,10 @@ import ray
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ActorConsumer
 from actors.mailbox.errors import UnknownQueueError
-from actors.mailbox.handle import start_mailboxes
 from actors.mailbox.operations import Place
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.selection import Selection
+from actors.mailbox.start import start_mailboxes
 from cluster.postgres import PostgresServer
 from tests.cluster.test_mailbox import (
     Mailbox,

@@ -1,0 +1,70 @@
+"""Starts the mailbox actors. All of its ``.remote()`` is here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.mailbox.access import JournalAccess
+from actors.mailbox.actor import MailboxActor
+from actors.mailbox.consumer import ConsumerAddress
+from actors.mailbox.handle import NAMESPACE, actor_name
+from actors.redeploy import deployed_as, release_of, retire_changed
+from config.topology import Topology
+
+# Calls of one process to one actor that may be under way; a handle has far fewer.
+_PENDING_CALLS = 64
+
+
+def start_mailboxes(
+    topology: Topology,
+    access: JournalAccess,
+    consumers: Mapping[str, ConsumerAddress],
+    *,
+    log_level: str = "INFO",
+    timeout_s: float = 60.0,
+    placement: Any = "DEFAULT",
+) -> None:
+    """Create the mailbox actors that are not there yet, and wait until they answer.
+
+    Those that run with other settings or code hand their partitions over first, and are replaced.
+
+    The journals' tables must be there. Call it where Ray is initialised, in synchronous code. The consumers need not
+    be there yet: the actors ask until they are.
+
+    Args:
+        topology: which queues there are.
+        access: how the actors reach their journals.
+        consumers: by queue; a queue that is missing here only collects.
+        log_level: of the actors' processes.
+        timeout_s: for all of them together.
+        placement: Ray's scheduling strategy for them, also when they are started again.
+
+    Raises:
+        ray.exceptions.RayError: an actor could not be created, or did not answer in time.
+    """
+    remote: Any = ray.remote(MailboxActor)
+    wanted, release = {}, release_of(Path(__file__).parent)
+    for queue in topology.sources():
+        dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)
+        given = (queue, dead, *access, consumer, log_level)
+        for group in range(queue.groups):
+            name = actor_name(queue.name, group)
+            wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(release, *given))
+    retire_changed({name: arguments[-1] for name, arguments in wanted.items()}, NAMESPACE)
+    actors = [
+        remote.options(
+            name=name,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_pending_calls=_PENDING_CALLS,
+            num_cpus=0,
+            scheduling_strategy=placement,
+        ).remote(*arguments)
+        for name, arguments in wanted.items()
+    ]
+    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)

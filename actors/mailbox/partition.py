@@ -90,7 +90,8 @@ class Partition:
         # Where units of work write as well, only the database can give seqs.
         self._gives_seqs = queue.partition_by == "key"
         self._next_seq = 1
-        self._letters_counted = False
+        # Under which the dead letters were counted; how many a lost answer would have told of no other knows.
+        self._counted_under = -1
         self.dead_letters = 0
         self.counters: Counter[str] = Counter()
 
@@ -157,8 +158,8 @@ class Partition:
 
     @property
     def count_wanted(self) -> bool:
-        """Whether it is owned and its dead letters were not counted since; they are only the new ones then."""
-        return self.state is State.OWNING and not self._letters_counted
+        """Whether its dead letters were not counted since it was last taken over; they are estimated until then."""
+        return self.state is State.OWNING and self._counted_under != self.epoch
 
     async def count(self) -> None:
         """Count the dead letters. What comes meanwhile makes it an estimate.
@@ -170,7 +171,7 @@ class Partition:
         letters = await self._journal.dead_letters()
         if self.count_wanted and epoch == self.epoch:
             self.dead_letters += letters - dead
-            self._letters_counted = True
+            self._counted_under = epoch
 
     async def append(self, messages: Sequence[Message], counts: Sequence[int] = ()) -> list[MailboxError | None] | None:
         """Return when the messages are committed.
@@ -292,4 +293,3 @@ class Partition:
     def _begun(self, next_seq: int) -> None:
         self._next_seq = next_seq
         self.dead_letters = 0
-        self._letters_counted = False

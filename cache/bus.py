@@ -21,6 +21,7 @@ from kernel.growth import growing_s
 from kernel.identifiers import new_id
 from telemetry.log import get_logger
 
+_CANCEL_AGAIN_S = 0.2
 _log = get_logger("bus")
 
 
@@ -126,18 +127,21 @@ class Subscription:
         """
         self._connection, self._channel, self._times = connection, channel, times
         self._heard, self._began, self._lost = heard, began, lost
+        self._closing = False
         self._task = asyncio.get_running_loop().create_task(self._run())
         connection.close_first(self.aclose)
 
     async def aclose(self) -> None:
         """End it; ``lost`` is called if it listened."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        self._closing = True
+        # A connection that is being made may swallow a cancellation.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN_S)
 
     async def _run(self) -> None:
         failures = 0
-        while True:
+        while not self._closing:
             # Of its own: this one waits for as long as nothing is said.
             client = Redis.from_url(
                 self._connection.url, socket_connect_timeout=self._times.connect_s, retry=Retry(NoBackoff(), 0)

@@ -2,19 +2,10 @@ import builtins
 import errno
 import io
 import json
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from telemetry.log import configure_logging, correlation_ids, get_logger
-
-
-@pytest.fixture(autouse=True)
-def _leave_no_stream_behind() -> Iterator[None]:
-    """Whoever logs after these tests must not write to a stream that pytest has closed."""
-    yield
-    structlog.reset_defaults()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:

@@ -19,6 +19,7 @@ from actors.mailbox.figures import Figures
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.lane import Verdict
 from actors.mailbox.letter_count import LetterCount
+from actors.mailbox.limits import check_arrived
 from actors.mailbox.maintenance import Maintenance
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.operations import Change, Changed, Count, Look, Operations
@@ -74,6 +75,7 @@ class MailboxActor:
     ) -> None:
         configure_logging(log_level)
         self._deployed = deployed
+        self._stopping: asyncio.Task[None] | None = None
         clock = time.monotonic
         self._queue = queue
         window = self._window = Window(queue, secrets.randbits(_TAG_BITS))
@@ -123,7 +125,7 @@ class MailboxActor:
         """Answer."""
 
     async def deployed(self) -> str:
-        """With which settings and code it was started, see ``redeploy``."""
+        """With which settings and code it was started, see ``redeploy``; empty once it has stopped."""
         return self._deployed
 
     async def append(self, packed: bytes) -> Errors:
@@ -156,9 +158,9 @@ class MailboxActor:
             return
         by_partition: dict[int, list[PublishedRow]] = {}
         for number, seq, message in pickle.loads(packed):  # noqa: S301 - comes from our own handle
-            by_partition.setdefault(number, []).append(
-                PublishedRow(self._queue.name, number, seq, Message._make(message))
-            )
+            row = PublishedRow(self._queue.name, number, seq, Message._make(message))
+            check_arrived([row.message])
+            by_partition.setdefault(number, []).append(row)
         for number, rows in by_partition.items():
             self._partitions[number].told(rows)
 
@@ -191,7 +193,16 @@ class MailboxActor:
         return self._snapshot()
 
     async def stop(self) -> None:
-        """Deliver nothing more, wait a little for what is in flight, write it, and hand the partitions over."""
+        """Deliver nothing more, wait a little for what is in flight, write it, and hand the partitions over.
+
+        Another process of this actor would own them again, this one never does. Who asks again waits with the first.
+        """
+        self._deployed = ""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
         self._dispatcher.pause(paused=True)
         await self._dispatcher.drain(_DRAIN_S)
         await self._vigil.stop()

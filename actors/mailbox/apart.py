@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from actors.mailbox.errors import MailboxError
+from actors.mailbox.limits import check_arrived
 from actors.mailbox.message import Message
 from actors.mailbox.writer import Writer
 
@@ -24,7 +25,9 @@ async def append_each(writer: Writer, messages: Sequence[Message], counts: Seque
     start = 0
     for place, count in enumerate(counts):
         try:
-            begun[place] = writer.append(messages[start : start + count])
+            its = messages[start : start + count]
+            check_arrived(its)
+            begun[place] = writer.append(its)
         except MailboxError as error:
             results[place] = error
         start += count

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError, RayError
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
-from actors.mailbox.limits import LONGEST_TEXT, check
+from actors.mailbox.limits import LONGEST_TEXT, check, check_text
 from actors.mailbox.lost_calls import lost_call
 from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.posting import Posting, all_of
@@ -72,6 +72,8 @@ class MailboxHandle:
             PublishFailedError: the owner could not be reached in three tries; it says whether the messages are in the
                 dead-letter queue now.
         """
+        check_text("exchange", exchange)
+        check_text("routing_key", routing_key)
         queues, death = self._router.way(exchange, routing_key)
         check(messages)
         messages = [addressed(message, exchange, routing_key) for message in messages]

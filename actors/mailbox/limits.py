@@ -1,7 +1,8 @@
 """What a message may be, so that the journal can hold it. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from actors.mailbox.errors import InvalidMessageError
 from actors.mailbox.message import Message
@@ -12,45 +13,101 @@ LARGEST_BODY_BYTES = 4_000_000
 LARGEST_HEADERS_BYTES = 16_384
 # Beyond that milliseconds are meant.
 _LATEST_S = 32_000_000_000.0
+_PLAIN = (str, int)
 
 
-def check(messages: Sequence[Message]) -> None:
+def check(messages: Sequence[Message], headers_bytes: int = LARGEST_HEADERS_BYTES) -> None:
     """Refuse what the journal cannot hold, before it spoils a batch that others ride in.
 
+    Other programs publish too, and no type checker has seen all of them: nothing is taken for what it should be.
+
+    Args:
+        messages: as they are published.
+        headers_bytes: that the headers may have as JSON.
+
     Raises:
-        InvalidMessageError: naming the field.
+        InvalidMessageError: naming the field, and what to do.
     """
+    if isinstance(messages, Message):
+        raise InvalidMessageError("messages are a list, not one Message; put it into brackets")
     for message in messages:
+        if not isinstance(message, Message):
+            raise InvalidMessageError(f"a message is a Message, not {_kind(message)}; make it with Message.new")
         for field, text in (("id", message.id), ("key", message.key), ("tenant", message.tenant)):
-            _check_text(field, text)
+            check_text(field, text)
         if not message.id:
-            raise InvalidMessageError("id must not be empty")
-        if not 0 <= message.priority <= 9:
-            raise InvalidMessageError(f"priority is 0 to 9, not {message.priority}")
-        if message.ttl_ms is not None and not 1 <= message.ttl_ms < 1 << 31:
-            raise InvalidMessageError(f"ttl_ms is at least 1 and below 2^31, not {message.ttl_ms}")
-        if not math.isfinite(message.published_at) or not 0 <= message.published_at < _LATEST_S:
-            raise InvalidMessageError(f"published_at is in Unix seconds, not {message.published_at}")
-        if len(message.body) > LARGEST_BODY_BYTES:
-            raise InvalidMessageError(f"body has at most {LARGEST_BODY_BYTES} bytes, not {len(message.body)}")
-        if message.headers:
-            _check_headers(message)
+            raise InvalidMessageError("id must not be empty; Message.new gives one")
+        _check_numbers(message)
+        _check_body(message.body)
+        if message.headers != {}:
+            _check_headers(message, headers_bytes)
 
 
-def _check_text(field: str, text: str) -> None:
+def check_arrived(messages: Sequence[Message]) -> None:
+    """Refuse at the owner what did not come through a handle. What a handle has put into the headers is let pass."""
+    check(messages, 2 * LARGEST_HEADERS_BYTES)
+
+
+def check_text(field: str, text: Any) -> None:
+    """Refuse what is no text that a column can hold; raises as ``check``."""
+    if not isinstance(text, str):
+        remedy = "write '' for none" if text is None else "make text of it, as by str()"
+        raise InvalidMessageError(f"{field} is text, not {_kind(text)}; {remedy}")
     if len(text) > LONGEST_TEXT:
         raise InvalidMessageError(f"{field} has at most {LONGEST_TEXT} characters, not {len(text)}")
     if "\0" in text or not (text.isascii() or _is_encodable(text)):
-        raise InvalidMessageError(f"{field} is text without NUL and lone surrogates")
+        raise InvalidMessageError(f"{field} is text without NUL and lone surrogates; leave them out")
 
 
-def _check_headers(message: Message) -> None:
+def _check_numbers(message: Message) -> None:
+    priority, ttl_ms = message.priority, message.ttl_ms
+    at: Any = message.published_at
+    if not _is_whole(priority) or not 0 <= priority <= 9:
+        raise InvalidMessageError(f"priority is a whole number from 0 to 9, not {priority!r:.100}")
+    if ttl_ms is not None and not (_is_whole(ttl_ms) and 1 <= ttl_ms < 1 << 31):
+        rule = "ttl_ms is a whole number, at least 1 and below 2^31, or None for no limit of its own"
+        raise InvalidMessageError(f"{rule}, not {ttl_ms!r:.100}")
+    if not (isinstance(at, float) or _is_whole(at)) or not math.isfinite(at) or not 0 <= at < _LATEST_S:
+        raise InvalidMessageError(f"published_at is in Unix seconds, as time.time() gives them, not {at!r:.100}")
+
+
+def _check_body(body: Any) -> None:
+    if not isinstance(body, bytes):
+        remedy = "encode it, as by .encode()" if isinstance(body, str) else "make bytes of it"
+        raise InvalidMessageError(f"body is bytes, not {_kind(body)}; {remedy}")
+    if len(body) > LARGEST_BODY_BYTES:
+        raise InvalidMessageError(f"body has at most {LARGEST_BODY_BYTES} bytes, not {len(body)}")
+
+
+def _check_headers(message: Message, most_bytes: int) -> None:
+    if not isinstance(message.headers, dict):
+        raise InvalidMessageError(f"headers are a dict, not {_kind(message.headers)}; write {{}} for none")
     try:
         size_bytes = len(encode_headers(message))
-    except TypeError as error:
+    except (TypeError, RecursionError) as error:
         raise InvalidMessageError(f"headers: {error}; they are JSON of text and whole numbers") from error
-    if size_bytes > LARGEST_HEADERS_BYTES:
-        raise InvalidMessageError(f"headers have at most {LARGEST_HEADERS_BYTES} bytes as JSON, not {size_bytes}")
+    if size_bytes > most_bytes:
+        raise InvalidMessageError(f"headers have at most {most_bytes} bytes as JSON, not {size_bytes}")
+    for name, value in message.headers.items():
+        if type(value) not in _PLAIN and (found := _strange(value)):
+            raise InvalidMessageError(
+                f"headers: {name!r:.100} has {found} in it; they are JSON of text and whole numbers, so make one of it"
+            )
+
+
+def _strange(value: Any) -> str:
+    """What in a header's value would come back as something else, or as nothing; empty for none."""
+    if isinstance(value, str | int):
+        return ""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_strange, value.values())), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_strange, value)), "")
+    return _kind(value)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _is_encodable(text: str) -> bool:
@@ -59,3 +116,7 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__

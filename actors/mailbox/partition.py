@@ -9,11 +9,12 @@ from actors.mailbox.apart import append_each
 from actors.mailbox.capacity import Capacity
 from actors.mailbox.census import Census
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import JournalRefusedError, MailboxError, QueueFullError
+from actors.mailbox.errors import InvalidMessageError, JournalRefusedError, MailboxError, QueueFullError
 from actors.mailbox.intake import Intake
 from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
 from actors.mailbox.lane import History, Verdict
+from actors.mailbox.limits import check_arrived
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.ownership import PartitionPolicy, State
 from actors.mailbox.records import new_arrivals, retry_of, settlement_of
@@ -188,8 +189,9 @@ class Partition:
             MailboxError: nothing is promised then.
         """
         try:
+            check_arrived(messages)
             await self._writer.append(messages)
-        except (QueueFullError, JournalRefusedError) as error:
+        except (QueueFullError, JournalRefusedError, InvalidMessageError) as error:
             if len(counts) < 2:
                 raise
             if isinstance(error, QueueFullError):
@@ -199,6 +201,7 @@ class Partition:
 
     async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:
         """Return when the messages are committed to the dead-letter queue; raises as ``append``."""
+        check_arrived(messages)
         wall = time.time()
         letters = [dead_letter(message, self._queue, "rejected", reason, wall) for message in messages]
         await self._writer.append(letters, dead=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import Router, addressed
+from actors.mailbox.limits import check, check_text
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.rows import columns
 from config.topology import Topology, TopologyError
@@ -57,10 +58,14 @@ class TransactionalPublisher:
             The new rows, for ``MailboxHandle.tell`` after the commit.
 
         Raises:
+            InvalidMessageError: the journal cannot hold one of them; none was written.
             UnroutableError: no queue takes it.
             TopologyError: a queue that takes it is not partitioned by shard.
             ValueError: a message bears another tenant's name.
         """
+        check_text("exchange", exchange)
+        check_text("routing_key", routing_key)
+        check(messages)
         if tenant_id and any(message.tenant != tenant_id for message in messages):
             raise ValueError("a unit of work publishes under its own tenant alone")
         queues, death = self._router.way(exchange, routing_key)

@@ -1,12 +1,12 @@
 """A message that goes with a change is in the shard's journal if and only if the change is there."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
 
-from actors.mailbox.errors import UnroutableError
+from actors.mailbox.errors import InvalidMessageError, UnroutableError
 from actors.mailbox.message import Message
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.errors import UnitFailedError
@@ -156,3 +156,33 @@ async def test_a_change_that_has_nothing_to_publish_is_made_all_the_same(
 
     assert (outcome.error, outcome.published) == (None, ())
     assert await value(pools, "skus", tenant) == ["bread"]
+
+
+async def _sell_with(transaction: Transaction, given: tuple[str, Mapping[str, Any]]) -> None:
+    sku, fields = given
+    await add(transaction, sku)
+    message = Message(sku, "customer", transaction.tenant_id, b"{}", {}, time.time())
+    await transaction.publish("notifications", "", [message._replace(**fields)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"body": "{}"}, "body is bytes, not str; encode it"),
+        ({"key": None}, "key is text, not None"),
+        ({"tenant": 7}, "tenant is text, not int"),
+        ({"headers": {"total": float("nan")}}, "headers: 'total' has float in it"),
+        ({"published_at": float("nan")}, "published_at is in Unix seconds"),
+    ],
+)
+async def test_a_message_that_no_row_can_hold_is_refused_with_its_change(
+    make_pools: MakePools, make_tenant: MakeTenant, fields: Mapping[str, Any], says: str
+) -> None:
+    pools = make_pools({**UNITS, "sell_with": _sell_with}, publisher=TransactionalPublisher(load_topology()))
+    tenant = await make_tenant()
+
+    refused = await run(pools, "sell_with", tenant, ("bread", fields))
+
+    assert isinstance(refused.error, InvalidMessageError)
+    assert says in str(refused.error)
+    assert await value(pools, "skus", tenant) == []

@@ -9,7 +9,6 @@ import pytest
 
 from actors.mailbox.errors import (
     FencedError,
-    InvalidMessageError,
     JournalUnavailableError,
     MailboxError,
     OverloadedError,
@@ -17,7 +16,6 @@ from actors.mailbox.errors import (
     OwnerUnreachableError,
     QueueFullError,
 )
-from actors.mailbox.limits import check
 from actors.mailbox.message import Message
 from actors.mailbox.publisher import Errors, GaveUpError, Publisher, PublisherLimits, packed
 
@@ -120,14 +118,6 @@ async def test_overload_goes_straight_back_to_the_publisher() -> None:
     actor.open.set()
     with pytest.raises(OverloadedError):
         await first
-
-
-@pytest.mark.parametrize(
-    "fields", [{"id": ""}, {"id": "x" * 501}, {"key": "a\0"}, {"tenant": "\ud800"}, {"priority": 10}, {"ttl_ms": 0}]
-)
-def test_what_no_row_can_hold_is_refused_before_it_spoils_a_batch(fields: dict[str, Any]) -> None:
-    with pytest.raises(InvalidMessageError):
-        check([Message("id", "k", "t", b"", {}, 0.0)._replace(**fields)])
 
 
 async def test_an_owner_that_cannot_be_reached_is_tried_three_times_under_the_same_ids() -> None:

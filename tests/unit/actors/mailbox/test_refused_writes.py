@@ -14,6 +14,17 @@ from actors.mailbox.ownership import PartitionPolicy
 from tests.unit.actors.mailbox.test_partition import FAST, Owner, message, owning, running, until
 
 UNENCODABLE = {"broken": "\ud83d"}
+
+
+class Refusing(InMemoryJournal):
+    """Cannot hold one message, and nobody saw that before."""
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        if any(append.message.id == "bad" for append in batch.appends):
+            raise JournalRefusedError("memory", "bad")
+        return await super().write(epoch, batch)
+
+
 ROOMY = PartitionPolicy(FAST.ownership, WriterLimits(linger_s=0.001))
 
 
@@ -75,9 +86,9 @@ async def test_a_retry_that_cannot_be_written_stops_nothing() -> None:
 
 async def test_a_publisher_whose_message_cannot_be_written_is_told_and_its_neighbours_are_not() -> None:
     database = MemoryDatabase()
-    async with running(database, policy=ROOMY) as owner:
+    async with running(database, journal=Refusing(database), policy=ROOMY) as owner:
         await published(owner, "m0")
-        broken = message("bad")._replace(headers=UNENCODABLE)
+        broken = message("bad")
 
         errors = await owner.partition.append([message("m1"), broken, message("m2")], [1, 1, 1])
         with pytest.raises(JournalRefusedError):
@@ -92,9 +103,9 @@ async def test_a_publisher_whose_message_cannot_be_written_is_told_and_its_neigh
 
 async def test_order_holds_where_a_flush_is_written_in_parts() -> None:
     database = MemoryDatabase()
-    async with running(database, policy=ROOMY) as owner:
+    async with running(database, journal=Refusing(database), policy=ROOMY) as owner:
         await published(owner, "m0")
-        broken = message("bad")._replace(headers=UNENCODABLE)
+        broken = message("bad")
         given = [message(f"m{number}", "k") for number in range(1, 9)]
         calls = [owner.partition.append([one]) for one in [*given[:5], broken, *given[5:]]]
         results = await asyncio.gather(*calls, return_exceptions=True)

@@ -6,6 +6,7 @@ actor says by ``deployed()`` how it was started, and ends its work by ``stop()``
 
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -35,7 +36,7 @@ def retire_changed(wanted: Mapping[str, str], namespace: str, *, family: str | N
     Args:
         wanted: ``deployed_as`` by actor name.
         namespace: of the actors.
-        family: what the names of all of their kind begin with; those that are not wanted any more are ended as well.
+        family: a pattern for the names of all of their kind; those that are not wanted any more are ended as well.
 
     Returns:
         The names of those that were ended.
@@ -55,7 +56,7 @@ def retire_changed(wanted: Mapping[str, str], namespace: str, *, family: str | N
 
 def _named(family: str, namespace: str) -> Iterable[str]:
     named = ray.util.list_named_actors(all_namespaces=True)
-    return [one["name"] for one in named if one["namespace"] == namespace and one["name"].startswith(family)]
+    return [one["name"] for one in named if one["namespace"] == namespace and re.fullmatch(family, one["name"])]
 
 
 def _other_than(name: str, release: str | None, namespace: str) -> Any:

@@ -31,7 +31,8 @@ Declare, publish, consume:
 ``publish`` returns when the message is committed to every queue that is bound; ``Message.new`` gives it an id, under
 which it may be published again. The consumer answers ``ack``, ``retry_after`` or ``reject`` for each delivery, and may
 see one again after a crash: ``delivery.redelivered`` says so. The mailbox actors are detached, in the namespace
-``spaza``; ``stop`` lets them write what is settled and hand over. ``config/queues.yaml`` shows what a queue can be
+``spaza``; ``stop`` lets them write what is settled and hand over, and the next run starts them anew. A changed topology
+moves what waits. ``config/queues.yaml`` shows what a queue can be
 given. The database's user owns the tables; it must be allowed to create roles, or find ``spaza_app`` and
 ``spaza_system`` there.
 """

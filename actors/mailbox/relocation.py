@@ -36,7 +36,12 @@ class Relocation(NamedTuple):
 
 
 async def apply_topology(
-    topology: Topology, dsn_of: Callable[[int], str], instance_id: str, *, timeout_s: float = 300.0
+    topology: Topology,
+    dsn_of: Callable[[int], str],
+    instance_id: str,
+    *,
+    keep_others: bool = False,
+    timeout_s: float = 300.0,
 ) -> Relocation:
     """Move what waits to where the topology has it. Quick if nothing has changed.
 
@@ -44,6 +49,7 @@ async def apply_topology(
         topology: that is to hold from now on.
         dsn_of: the database of a shard, as the tables' owner.
         instance_id: of this installation; a partition that another one holds is not touched.
+        keep_others: leave queues alone that are not declared; another program's may be in these databases.
         timeout_s: for all of it.
 
     Raises:
@@ -56,6 +62,8 @@ async def apply_topology(
         first = await databases.of(0)
         before = {row[0]: Layout(row[1], row[2]) for row in await first.fetch(_QUERIES["layout"])}
         after = layouts(topology)
+        if keep_others:
+            before = {name: layout for name, layout in before.items() if name in after}
         changed = changes(before, after)
         if not (changed.moved or changed.removed or changed.added):
             return Relocation({})
@@ -73,6 +81,7 @@ async def apply_topology(
             names,
             [after[name].partition_by for name in names],
             [after[name].partitions for name in names],
+            not keep_others,
         )
         if before:
             _log.info("topology_applied", moved=moved, removed=list(changed.removed), added=list(changed.added))

@@ -5,9 +5,9 @@
 SELECT queue, partition_by, partitions FROM spaza.mailbox_layout
 
 -- name: keep_layout
--- As it is from now on.
+-- As it is from now on; $4: of no queues but these.
 WITH gone AS (
-    DELETE FROM spaza.mailbox_layout WHERE queue <> ALL ($1::text[])
+    DELETE FROM spaza.mailbox_layout WHERE $4 AND queue <> ALL ($1::text[])
 )
 INSERT INTO spaza.mailbox_layout (queue, partition_by, partitions)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[])

@@ -1,5 +1,7 @@
 """Starts the mailbox actors. All of its ``.remote()`` is here."""
 
+import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
 from actors.mailbox.handle import NAMESPACE, actor_name
+from actors.mailbox.relocation import apply_topology
 from actors.redeploy import deployed_as, release_of, retire_changed
 from config.topology import Topology
 
@@ -30,7 +33,9 @@ def start_mailboxes(
 
     Those that run with other settings or code hand their partitions over first, and are replaced.
 
-    The journals' tables must be there. Call it where Ray is initialised, in synchronous code. The consumers need not
+    The journals' tables must be there. Where one database has them all, what waits is moved to where a changed topology
+    has it; a queue that is not declared any more keeps its messages until it is. For the shards whoever starts them
+    does that before. Call it where Ray is initialised, in synchronous code. The consumers need not
     be there yet: the actors ask until they are.
 
     Args:
@@ -43,6 +48,7 @@ def start_mailboxes(
 
     Raises:
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
+        TopologyChangeError: another program holds a partition of which messages are to be moved.
     """
     remote: Any = ray.remote(MailboxActor)
     wanted, release = {}, release_of(Path(__file__).parent)
@@ -52,7 +58,9 @@ def start_mailboxes(
         for group in range(queue.groups):
             name = actor_name(queue.name, group)
             wanted[name] = (queue, dead, group, name, access, consumer, log_level, deployed_as(release, *given))
-    retire_changed({name: arguments[-1] for name, arguments in wanted.items()}, NAMESPACE)
+    retire_changed({name: one[-1] for name, one in wanted.items()}, NAMESPACE, family=_groups_of(topology))
+    if not access.sharded:
+        asyncio.run(apply_topology(topology, access.dsn, access.instance_id, keep_others=True))
     actors = [
         remote.options(
             name=name,
@@ -68,3 +76,8 @@ def start_mailboxes(
         for name, arguments in wanted.items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
+
+
+def _groups_of(topology: Topology) -> str:
+    """The names of these queues' actors, those among them that fewer partitions leave without work."""
+    return "|".join(rf"{re.escape(actor_name(queue.name, 0)[:-1])}\d+" for queue in topology.sources()) or "(?!)"

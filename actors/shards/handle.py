@@ -69,7 +69,7 @@ def start_shards(
         # As a plain tuple, for the text of access leaves its secrets out.
         wanted[actor_name(group)] = (*given, deployed_as(release, tuple(access), *given[1:]))
     named = {name: arguments[-1] for name, arguments in wanted.items()}
-    retire_changed(named, NAMESPACE, family=_FAMILY)
+    retire_changed(named, NAMESPACE, family=f"{_FAMILY}.*")
     actors = [
         remote.options(
             name=name,

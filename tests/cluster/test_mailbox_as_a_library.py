@@ -4,13 +4,12 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import asyncpg
 import pytest
+import ray
 
 import actors.mailbox
 from cluster.postgres import PostgresServer
@@ -25,31 +24,50 @@ def shown() -> str:
     return dedent("\n".join(lines[indented[0] : indented[-1] + 1]))
 
 
-@pytest.fixture
-def short_folder() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        yield folder
-
-
-async def test_another_program_declares_publishes_and_consumes_as_the_docstring_shows(
-    postgres_server: PostgresServer, short_folder: str
-) -> None:
-    dsn = postgres_server.database_dsn("shard_30")
-
+async def run(program: str, dsn: str) -> None:
+    """Run a program on the cluster of the tests, as anybody's who joins it."""
     ended = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-c", shown()],
-        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
-        env={**os.environ, "DSN": dsn, "RAY_ADDRESS": "local", "RAY_TMPDIR": short_folder},
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+        env={**os.environ, "DSN": dsn, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
     )  # fmt: skip
-
     assert ended.returncode == 0, ended.stderr
+
+
+async def kept(dsn: str) -> list[tuple[bytes, str, int, int]]:
+    """Body, outcome, deliveries and partition of what was settled, in order."""
     connection = await asyncpg.connect(dsn)
-    kept = await connection.fetch(
-        "SELECT body, outcome, deliveries FROM spaza.journal JOIN spaza.settlement USING (queue, partition, seq)"
+    rows = await connection.fetch(
+        "SELECT body, outcome, deliveries, partition FROM spaza.journal JOIN spaza.settlement USING"
+        " (queue, partition, seq) WHERE outcome <> 'moved' ORDER BY published_at"
     )
     await connection.close()
-    assert [tuple(row) for row in kept] == [(b"two vetkoek", "acknowledged", 1)]
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.timeout(600)
+async def test_another_program_runs_as_the_docstring_shows_again_and_again_and_with_a_changed_topology(
+    postgres_server: PostgresServer, ray_cluster: None
+) -> None:
+    dsn, cooked = postgres_server.database_dsn("shard_30"), (b"two vetkoek", "acknowledged", 1)
+    in_three = shown().replace('{"bindings"', '{"partitions": 3, "bindings"')
+    assert in_three != shown()
+    # Nobody cooks, and the order waits for the next run.
+    leaving = in_three.replace('{"orders": ActorConsumer("kitchen")}', "{}").replace("while (", "while False and (")
+
+    await run(shown(), dsn)
+    assert await kept(dsn) == [(*cooked, 0)]
+    await run(shown(), dsn)
+    assert await kept(dsn) == [(*cooked, 0)] * 2
+    await run(in_three, dsn)
+    [*_, (_, _, _, partition)] = three = await kept(dsn)
+    assert [row[:3] for row in three] == [cooked] * 3
+    assert partition > 0, "its key is to belong elsewhere, or nothing has to move"
+    await run(leaving, dsn)
+    assert len(await kept(dsn)) == 3
+    await run(shown(), dsn)
+    assert [row[:3] for row in await kept(dsn)] == [cooked] * 5
 
 
 def test_the_program_in_the_docstring_is_short() -> None:

@@ -15,7 +15,7 @@ from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import add_mailbox_commands
 from cluster.migrate_arguments import add_migrate_command
 from cluster.tenant_arguments import add_tenant_commands
-from config.settings import SettingsError
+from config.settings import SettingsError, refuse_wrong
 
 OK, FAILED, MISUSED, NOT_READY = 0, 1, 2, 3
 
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
+        if given.command is not _up:  # which says of the same settings what is missing too
+            refuse_wrong(os.environ)
         return int(given.command(given))
     except SettingsError as error:
         print(f"The settings cannot be used:\n{error}", file=sys.stderr)

@@ -54,6 +54,29 @@ def test_an_unknown_setting_is_refused(capsys: pytest.CaptureFixture[str], monke
     assert "did you mean SPAZA_HTTP__PORT?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["status", "--json"], ["env"], ["mailbox", "list"], ["tenant", "list"], ["migrate", "--dry-run"]],
+)
+def test_every_command_refuses_a_setting_that_is_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("SPAZA_ADMIN__TOKNE", "secret")
+    monkeypatch.setenv("SPAZA_HTTP__PORT", "many")
+
+    assert main(command) == MISUSED
+
+    said = capsys.readouterr().err
+    assert "did you mean SPAZA_ADMIN__TOKEN?" in said
+    assert "SPAZA_HTTP__PORT: " in said
+
+
+def test_no_command_but_up_asks_for_what_only_a_start_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPAZA_WHATSAPP__APP_SECRET", "some-app-secret")
+
+    assert main(["status"]) == NOT_READY
+
+
 def test_a_number_of_replicas_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(["up", "--replicas", "none"])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHARDS = 32
 ERROR = "error"
+# All that a dead-letter queue can be told: it keeps, and who reads it is an operator.
+_OF_THE_DEAD = frozenset({"name", "bindings", "dlx", "partition_by", "partitions", "partitions_per_actor"})
 _LONGEST = 255  # of names and routing keys, as in AMQP 0-9-1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
@@ -93,6 +95,7 @@ class _Rules:
                 f"by shard there is a partition for each of {SHARDS} shards, not {queue.partitions};"
                 f" write {SHARDS}, or partition_by: key",
             )
+        yield from self._idle_faults(name, queue)
         yield from self._dead_letter_faults(name, queue)
 
     def cycles(self) -> Iterator[Fault]:
@@ -130,6 +133,36 @@ class _Rules:
             fault = pattern_fault(exchange.type, binding.routing_key)
             if fault is not None:
                 yield Fault(at_key, f"exchange {binding.exchange} is {exchange.type}: {fault}")
+
+    def _idle_faults(self, name: str, queue: "Queue") -> Iterator[Fault]:
+        """What was written and would do nothing."""
+        sources = self._sources.get(name, [])
+        if sources:
+            for field in sorted(queue.model_fields_set - _OF_THE_DEAD):
+                yield Fault(
+                    ("queues", name, field),
+                    f"does nothing in a dead-letter queue, which keeps what died in {sources[0]} until an operator puts"
+                    f" it back or purges it; remove it, or set it in {sources[0]}",
+                )
+            return
+        written = queue.model_fields_set
+        if "priority_step_s" in written and not queue.priority:
+            yield Fault(("queues", name, "priority_step_s"), "does nothing without priority; add priority: true")
+        if "batch" in written and queue.batch > queue.prefetch:
+            yield Fault(
+                ("queues", name, "batch"),
+                f"no more than prefetch, {queue.prefetch}, are in flight; write at most that, not {queue.batch}",
+            )
+        if "patience_ms" in written and queue.batches_in_flight == 1:
+            yield Fault(
+                ("queues", name, "patience_ms"), "does nothing with one batch in flight; raise batches_in_flight"
+            )
+        if "partitions_per_actor" in written and queue.partitions_per_actor > queue.partitions:
+            yield Fault(
+                ("queues", name, "partitions_per_actor"),
+                f"there are no more than {queue.partitions} partitions; write at most that,"
+                f" not {queue.partitions_per_actor}",
+            )
 
     def _dead_letter_faults(self, name: str, queue: "Queue") -> Iterator[Fault]:
         path = ("queues", name, "dlx")

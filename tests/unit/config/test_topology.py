@@ -186,3 +186,56 @@ def test_a_topology_that_is_made_in_a_program_holds_the_same_rules() -> None:
 
     with pytest.raises(TopologyError, match=r"queues\.q\.bindings\.0\.exchange: exchange y is not declared"):
         Topology.model_validate(declared)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ttl_ms", "1000"), ("max_retries", "3"), ("priority", "true"), ("weights", "{a: 2}"), ("max_length", "5"),
+        ("lease_s", "10"), ("tenant_share", "0.2"), ("prefetch", "10"), ("window", "10"), ("delivery_limit", "2"),
+    ],
+)  # fmt: skip
+def test_what_does_nothing_in_a_dead_letter_queue_is_refused(tmp_path: Path, field: str, value: str) -> None:
+    (fault,) = faults(tmp_path, f"{WHOLE}    {field}: {value}\n")
+
+    assert fault.startswith(f"queues.yaml:11: queues.dlq.work.{field}: does nothing in a dead-letter queue")
+    assert "remove it, or set it in work" in fault
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("priority_step_s: 5", "add priority: true"),
+        ("batch: 2000", "no more than prefetch, 1024, are in flight"),
+        ("{batches_in_flight: 1, patience_ms: 5}", "raise batches_in_flight"),
+        ("max_retries: yes", "valid integer, not True"),
+        ('ttl_ms: "300000"', "valid integer, not '300000'"),
+        ("prefetch: 10.0", "valid integer, not 10.0"),
+        ("priority: 1", "valid boolean, not 1"),
+        ("lease_s: yes", "valid number, not True"),
+        ("lease_s: .inf", "finite number"),
+        ("weights: {a: true}", "valid integer, not True"),
+    ],
+)
+def test_what_would_do_nothing_or_something_else_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    lines = line.strip("{}").split(", ") if line.startswith("{") else [line]
+    text = WHOLE.replace("    dlx: dlx\n", "    dlx: dlx\n" + "".join(f"    {one}\n" for one in lines))
+
+    (fault,) = faults(tmp_path, text)
+
+    assert says in fault
+    assert fault.startswith(f"queues.yaml:{8 + len(lines)}: queues.work.")
+
+
+def test_a_dead_letter_queue_may_say_that_its_own_dead_are_only_recorded(tmp_path: Path) -> None:
+    load_topology(text_file(tmp_path, f"{WHOLE}    dlx: null\n"))
+
+
+def test_an_actor_is_not_given_more_partitions_than_there_are(tmp_path: Path) -> None:
+    text = (
+        WHOLE.replace("    dlx: dlx\n", "    dlx: dlx\n    partitions_per_actor: 2\n") + "    partitions_per_actor: 2\n"
+    )
+
+    (fault,) = faults(tmp_path, text)
+
+    assert fault.startswith("queues.yaml:9: queues.work.partitions_per_actor: there are no more than 1 partitions")

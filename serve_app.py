@@ -35,6 +35,8 @@ from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cache.connection import RedisConnection
+from config.routes import Routes
+from config.routes_file import load_routes
 from config.settings import Settings, load_settings
 from config.topology import Topology
 from config.topology_file import load_topology
@@ -44,21 +46,20 @@ from services.notifications import wiring as notifications
 from services.ops import wiring as ops
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
-from services.tenants.routes import TENANTS_PREFIX, TenantsApp
+from services.tenants.routes import TenantsApp
 from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
-from services.tenants.wiring import tenants_app
+from services.tenants.wiring import TENANT_SERVICE, tenants_app
 from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
 from telemetry.log import configure_logging, get_logger
 
 _UNITS: Final = "services.units:UNITS"
 # What a unit of work may run.
-_CODE: Final = tuple(
-    Path(__file__).with_name(name) for name in ("actors", "config", "integrations", "kernel", "services", "telemetry")
-)
+_FOLDERS: Final = ("actors", "config", "gateway", "integrations", "kernel", "services", "telemetry")
+_CODE: Final = tuple(Path(__file__).with_name(name) for name in _FOLDERS)
 # Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
 _MIGRATION_LIMIT_S: Final = 90.0
 # One line for each request costs more than the request.
@@ -102,6 +103,7 @@ class Spaza:
         """
         self.settings, self.instance_id = settings, instance_id
         self.topology: Topology = load_topology()
+        self.routes: Routes = load_routes()
         self._dsn = _resolved(settings.postgres.dsn, "SPAZA_POSTGRES__DSN")
         self._redis_url = _resolved(settings.redis.url, "SPAZA_REDIS__URL")
         self._key = settings.secrets.key.get_secret_value()
@@ -186,9 +188,10 @@ class Spaza:
         front = ops.ops_application(
             settings.admin,
             topology,
+            self.routes,
             operator=lambda: MailboxOperator(topology),
             shards=shards,
-            apis={TENANTS_PREFIX: self._tenants_api()},
+            apis=[ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api())],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
             others=(whatsapp.WEBHOOK_PREFIX,),
@@ -198,7 +201,7 @@ class Spaza:
         return [
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),
             ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
-            ServeApplication(ops.OPS_APP, ops.OPS_PREFIX, front),
+            ServeApplication(ops.OPS_APP, "/", front),
             ServeApplication(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_PREFIX, webhook),
         ]
 

@@ -1,15 +1,14 @@
 """Reading ``queues.yaml``: every fault at once, each with file and line, the field, and what to do."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from config import topology_rules
-from config.marked_yaml import Fault, Marked, read_marked
+from config.declared_file import UnreadableFileError, read_declared, rendered, text_of, unknown
+from config.marked_yaml import Fault
 from config.topology import DECLARED, Binding, Exchange, Queue, Topology, TopologyError
 
 _SECTIONS = ("exchanges", "queues")
@@ -23,16 +22,14 @@ def load_topology(path: Path = DECLARED) -> Topology:
         TopologyError: with one line for each fault, in the order of their lines.
     """
     try:
-        marked = read_marked(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TopologyError((f"{path.name}: cannot be read ({error.strerror}); is the path right?",)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TopologyError((_not_yaml(path.name, error),)) from error
+        marked = read_declared(path)
+    except UnreadableFileError as error:
+        raise TopologyError((error.fault,)) from error
     faults = list(marked.faults)
     if isinstance(marked.data, Mapping):
         exchanges = _parts("exchanges", Exchange, marked.data, faults)
         queues = _parts("queues", Queue, marked.data, faults)
-        faults += [Fault((name,), _unknown(str(name), _SECTIONS)) for name in marked.data if name not in _SECTIONS]
+        faults += [Fault((name,), unknown(str(name), _SECTIONS)) for name in marked.data if name not in _SECTIONS]
         faults += topology_rules.faults_of(exchanges, queues)
         if exchanges:
             faults += _silent_deaths(queues, marked.data)
@@ -40,7 +37,7 @@ def load_topology(path: Path = DECLARED) -> Topology:
             return Topology.model_validate({"exchanges": exchanges, "queues": queues})
     else:
         faults.append(Fault((), "must hold exchanges and queues"))
-    raise TopologyError(tuple(_rendered(path.name, marked, faults)))
+    raise TopologyError(rendered(path.name, marked, faults))
 
 
 def _parts(section: str, kind: type[_Part], data: Mapping[str, Any], faults: list[Fault]) -> dict[str, _Part | None]:
@@ -83,31 +80,5 @@ def _silent_deaths(queues: Mapping[str, Queue | None], data: Mapping[str, Any]) 
 
 
 def _text(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
-    if error["type"] == "extra_forbidden":
-        known = Binding.model_fields if "bindings" in error["loc"] else kind.model_fields
-        return _unknown(str(error["loc"][-1]), [name for name in known if name != "name"])
-    if error["type"] == "missing":
-        return "is missing; write it"
-    message = str(error["msg"])
-    return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
-
-
-def _unknown(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return "there is no such field; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
-
-
-def _not_yaml(name: str, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = name if mark is None else f"{name}:{mark.line + 1}"
-    problem = getattr(error, "problem", None) or str(error)
-    return f"{where}: this is no YAML: {problem}; check indentation, colons and quotes around this line"
-
-
-def _rendered(name: str, marked: Marked, faults: list[Fault]) -> list[str]:
-    lines = sorted((marked.line(fault.path), position) for position, fault in enumerate(faults))
-    found = [(line, faults[position]) for line, position in lines]
-    return [
-        f"{name}:{line}: {'.'.join(str(part) for part in fault.path) or 'the file'}: {fault.text}"
-        for line, fault in found
-    ]
+    known = Binding.model_fields if "bindings" in error["loc"] else kind.model_fields
+    return text_of(error, [name for name in known if name != "name"])

@@ -1,4 +1,4 @@
-"""The edge of an admin API: lets in who has the admin token, reads requests, and answers in JSON."""
+"""The edge of an admin API, behind a chain: lets in who has the admin token, reads requests, and answers in JSON."""
 
 import hmac
 import re
@@ -15,14 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.context import context_of
 from kernel.errors import SpazaError
 from services.admin.actions import Who
 from services.admin.errors import RefusedRequestError
 from services.admin.faults import faults_of
-from services.correlation import HEADER, correlation_id_of
 from telemetry.log import get_logger
 
-_BODY_BYTES: Final = 1_000_000
 _NAME: Final = re.compile(r"[\w.@+ -]{1,64}")
 _RETRY_AFTER_S: Final = "2"
 _log = get_logger("admin")
@@ -68,7 +67,6 @@ class AdminApi:
             # Serve mounts the application: root_path is its prefix, and path holds the whole.
             path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
             scope = {**scope, "root_path": "", "path": path or "/", "raw_path": (path or "/").encode()}
-            scope["state"] = {"request_id": correlation_id_of(dict(scope["headers"]))}
         await self._router(scope, receive, send)
 
     def _handled(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -79,7 +77,7 @@ class AdminApi:
                 if isinstance(given, Response):
                     return given
                 answer = given if isinstance(given, Answer) else Answer(200, given)
-                return _json(request, answer.status, answer.document)
+                return _json(answer.status, answer.document)
             except ValidationError as error:
                 return _refusal(request, 422, "The request is not valid", faults_of(error))
             except RefusedRequestError as error:
@@ -90,7 +88,7 @@ class AdminApi:
                     refusal.headers["retry-after"] = _RETRY_AFTER_S
                 return refusal
             except Exception:  # noqa: BLE001 - the edge
-                _log.exception("admin_request_failed", request_id=request.state.request_id)
+                _log.exception("admin_request_failed", request_id=_request_id(request))
                 return _refusal(request, 500, "An unexpected error occurred")
 
         return handle
@@ -122,41 +120,41 @@ def query(request: Request, model: type[Given], *, many: frozenset[str] = frozen
     return model.model_validate({name: given.getlist(name) if name in many else given[name] for name in given})
 
 
-async def body(request: Request, model: type[Given]) -> Given:
+def body(request: Request, model: type[Given]) -> Given:
     """The body; none is an object without fields.
 
     Raises:
-        RefusedRequestError: it is too large, or not JSON.
+        RefusedRequestError: it is not JSON.
         ValidationError: it is not right.
     """
-    read = b""
-    async for piece in request.stream():
-        read += piece
-        if len(read) > _BODY_BYTES:
-            raise RefusedRequestError(413, f"Request body is larger than {_BODY_BYTES} bytes")
+    read = context_of(request.scope).body
     try:
         return model.model_validate(orjson.loads(read) if read else {})
     except orjson.JSONDecodeError as error:
         raise RefusedRequestError(400, "The request body is not JSON", (("body", str(error)),)) from error
 
 
-def _json(request: Request, status: int, document: Any) -> Response:
-    headers = {HEADER.decode(): request.state.request_id, "cache-control": "no-store"}
+def _json(status: int, document: Any) -> Response:
+    headers = {"cache-control": "no-store"}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(orjson.dumps(document), status, headers, "application/json")
 
 
 def _refusal(request: Request, status: int, message: str, errors: tuple[tuple[str, str], ...] = ()) -> Response:
-    document: dict[str, Any] = {"message": message, "request_id": request.state.request_id}
+    document: dict[str, Any] = {"message": message, "request_id": _request_id(request)}
     if errors:
         document["errors"] = [{"field": field, "message": fault} for field, fault in errors]
-    return _json(request, status, document)
+    return _json(status, document)
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _refusal(request, error.status_code, "Not found" if error.status_code == 404 else error.detail)
+
+
+def _request_id(request: Request) -> str:
+    return context_of(request.scope).correlation_id
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The admin API of the mailboxes over HTTP, below ``/api/v1/mailboxes``."""
+"""The admin API of the mailboxes over HTTP, behind the route ``mailboxes``."""
 
 from typing import Any, Final
 
@@ -55,18 +55,18 @@ class OpsApp(AdminApi):
         return await self._operations.peek(_queue(request), query(request, PeekQuery, many=_MANY), who(request))
 
     async def _pause(self, request: Request) -> Any:
-        await body(request, NoFields)
+        body(request, NoFields)
         return await self._operations.pause(_queue(request), who(request), paused=True)
 
     async def _resume(self, request: Request) -> Any:
-        await body(request, NoFields)
+        body(request, NoFields)
         return await self._operations.pause(_queue(request), who(request), paused=False)
 
     async def _redrive(self, request: Request) -> Any:
-        return await self._operations.redrive(_queue(request), await body(request, RedriveRequest), who(request))
+        return await self._operations.redrive(_queue(request), body(request, RedriveRequest), who(request))
 
     async def _purge(self, request: Request) -> Any:
-        return await self._operations.purge(_queue(request), await body(request, PurgeRequest), who(request))
+        return await self._operations.purge(_queue(request), body(request, PurgeRequest), who(request))
 
     async def _actions(self, request: Request) -> Any:
         wanted = query(request, ActionsQuery)

@@ -1,56 +1,69 @@
 """The Serve application of operating, for the composition root. The only place here that knows Ray."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from ray import serve
 from ray.serve import Application
 from starlette.types import ASGIApp
 
 from actors.shards.unit import UnitRunner
+from config.routes import Route, Routes
 from config.settings import AdminSettings
 from config.topology import Topology
+from gateway.chain import Parts, chained
+from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
-from services.ops.front import FrontApp
+from services.ops.front import Front, FrontApp
 from services.ops.readiness import Readiness
 from services.ops.routes import OpsApp
 from services.ops.service import MailboxOperations, Operator
 from services.ops.tracing import Tracer
 from telemetry.log import configure_logging
 
-OPS_APP, OPS_PREFIX = "ops", "/"
-ADMIN_PREFIX = "/api/v1/mailboxes"
+OPS_APP: Final = "ops"
+OPS_SERVICE: Final = "ops-service"
 MakeApi = Callable[[UnitRunner, Actions], ASGIApp]
+
+
+class MountedApi(NamedTuple):
+    """Another admin API: its route, and what makes it, in the replica, over a handle and the record of actions."""
+
+    route: Route
+    make: MakeApi
 
 
 def ops_application(
     settings: AdminSettings,
     topology: Topology,
+    routes: Routes,
     *,
     operator: Callable[[], Operator],
     shards: Callable[[], UnitRunner],
-    apis: Mapping[str, MakeApi],
+    apis: Sequence[MountedApi],
     doubtful: Mapping[str, tuple[str, ...]],
     consumed: Collection[str],
     others: Collection[str],
     log_level: str = "INFO",
 ) -> Application:
-    """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``OPS_PREFIX``.
+    """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``/``.
 
     Args:
         settings: with the admin token.
         topology: of the mailboxes.
+        routes: of the gateway.
         operator: makes the operators' handle, in the replica.
         shards: makes a handle, in the replica.
-        apis: by prefix, what makes another admin API, in the replica, over that handle and the record of actions.
+        apis: are served beside that of the mailboxes.
         doubtful: see ``MailboxOperations``.
         consumed: the queues that have a consumer.
         others: the route prefixes of the other applications.
         log_level: of the replica.
     """
+    front_route, admin_route = routes.named("front", OPS_SERVICE), routes.named("mailboxes", OPS_SERVICE)
 
     def build() -> FrontApp:
         configure_logging(log_level, sys.__stderr__)
@@ -58,11 +71,12 @@ def ops_application(
         audit = Audit(handle)
         operations = MailboxOperations(mailboxes, audit, doubtful)
         admin = OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
-        served: dict[str, ASGIApp] = {
-            ADMIN_PREFIX: admin,
-            **{prefix: make(handle, audit) for prefix, make in apis.items()},
-        }
-        return FrontApp(served, Readiness(mailboxes.statistics, handle, consumed), others)
+        parts = Parts(GatewayMetrics())
+        apps: list[tuple[Route, ASGIApp]] = [(admin_route, admin)]
+        apps += [(one.route, one.make(handle, audit)) for one in apis]
+        served: dict[str, ASGIApp] = {route.path: chained(app, route, parts) for route, app in apps}
+        front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others)
+        return FrontApp(served, chained(front, front_route, parts))
 
     deployment: Any = serve.deployment(
         serve.ingress()(Ops),

@@ -1,4 +1,4 @@
-"""The admin API of tenants over HTTP, below ``/api/v1/tenants``."""
+"""The admin API of tenants over HTTP, behind the route ``tenants``."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,6 @@ from kernel.errors import SpazaError
 from services.admin.actions import Actions
 from services.admin.edge import AdminApi, Answer, Endpoint, body, query, who
 from services.admin.errors import RefusedRequestError
-from services.correlation import HEADER
 from services.tenants.admin_store import TenantRow
 from services.tenants.api_schemas import ExportQuery, ListQuery, NoFields, RemoveQuery, RotateRequest
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
@@ -23,7 +22,6 @@ from services.tenants.resealing import Resealing
 from services.tenants.schemas import IssuedCredential, TenantSpec
 from services.tenants.service import TenantProvisioning
 
-TENANTS_PREFIX: Final = "/api/v1/tenants"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TENANT_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -65,7 +63,7 @@ class TenantsApp(AdminApi):
 
     async def _create(self, request: Request) -> Any:
         key = _idempotency_key(request)
-        spec = await body(request, TenantSpec)
+        spec = body(request, TenantSpec)
         numbers = [number.phone_number_id for number in spec.phone_numbers]
         about = {"name": spec.name, "phone_numbers": numbers}
         async with self._recorded(request, "tenant_create", "tenants", about) as outcome:
@@ -90,7 +88,7 @@ class TenantsApp(AdminApi):
 
     async def _rotate(self, request: Request) -> Any:
         tenant_id, key = _tenant_id(request), _idempotency_key(request)
-        asked = await body(request, RotateRequest)
+        asked = body(request, RotateRequest)
         async with self._recorded(request, "tenant_rotate", tenant_id, {"grace_s": asked.grace_s}) as outcome:
             done = await self._cases.lifecycle.rotate(tenant_id, grace_s=asked.grace_s, idempotency_key=key)
             outcome["kid"] = done.credential.kid
@@ -115,7 +113,7 @@ class TenantsApp(AdminApi):
         return await self._entered(request, "tenant_give_up", self._cases.lifecycle.give_up)
 
     async def _entered(self, request: Request, action: str, change: Callable[[str], Awaitable[TenantRow]]) -> Any:
-        await body(request, NoFields)
+        body(request, NoFields)
         tenant_id = _tenant_id(request)
         async with self._recorded(request, action, tenant_id, {}) as outcome:
             outcome["state"] = (await change(tenant_id)).state
@@ -126,7 +124,7 @@ class TenantsApp(AdminApi):
         async with self._recorded(request, "tenant_export", tenant_id, {"table": wanted.table}, must=True) as outcome:
             export = await self._cases.removal.export(tenant_id, place=wanted.place, digest=wanted.digest)
             outcome["digest"] = export.digest
-        headers = {HEADER.decode(): request.state.request_id, "cache-control": "no-store"}
+        headers = {"cache-control": "no-store"}
         return StreamingResponse(export.lines, 200, headers, "application/x-ndjson")
 
     async def _remove(self, request: Request) -> Any:
@@ -137,7 +135,7 @@ class TenantsApp(AdminApi):
         return {"success": True, "tenant_id": tenant_id, "state": "removed"}
 
     async def _reseal(self, request: Request) -> Any:
-        await body(request, NoFields)
+        body(request, NoFields)
         async with self._recorded(request, "tenant_reseal", "tenants", {}) as outcome:
             done = await self._cases.resealing.run()
             outcome.update(done)

@@ -1,7 +1,7 @@
 """The admin API of tenants, for the composition root."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from actors.shards.unit import UnitRunner
 from services.admin.actions import Actions
@@ -14,6 +14,8 @@ from services.tenants.resealing import Resealing
 from services.tenants.routes import TenantsApp, TenantUseCases
 from services.tenants.sealing import Sealer
 from services.tenants.service import SchemaOwner, TenantProvisioning
+
+TENANT_SERVICE: Final = "tenant-service"
 
 
 class Schemas(SchemaOwner, SchemaRemover, Protocol):

@@ -12,7 +12,7 @@ import pytest
 
 from kernel.errors import SpazaError
 
-PACKAGES = ("actors", "cache", "cluster", "config", "integrations", "kernel", "services", "telemetry")
+PACKAGES = ("actors", "cache", "cluster", "config", "gateway", "integrations", "kernel", "services", "telemetry")
 SAMPLES: dict[Any, Any] = {Path: Path("folder"), str: "text", int: 7, float: 1.5, bool: True, bytes: b"bytes"}
 
 

@@ -23,6 +23,7 @@ from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.sealing import Sealer
 from services.tenants.wiring import tenants_app
 from services.units import UNITS
+from tests.gateway import behind
 
 KEY, NEW_KEY = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"n"))
 TOKEN = "t" * 32
@@ -87,7 +88,7 @@ class Bench:
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),
         )  # fmt: skip
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://spaza",
+            transport=httpx.ASGITransport(app=behind("tenants", app)), base_url="http://spaza",
             headers={"Authorization": f"Bearer {TOKEN}", "X-Operator": "thandi", "X-Correlation-ID": "r1"},
         )  # fmt: skip
 

@@ -7,7 +7,6 @@ import pytest
 
 from actors.shards.placement import shard_of
 from kernel.identifiers import new_id
-from services.tenants.routes import TENANTS_PREFIX
 from services.tenants.sealing import credential_context
 from tests.contract.tenants.bench import Bench, idempotent, number, spec
 
@@ -144,10 +143,6 @@ async def test_a_tenant_is_shown_in_full(bench: Bench) -> None:
     [credential] = shown["credentials"]
     assert (credential["kid"], credential["algorithm"]) == (made["credential"]["kid"], "HS256")
     assert [(await bench.client.get(f"/{bad}")).status_code for bad in (new_id(), "x", "a" * 4000)] == [404] * 3
-
-
-def test_the_prefix_is_the_one_of_the_design() -> None:
-    assert TENANTS_PREFIX == "/api/v1/tenants"
 
 
 async def test_a_tenant_from_before_placements_listed_its_numbers_is_shown_with_them(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from services.ops.audit import Audit
 from services.ops.routes import OpsApp
 from services.ops.service import MailboxOperations
 from services.ops.tracing import Tracer
+from tests.gateway import behind
 
 TOKEN = "t" * 32
 TOPOLOGY = load_topology()
@@ -108,7 +109,7 @@ class Bench:
     def __init__(self) -> None:
         self.operator, self.shards = FakeOperator(), FakeShards()
         operations = MailboxOperations(self.operator, Audit(self.shards), {QUEUE: ("in_doubt",)})
-        app = OpsApp(operations, Tracer(self.shards, TOPOLOGY), TOKEN.encode())
+        app = behind("mailboxes", OpsApp(operations, Tracer(self.shards, TOPOLOGY), TOKEN.encode()))
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://spaza",

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
-from services.ops.front import FrontApp
+from services.ops.front import Front, FrontApp
 from services.ops.readiness import Readiness
+from tests import gateway
 
 WEBHOOK, ADMIN = "/api/v1/webhooks/whatsapp", "/api/v1/mailboxes"
 OWNED = {"partitions": {"0": {"state": "owning"}}, "consumer_up": True}
@@ -55,7 +56,8 @@ def behind() -> Behind:
 @pytest.fixture
 def client(behind: Behind) -> httpx.AsyncClient:
     readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
-    front = FrontApp({ADMIN: admin}, readiness, (WEBHOOK,))
+    served = {ADMIN: admin}
+    front = FrontApp(served, gateway.behind("front", Front(served, readiness, (WEBHOOK,))))
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
 
 

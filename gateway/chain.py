@@ -1,0 +1,77 @@
+"""Puts a route's plugins in front of its application: in Kong's order, whatever order the file has, once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from config.plugins import CorrelationIdOptions, PolicyOptions, RequestSizeLimitingOptions
+from config.routes import Route
+from gateway.asgi import ASGIApp
+from gateway.deadline import Deadline
+from gateway.edge import Edge
+from gateway.errors import UnbuiltChainError
+from gateway.limiter import Limiter
+from gateway.observer import GatewayObserver
+from gateway.operations import Operation
+from gateway.plugins.correlation_id import CorrelationId
+from gateway.plugins.request_size_limiting import RequestSizeLimiting
+from gateway.policy import Policy
+
+
+class Parts(NamedTuple):
+    """What plugins stand on, in one process.
+
+    Attributes:
+        observer: watches.
+        limiter: for rate-limiting.
+    """
+
+    observer: GatewayObserver
+    limiter: Limiter | None = None
+
+
+class Setting(NamedTuple):
+    """Where a plugin is put."""
+
+    route: Route
+    parts: Parts
+    operations: tuple[Operation, ...]
+
+    def policy(self, plugin: str, options: PolicyOptions) -> Policy:
+        """Carries out the refusals of a plugin."""
+        return Policy(self.route.name, plugin, self.parts.observer, enforced=options.mode == "enforce")
+
+    def needs(self, plugin: str, missing: str) -> UnbuiltChainError:
+        """What is raised when a part that a plugin stands on was not given."""
+        return UnbuiltChainError(self.route.name, plugin, missing)
+
+
+Maker = Callable[[ASGIApp, Any, Setting], ASGIApp]
+# By name, what makes a plugin. What is not here yet cannot be put in front of anything.
+MAKERS: Final[Mapping[str, Maker]] = {}
+# In front of every route, whether it names them or not.
+_AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
+
+
+def chained(app: ASGIApp, route: Route, parts: Parts, operations: tuple[Operation, ...] = ()) -> ASGIApp:
+    """The application behind the route's plugins.
+
+    Args:
+        app: serves what gets through.
+        route: with its plugins, in Kong's order.
+        parts: of this process.
+        operations: what the route can be asked.
+
+    Raises:
+        UnbuiltChainError: a plugin lacks what it stands on; better not served than served without it.
+    """
+    setting = Setting(route, parts, operations)
+    size = route.options("request-size-limiting", RequestSizeLimitingOptions())
+    for name in reversed([name for name in route.plugins if name not in _AROUND]):
+        if name not in MAKERS:
+            raise setting.needs(name, "a maker")
+        app = MAKERS[name](app, route.plugins[name], setting)
+    # The id first, so that whatever is refused has one; the body next, before anybody looks at it.
+    app = Deadline(app, route.timeout_s)
+    app = RequestSizeLimiting(app, size, setting.policy("request-size-limiting", size))
+    app = CorrelationId(app, route.options("correlation-id", CorrelationIdOptions()))
+    return Edge(app, route.name, parts.observer)

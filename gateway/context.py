@@ -1,0 +1,98 @@
+"""What the plugins of a chain and the application behind them know of one request, as a typed record in its scope."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from gateway.asgi import Header, Scope
+from gateway.errors import DeadlineExceededError
+
+_KEY: Final = "spaza.context"
+
+
+class Identity(NamedTuple):
+    """Who calls, as verified. Nothing that a caller merely says stands here.
+
+    Attributes:
+        tenant_id: of the verified claim, whose the credential is.
+        kid: of the credential.
+        shard: where the tenant's schema is.
+        epoch: of the tenant's placement; grows when it moves.
+        limit_minute: requests on one route; None for the route's.
+        limit_hour: likewise.
+    """
+
+    tenant_id: str
+    kid: str
+    shard: int
+    epoch: int
+    limit_minute: int | None = None
+    limit_hour: int | None = None
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request on its way through a chain. The edge makes it; each plugin fills in its part.
+
+    Attributes:
+        route: the name of the route in ``routes.yaml``.
+        path: below the route's own, without a slash at its end: empty for the route itself, else ``/...``.
+        headers: as they came, by lower-case name; of a name that came more than once, the last.
+        correlation_id: under which the request is followed; the ``request_id`` of refusals.
+        body: the whole of it, read within the limit; ``receive`` gives it once more.
+        deadline: in the event loop's time, when the answer has to have begun; begins to run when the body is there.
+        identity: None on routes without jwt-auth.
+        answer_headers: go onto the answer, whoever gives it.
+        status: of the answer; None until it has begun.
+        timer: ends the application's work at the deadline; until the answer has begun.
+    """
+
+    route: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    correlation_id: str = ""
+    body: bytes = b""
+    deadline: float = math.inf
+    identity: Identity | None = None
+    answer_headers: list[Header] = field(default_factory=list)
+    status: int | None = None
+    timer: asyncio.Timeout | None = None
+
+    def remaining_s(self, at_most: float, *, least: float = 0.0) -> float:
+        """The time that a hop may take.
+
+        Args:
+            at_most: seconds, the hop's own limit.
+            least: seconds under which it cannot be done, so that it is not begun.
+
+        Raises:
+            DeadlineExceededError: there is no more than the least.
+        """
+        left = self.deadline - asyncio.get_running_loop().time()
+        if left <= least:
+            raise DeadlineExceededError(self.route)
+        return min(at_most, left)
+
+    @property
+    def known(self) -> Identity:
+        """Who calls, for applications on routes with jwt-auth."""
+        if self.identity is None:
+            raise LookupError(f"route {self.route} identifies nobody; give it jwt-auth in routes.yaml")
+        return self.identity
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The record of a request.
+
+    Raises:
+        KeyError: there is no chain in front.
+    """
+    context: RequestContext = scope[_KEY]
+    return context
+
+
+def with_context(scope: Scope, context: RequestContext) -> Scope:
+    """A copy of the scope that carries the record."""
+    return {**scope, _KEY: context}

@@ -1,0 +1,74 @@
+"""The outermost part of every chain: makes the request's record, answers what nothing else did, and watches."""
+
+from time import perf_counter
+
+from gateway.answers import Refusal, refusal_of, refuse
+from gateway.asgi import ASGIApp, Message, Receive, Scope, Send, serve_lifespan
+from gateway.context import RequestContext, with_context
+from gateway.errors import DisconnectedError
+from gateway.observer import GatewayObserver
+from kernel.errors import SpazaError
+from telemetry.log import get_logger
+from telemetry.observing import failing_open
+
+_UNEXPECTED = Refusal(500, "An unexpected error occurred")
+_log = get_logger("gateway")
+
+
+class Edge:
+    """The first part of a chain. Holds no state between requests.
+
+    Args:
+        app: the rest of the chain.
+        route: its name.
+        observer: is told of every answer.
+    """
+
+    def __init__(self, app: ASGIApp, route: str, observer: GatewayObserver) -> None:
+        self._app, self._route, self._observer = app, route, observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await serve_lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = perf_counter()
+        context = RequestContext(self._route, _path(scope), dict(scope["headers"]))
+        scope = with_context(scope, context)
+
+        async def sending(event: Message) -> None:
+            if event["type"] == "http.response.start":
+                context.status = event["status"]
+                if context.timer is not None and not context.timer.expired():
+                    context.timer.reschedule(None)
+                event = {**event, "headers": [*event.get("headers", ()), *context.answer_headers]}
+            await send(event)
+
+        try:
+            await self._app(scope, receive, sending)
+        except DisconnectedError:
+            return
+        except Exception as error:
+            if context.status is not None:
+                # Half an answer cannot be taken back; the server cuts the connection, so that the caller sees it.
+                raise
+            refusal = self._refusal(error, context)
+            await refuse(scope, sending, refusal.status, refusal.message, headers=refusal.headers)
+        if context.status is not None:
+            with failing_open(_log):
+                self._observer.answered(self._route, context.status, perf_counter() - start)
+
+    def _refusal(self, error: Exception, context: RequestContext) -> Refusal:
+        if isinstance(error, SpazaError) and error.http_status != 500:
+            return refusal_of(error)
+        _log.error("request_failed", route=self._route, correlation_id=context.correlation_id, exc_info=error)
+        return _UNEXPECTED
+
+
+def _path(scope: Scope) -> str:
+    # Serve mounts the application: root_path is its prefix, and path holds the whole.
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")).rstrip("/")

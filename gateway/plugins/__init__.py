@@ -1,0 +1,1 @@
+"""The plugins: one small ASGI middleware each."""

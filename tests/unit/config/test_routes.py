@@ -1,0 +1,175 @@
+"""What is refused at start cannot leave a route open later."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.plugins import PLUGINS, RateLimitingOptions, RequestSizeLimitingOptions
+from config.routes import DECLARED, RoutesError
+from config.routes_file import load_routes
+
+WHOLE = """\
+services:
+  shop: {timeout_s: 5}
+plugins:
+  rate-limiting: {minute: 10, hour: 100}
+global: [correlation-id]
+routes:
+  things:
+    path: /things
+    service: shop
+    plugins: [rate-limiting, jwt-auth]
+    overrides:
+      rate-limiting: {minute: 20}
+"""
+
+
+def text_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "routes.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(tmp_path: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(RoutesError) as refused:
+        load_routes(text_file(tmp_path, text))
+    return refused.value.faults
+
+
+def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
+    routes = load_routes().routes
+
+    assert {name: (one.path, one.service, one.timeout_s) for name, one in routes.items()} == {
+        "whatsapp": ("/api/v1/webhooks/whatsapp", "whatsapp-service", 3.0),
+        "products": ("/api/v1/products", "catalog-service", 30.0),
+        "orders": ("/api/v1/orders", "order-service", 30.0),
+        "payments": ("/api/v1/payments", "payment-service", 30.0),
+        "paystack": ("/api/v1/webhooks/paystack", "payment-service", 30.0),
+        "ozow": ("/api/v1/webhooks/ozow", "payment-service", 30.0),
+        "tenants": ("/api/v1/tenants", "tenant-service", 900.0),
+        "mailboxes": ("/api/v1/mailboxes", "ops-service", 900.0),
+        "front": ("/", "ops-service", 10.0),
+    }
+    for name, wanted in {
+        "whatsapp": {"hmac-auth", "rate-limiting", "correlation-id"},
+        "products": {"jwt-auth", "rate-limiting", "request-transformer"},
+        "orders": {"jwt-auth", "rate-limiting", "response-transformer"},
+        "payments": {"jwt-auth", "rate-limiting", "request-validator"},
+    }.items():
+        assert wanted <= set(routes[name].plugins), name
+    unlimited = {"paystack", "ozow", "tenants", "mailboxes", "front"}
+    assert {name for name, one in routes.items() if "rate-limiting" not in one.plugins} == unlimited
+    assert all("correlation-id" in one.plugins for one in routes.values())
+
+
+def test_a_routes_settings_go_before_the_shared_ones_and_the_rest_stays(tmp_path: Path) -> None:
+    routes = load_routes(text_file(tmp_path, WHOLE))
+    route = routes.routes["things"]
+
+    assert list(route.plugins) == ["correlation-id", "jwt-auth", "rate-limiting"]
+    assert route.plugins["rate-limiting"] == RateLimitingOptions(minute=20, hour=100)
+    assert route.timeout_s == 5.0
+    assert route.options("request-size-limiting", RequestSizeLimitingOptions()).limit_bytes == 1024 * 1024
+    assert pickle.loads(pickle.dumps(routes)) == routes
+    assert routes.of_service("shop") == (route,)
+    assert routes.named("things", "shop") is route
+
+
+@pytest.mark.parametrize(("name", "service"), [("missing", "shop"), ("things", "other")])
+def test_who_serves_a_route_is_told_when_it_is_not_declared(tmp_path: Path, name: str, service: str) -> None:
+    with pytest.raises(RoutesError, match=f"routes.{name}"):
+        load_routes(text_file(tmp_path, WHOLE)).named(name, service)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("jwt-auth]", "jwt-aut]", "routes.yaml:10: routes.things.plugins.1: jwt-aut: there is no such plugin; did you"),
+        ("service: shop", "service: shopp", "9: routes.things.service: there is no such service; did you mean shop?"),
+        ("    service: shop\n", "", "routes.things.service: is missing"),
+        ("path: /things", "path: things", "8: routes.things.path: must begin with a slash"),
+        ("path: /things", "path: /things/", "8: routes.things.path: must begin with a slash"),
+        ("minute: 20", "minute: 200", "12: routes.things.overrides.rate-limiting: hour must be at least minute"),
+        ("minute: 20", "minit: 20", "minit: there is no such field; did you mean minute?"),
+        ("minute: 20", "mode: off", "12: routes.things.overrides.rate-limiting.mode: input should be 'enforce'"),
+        ("{minute: 10, hour: 100}", "{minute: 0}", "4: plugins.rate-limiting.minute: input should be greater than"),
+        ("  rate-limiting: {minute: 10, hour: 100}", "  rate: {}", "4: plugins.rate: there is no such plugin"),
+        ("      rate-limiting: {minute: 20}", "      cors: {}", "the route has no such plugin; add it"),
+        ("global: [correlation-id]", "global: correlation-id", "5: global: must be a list of plugins"),
+        ("rate-limiting, jwt-auth", "jwt-auth, jwt-auth", "jwt-auth stands a second time"),
+        ("timeout_s: 5", "timeout_s: 0", "2: services.shop.timeout_s: input should be greater than 0"),
+        ("    service: shop\n", "    service: shop\n    timeout_s: -1\n", "10: routes.things.timeout_s: input should"),
+        ("routes:\n", "route:\n", "6: route: there is no such field; did you mean routes?"),
+        ("  things:\n", "  Things:\n", "7: routes.Things: must be lower-case letters"),
+    ],
+)
+def test_a_fault_is_refused_with_its_line_its_field_and_what_to_do(
+    tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    assert old in WHOLE
+
+    found = faults(tmp_path, WHOLE.replace(old, new))
+
+    assert any(fault in one for one in found), found
+    assert all(one.startswith("routes.yaml:") for one in found)
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = WHOLE.replace("/things", "things").replace("minute: 20", "minute: x").replace("jwt-auth", "jwt")
+
+    assert len(faults(tmp_path, text)) == 3
+
+
+def test_two_routes_do_not_share_a_path(tmp_path: Path) -> None:
+    text = WHOLE + "  others:\n    path: /things\n    service: shop\n"
+
+    assert "routes.yaml:14: routes.others.path: is that of things too; give each route its own" in faults(
+        tmp_path, text
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "services: {}\nroutes: {}\n"])
+def test_what_is_no_declaration_is_refused(tmp_path: Path, text: str) -> None:
+    assert faults(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(RoutesError, match="is the path right"):
+        load_routes(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "fields", "fault"),
+    [
+        ("jwt-auth", {"claims_to_verify": ["exp"]}, "must have tenant_id"),
+        ("jwt-auth", {"claims_to_verify": ["tenant_id"], "maximum_expiration": 60}, "wants exp among"),
+        ("jwt-auth", {"header_names": []}, "names no place for the token"),
+        ("ip-restriction", {}, "must have allow or deny"),
+        ("ip-restriction", {"allow": ["10.0.0.0/33"]}, "not '10.0.0.0/33'"),
+        ("request-transformer", {"add": {"headers": ["x"]}}, "must be a name and a value"),
+        ("response-transformer", {"add": {"jsn": ["a:1"]}}, "did you mean json?"),
+        ("response-transformer", {"add": {"json": ["a:1"], "json_types": ["number", "number"]}}, "more entries than"),
+    ],
+)
+def test_options_that_would_not_protect_are_refused(
+    tmp_path: Path, plugin: str, fields: dict[str, Any], fault: str
+) -> None:
+    declared = yaml.safe_load(WHOLE)
+    declared["routes"]["things"]["plugins"] = [plugin]
+    declared["routes"]["things"]["overrides"] = {plugin: fields}
+
+    found = faults(tmp_path, yaml.safe_dump(declared))
+
+    assert any(fault in one for one in found), found
+
+
+def test_the_file_tells_every_plugin_in_the_order_in_which_they_run() -> None:
+    told = DECLARED.read_text().replace("\n#", " ")
+    at = told.index("They run in Kong's order")
+
+    places = [told.index(name, at) for name in PLUGINS]
+
+    assert places == sorted(places)

@@ -1,0 +1,169 @@
+"""The edge of every chain: one shape of errors, one deadline, one order."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from actors.shards.errors import ShardUnavailableError
+from config.plugins import JwtAuthOptions
+from gateway.asgi import Receive, Scope, Send
+from gateway.chain import Parts, chained
+from gateway.context import context_of
+from gateway.errors import UnbuiltChainError
+from tests.gateway import Watch
+from tests.unit.gateway.bench import App, answered, call, route
+
+
+async def test_an_answer_gets_through_and_is_watched() -> None:
+    watch, app = Watch(), App({"a": 1})
+
+    answer = await answered(chained(app, route(), Parts(watch)), "GET", "/sub/")
+
+    assert (answer.status, answer.json()) == (200, {"a": 1})
+    assert watch.answers == [("things", 200)]
+    assert (app.context.route, app.context.path) == ("things", "/sub")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message", "retry_after"),
+    [
+        (RuntimeError("bug"), 500, "An unexpected error occurred", None),
+        (ShardUnavailableError(3, "gone"), 503, None, "2"),
+    ],
+)
+async def test_what_an_application_raises_is_answered_in_the_one_shape(
+    error: Exception, status: int, message: str | None, retry_after: str | None
+) -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    answer = await answered(chained(App(handle=fail), route(), Parts(Watch())), headers=[("X-Correlation-ID", "mine")])
+
+    assert answer.status == status
+    assert answer.json()["request_id"] == "mine"
+    assert answer.headers["x-correlation-id"] == "mine"
+    assert message is None or answer.json()["message"] == message
+    assert answer.headers.get("retry-after") == retry_after
+
+
+async def test_half_an_answer_is_not_papered_over() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("bug")
+
+    with pytest.raises(RuntimeError, match="bug"):
+        await call(chained(App(handle=fail), route(), Parts(Watch())))
+
+
+async def test_what_has_not_begun_to_answer_in_the_routes_time_is_a_504_and_ended() -> None:
+    ended: list[str] = []
+
+    async def sleep(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    answer = await answered(chained(App(handle=sleep), route(timeout_s=0.01), Parts(Watch())))
+
+    assert (answer.status, ended) == (504, ["cancelled"])
+    assert answer.json()["message"] == "Not answered in time; the request may have been carried out"
+
+
+async def test_an_answer_that_has_begun_may_take_its_time() -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        late = asyncio.Event()
+        asyncio.get_running_loop().call_at(context_of(scope).deadline + 0.01, late.set)
+        await late.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    answer = await answered(chained(App(handle=stream), route(timeout_s=0.01), Parts(Watch())))
+
+    assert (answer.status, answer.body) == (200, b"late")
+
+
+async def test_a_timeout_of_the_applications_own_is_no_504() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise TimeoutError
+
+    assert (await answered(chained(App(handle=fail), route(), Parts(Watch())))).status == 500
+
+
+async def test_a_hop_is_given_what_is_left_and_not_begun_when_that_is_too_little() -> None:
+    given: list[float] = []
+
+    async def hop(scope: Scope, receive: Receive, send: Send) -> None:
+        given.append(context_of(scope).remaining_s(10.0))
+        given.append(context_of(scope).remaining_s(0.5))
+        context_of(scope).remaining_s(10.0, least=3.0)
+
+    answer = await answered(chained(App(handle=hop), route(timeout_s=2.0), Parts(Watch())))
+
+    assert 1.0 < given[0] <= 2.0
+    assert given[1] == 0.5
+    assert answer.status == 504
+
+
+async def test_a_route_is_not_served_without_one_of_its_policies() -> None:
+    with pytest.raises(UnbuiltChainError, match="route things has jwt-auth, which needs"):
+        chained(App(), route({"jwt-auth": JwtAuthOptions()}), Parts(Watch()))
+
+
+@pytest.mark.parametrize("given", ["abc-123", "a" * 128, "urn:uuid:1/2+3=@x_y.z"])
+async def test_a_sane_correlation_id_is_kept_and_comes_back(given: str) -> None:
+    app = App()
+
+    answer = await answered(chained(app, route(), Parts(Watch())), headers=[("X-Correlation-ID", given)])
+
+    assert answer.headers["x-correlation-id"] == given
+    assert app.context.correlation_id == given
+
+
+@pytest.mark.parametrize("given", ["", " ", "a b", "x" * 129, 'a"b', "a\r\nset-cookie: x", "é"])
+async def test_any_other_is_replaced(given: str) -> None:
+    answer = await answered(chained(App(), route(), Parts(Watch())), headers=[("X-Correlation-ID", given)])
+
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-correlation-id"])
+
+
+async def test_each_request_has_an_id_of_its_own() -> None:
+    chain = chained(App(), route(), Parts(Watch()))
+
+    assert len({(await answered(chain)).headers["x-correlation-id"] for _ in range(10)}) == 10
+
+
+async def test_the_server_may_start_and_stop_a_chain() -> None:
+    incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return incoming.pop(0)
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await chained(App(), route(), Parts(Watch()))({"type": "lifespan"}, receive, send)
+
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+async def test_every_event_is_made_anew_for_the_server_writes_into_it() -> None:
+    chain = chained(App(headers=()), route(), Parts(Watch()))
+    first = await answered(chain)
+    first.events[0]["headers"].append((b"x-request-id", b"1"))
+
+    assert (await answered(chain)).headers.keys() == {"x-correlation-id"}
+
+
+async def test_an_answer_to_head_has_the_length_and_no_body() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ShardUnavailableError(3, "gone")
+
+    answer = await answered(chained(App(handle=fail), route(), Parts(Watch())), "HEAD")
+
+    assert int(answer.headers["content-length"]) > 0
+    assert answer.body == b""

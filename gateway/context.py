@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.asgi import Header, Scope
 from gateway.errors import DeadlineExceededError
+from gateway.operations import Call
 
 _KEY: Final = "spaza.context"
 
@@ -44,6 +45,7 @@ class RequestContext:
         body: the whole of it, read within the limit; ``receive`` gives it once more.
         deadline: in the event loop's time, when the answer has to have begun; begins to run when the body is there.
         identity: None on routes without jwt-auth.
+        call: what the operation is asked, where request-validator has looked at it and nobody changed it since.
         answer_headers: go onto the answer, whoever gives it.
         status: of the answer; None until it has begun.
         timer: ends the application's work at the deadline; until the answer has begun.
@@ -56,6 +58,7 @@ class RequestContext:
     body: bytes = b""
     deadline: float = math.inf
     identity: Identity | None = None
+    call: Call | None = None
     answer_headers: list[Header] = field(default_factory=list)
     status: int | None = None
     timer: asyncio.Timeout | None = None

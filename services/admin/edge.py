@@ -16,10 +16,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.context import context_of
+from gateway.faults import faults_of
 from kernel.errors import SpazaError
 from services.admin.actions import Who
 from services.admin.errors import RefusedRequestError
-from services.admin.faults import faults_of
 from telemetry.log import get_logger
 
 _NAME: Final = re.compile(r"[\w.@+ -]{1,64}")

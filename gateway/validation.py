@@ -1,0 +1,134 @@
+"""Holds a request against the models of its operation, and names every field that is wrong, with the remedy."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, get_origin
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from gateway.answers import Refusal
+from gateway.context import RequestContext
+from gateway.faults import faults_of
+from gateway.operations import Call, Matched, Operation
+
+_CONTENT_TYPE: Final = Refusal(400, "specified Content-Type is not allowed")
+# Kong's words.
+_BODY: Final = "request body doesn't conform to schema"
+_PARAMETER: Final = "request param doesn't conform to schema"
+_MOST_PARAMETERS: Final = 100
+_Faults = list[tuple[str, str]]
+
+
+def validated(
+    matched: Matched, context: RequestContext, query_string: bytes, *, exact_types: bool = False
+) -> Call | Refusal:
+    """What the operation is asked, or with what that is refused.
+
+    Args:
+        matched: the operation, and the parameters in the path.
+        context: of the request, with headers and body.
+        query_string: as it came.
+        exact_types: whether a media type's parameters are compared too.
+    """
+    operation = matched.operation
+    if operation.body is not None and context.body and not _is_allowed(context, operation, exact=exact_types):
+        allowed = f"must be {' or '.join(operation.content_types)}"
+        return _CONTENT_TYPE._replace(errors=(("Content-Type", allowed),))
+    faults: _Faults = []
+    path = _made(operation.path_parameters, matched.parameters, faults)
+    query = _query(operation.query, query_string, faults)
+    headers = _headers(operation.headers, context.headers, faults)
+    wrong_parameters = len(faults)
+    body = _body(operation, context.body, faults)
+    if faults:
+        return Refusal(400, _PARAMETER if wrong_parameters else _BODY, errors=tuple(faults))
+    return Call(operation, body, query, path, headers)
+
+
+def _is_allowed(context: RequestContext, operation: Operation, *, exact: bool) -> bool:
+    given = context.headers.get(b"content-type")
+    if given is None:
+        # As Kong: who names none means the usual one.
+        return True
+    text = given.decode("latin-1").strip().lower()
+    return (text if exact else text.partition(";")[0].rstrip()) in operation.content_types
+
+
+def _body(operation: Operation, body: bytes, faults: _Faults) -> BaseModel | None:
+    if operation.body is None:
+        return None
+    if not body:
+        if operation.body_required:
+            faults.append(("body", "is missing; it is required"))
+            return None
+        return _made(operation.body, {}, faults)
+    try:
+        return _made(operation.body, orjson.loads(body), faults)
+    except orjson.JSONDecodeError as error:
+        faults.append(("body", f"is not JSON: {error}"))
+        return None
+
+
+def _query(model: type[BaseModel] | None, query_string: bytes, faults: _Faults) -> BaseModel | None:
+    if model is None:
+        return None
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
+    except ValueError:
+        faults.append(("query", f"must be at most {_MOST_PARAMETERS} parameters, in UTF-8 with %-escapes"))
+        return None
+    many = _lists(model)
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in many:
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            faults.append((name, "is given more than once; give it once"))
+        else:
+            given[name] = value
+    return _made(model, given, faults)
+
+
+def _headers(model: type[BaseModel] | None, headers: Mapping[bytes, bytes], faults: _Faults) -> BaseModel | None:
+    if model is None:
+        return None
+    names = _header_names(model)
+    given = {
+        field: headers[name.lower().encode()].decode("latin-1")
+        for field, name in names.items()
+        if name.lower().encode() in headers
+    }
+    found: _Faults = []
+    made = _made(model, given, found)
+    faults += [(names.get(field, field), fault) for field, fault in found]
+    return made
+
+
+def _made(model: type[BaseModel] | None, given: Any, faults: _Faults) -> BaseModel | None:
+    if model is None:
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults += faults_of(error)
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    kinds = (list, tuple, set, frozenset, Sequence)
+    return frozenset(
+        field.alias or name for name, field in model.model_fields.items() if get_origin(field.annotation) in kinds
+    )
+
+
+@lru_cache(maxsize=1024)
+def _header_names(model: type[BaseModel]) -> Mapping[str, str]:
+    return {
+        field.alias or name: (field.alias or name).replace("_", "-").title()
+        for name, field in model.model_fields.items()
+    }

@@ -27,6 +27,8 @@ def translated(queue: str) -> Iterator[None]:
     except _FOREIGN as error:
         state = getattr(error, "sqlstate", None)
         detail = type(error).__name__ + (f" {state}" if isinstance(state, str) else "")
+        if isinstance(error, asyncpg.DiskFullError):
+            detail += ": the disk of the database is full; make room"
         raise JournalUnavailableError(queue, detail) from error
 
 

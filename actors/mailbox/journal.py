@@ -183,6 +183,12 @@ class Journal(Protocol):
             JournalRefusedError: something in the batch cannot be written, now or later; nothing was written.
         """
 
+    async def rehearse(self, epoch: int) -> None:
+        """Write what takes room, as ``write`` does, and take it back; raises as ``write`` where that would fail.
+
+        Small statements succeed on a full disk, for there is room in pages that are there already.
+        """
+
     async def tick(
         self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
     ) -> Tick:

@@ -40,12 +40,13 @@ class MemoryDatabase:
 
     Attributes:
         away: every call fails.
+        full: nothing can be appended or settled; all else goes on.
         lost_answers: so many writes are committed, but fail for who asked.
         lapsed: whether the lease counts as over.
     """
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.full = False
         self.lost_answers = 0
         self.lapsed = False
         self.epoch, self.owner = 0, ""
@@ -122,6 +123,8 @@ class InMemoryJournal:
         database = self._reach()
         if epoch != database.epoch:
             raise FencedError("memory", 0, epoch)
+        if database.full:
+            raise JournalUnavailableError("memory", "full")
         _check(batch)
         known = {(stored_id(row.message), published_day(row.message)) for row in database.rows.values()}
         written = []
@@ -143,6 +146,9 @@ class InMemoryJournal:
             database.lost_answers -= 1
             raise JournalUnavailableError("memory", "the answer was lost")
         return Written(written, added)
+
+    async def rehearse(self, epoch: int) -> None:
+        await self.write(epoch, Batch())
 
     async def tick(
         self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""

@@ -141,6 +141,7 @@ class Partition:
         """A snapshot."""
         return {
             "state": self.state.value,
+            "why": self._tenure.why,
             "epoch": self.epoch,
             "waiting": self.waiting,
             "paging": self._intake.arrivals.paging,

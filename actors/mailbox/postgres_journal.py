@@ -1,5 +1,6 @@
 """The journal of a partition in its shard's PostgreSQL database."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from actors.mailbox.counting import UNENCODABLE, UNWRITABLE, PostgresCounting, c
 from actors.mailbox.errors import FencedError
 from actors.mailbox.incarnation import succeeds
 from actors.mailbox.journal import (
+    Append,
     Batch,
     Count,
     Counted,
@@ -34,6 +36,8 @@ from kernel.sql import load_queries
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 _OPERATOR = load_queries(Path(__file__).with_name("operator_queries.sql"))
 _NO_BEFORE = 0.0
+# More than there may be room for in pages that are there; under a seq that no message has.
+_REHEARSED_BYTES, _NO_SEQ = 262_144, 0
 # The selection's part that needs the headers.
 _NO_REASONS: tuple[Any, ...] = (None, [], None)
 
@@ -103,6 +107,18 @@ class PostgresJournal:
         if row[0] == 0:
             raise FencedError(self._queue, self._partition, epoch)
         return Written(list(zip(row[1], row[2], strict=True)), len(batch.dead_letters) and row[3])
+
+    async def rehearse(self, epoch: int) -> None:
+        bulk = Message.new(os.urandom(_REHEARSED_BYTES), key="")  # which cannot be compressed
+        arguments = _arguments(Batch([Append(bulk, _NO_SEQ, 0.0)]))
+        async with self._session(self._patience.write_s) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            row = await connection.fetchrow(_QUERIES["flush"], self._queue, self._partition, epoch, *arguments)
+            await transaction.rollback()
+        assert row is not None
+        if row[0] == 0:
+            raise FencedError(self._queue, self._partition, epoch)
 
     async def tick(
         self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""

@@ -48,6 +48,7 @@ class Tenure:
         is_open: whether the partition is in the window.
         low_water: as it was at the takeover.
         paused: whether an operator has stopped the deliveries.
+        why: it is not owned beyond doubt; empty where it is.
     """
 
     def __init__(
@@ -78,12 +79,15 @@ class Tenure:
         self._is_kept = False
         self._doubtful: set[str] = set()
         self._trouble: MailboxError | None = None
+        # A write has failed, and none is known to succeed again.
+        self._unproven = False
         self._nudge = asyncio.Event()
         self.state = State.STARTING
         self.epoch = -1
         self.is_open = False
         self.low_water = 0
         self.paused = False
+        self.why = ""
 
     async def run(self) -> None:
         """Own the partition as far as others let it, until cancelled."""
@@ -107,6 +111,7 @@ class Tenure:
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         """A write of this epoch failed: of these messages it is not known whether they are in the journal."""
         self._doubtful.update(doubtful_ids)
+        self._unproven = True
         if self._trouble is None or isinstance(error, FencedError):
             self._trouble = error
         self.suspend(self._trouble)
@@ -151,11 +156,14 @@ class Tenure:
             # What was on its way to the journal is there or fenced, so that it can be counted exactly.
             settling = self._writer.settling
             await self._census.take(Counted(self._intake.low_water(), self._swept_to, settling))
+        if self._unproven:
+            await self._journal.rehearse(self.epoch)
+            self._unproven = False
         if self._trouble is not None:
             raise self._trouble
         if self._clock() >= asked_at + self._policy.lease_s:
             raise JournalUnavailableError(self._queue.name, "the lease lapsed before all was read")
-        self.state = State.OWNING
+        self.state, self.why = State.OWNING, ""
         self._window.hold_until(self._number, asked_at + self._policy.lease_s)
         self._window.set_blocked(self._number, blocked=self.paused, now=self._clock())
         self._writer.resume(self.epoch)
@@ -191,6 +199,7 @@ class Tenure:
     def suspend(self, error: MailboxError) -> None:
         if self.state is State.OWNING:
             self.state = State.RECOVERING
+        self.why = getattr(error, "detail", "") or str(error)
         if self.is_open:
             self._window.set_blocked(self._number, blocked=True, now=self._clock())
         self._doubtful.update(self._writer.suspend(error))
@@ -200,7 +209,7 @@ class Tenure:
         self._writer.suspend(error)
         self._close()
         self._census.missing()
-        self.state = State.PASSIVE
+        self.state, self.why = State.PASSIVE, getattr(error, "detail", "") or str(error)
 
     async def _hand_over(self) -> None:
         try:

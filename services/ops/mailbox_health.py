@@ -1,5 +1,6 @@
 """Whether the mailboxes do their work, judged from their figures. Pure."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,13 +19,12 @@ def mailbox_faults(figures: Mapping[str, Mapping[str, Any]], *, consumed: Collec
         if known.get("state") == "unreachable":
             faults.append(f"{queue}: its actor does not answer")
             continue
-        states: dict[str, int] = {}
-        for partition in known["partitions"].values():
-            states[partition["state"]] = states.get(partition["state"], 0) + 1
+        states = Counter(partition["state"] for partition in known["partitions"].values())
         not_owned = {state: count for state, count in states.items() if state != "owning"}
         if not_owned or not states:
             told = ", ".join(f"{count} {state}" for state, count in sorted(not_owned.items())) or "no partition"
-            faults.append(f"{queue}: {told}")
+            why = sorted({partition["why"] for partition in known["partitions"].values() if partition.get("why")})
+            faults.append(f"{queue}: {told}" + (f" ({why[0]})" if why else ""))
         elif queue in consumed and not known["consumer_up"]:
             faults.append(f"{queue}: its consumer does not answer")
     return faults

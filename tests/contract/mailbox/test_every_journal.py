@@ -314,3 +314,18 @@ async def test_what_has_a_time_of_its_own_is_found_by_when_that_ends(either: Jou
     assert [row.message.id for row in await journal.load_expired(1, 0.0, 2.5, 10)] == ["m3"]
     assert [row.message.id for row in await journal.load_expired(1, 2.5, 100.0, 10)] == ["m1"]
     assert [row.message.id for row in await journal.load_expired(2, 0.0, 100.0, 1)] == ["m3"]
+
+
+async def test_a_rehearsal_leaves_nothing_and_knows_whether_the_epoch_still_holds(either: Journals) -> None:
+    old, new = either(), either()
+    epoch = (await taken(old, "a", lease_s=0.0)).epoch
+    await old.write(epoch, Batch(appends(message("m1"))))
+
+    for _ in range(2):
+        await old.rehearse(epoch)
+    assert [row.message.id for row in await old.load(0, 10)] == ["m1"]
+    assert await old.highest() == 1
+
+    await taken(new, "b")
+    with pytest.raises(FencedError):
+        await old.rehearse(epoch)

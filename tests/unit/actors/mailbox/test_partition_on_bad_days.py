@@ -286,3 +286,26 @@ async def test_the_age_clock_is_kept_with_the_first_tick_not_only_when_the_lease
         await until(owning(owner))
 
         await until(lambda: database.progress.clock_s > 0)
+
+
+async def test_where_nothing_can_be_written_the_partition_is_not_owned_until_something_can() -> None:
+    database = MemoryDatabase()
+    async with running(database) as owner:
+        await until(owning(owner))
+        database.full = True
+
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("m1")])
+        # All that is small succeeds on a full disk, taking over among it.
+        epoch = database.epoch
+        await until(lambda: database.epoch > epoch + 2)
+        assert owner.partition.statistics()["state"] == State.RECOVERING
+        assert owner.partition.statistics()["why"] == "full"
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("m1")])
+
+        database.full = False
+        await until(owning(owner))
+        assert owner.partition.statistics()["why"] == ""
+        await owner.partition.append([message("m1")])
+        assert await owner.consume(1) == ["m1"]

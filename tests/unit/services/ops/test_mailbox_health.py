@@ -35,6 +35,17 @@ def test_partitions_that_nobody_owns_are_counted_by_their_state() -> None:
     assert mailbox_faults({"a": queue()}, consumed=CONSUMED) == ["a: no partition"]
 
 
+def test_why_a_partition_is_not_owned_is_said_once() -> None:
+    figures = queue("owning", "recovering", "recovering")
+    figures["partitions"]["0"]["why"] = ""
+    for number in "12":
+        figures["partitions"][number]["why"] = "DiskFullError 53100: the disk of the database is full; make room"
+
+    assert mailbox_faults({"a": figures}, consumed=CONSUMED) == [
+        "a: 2 recovering (DiskFullError 53100: the disk of the database is full; make room)"
+    ]
+
+
 def test_a_queue_without_its_consumer_is_not_well() -> None:
     assert mailbox_faults({"a": queue("owning", consumer_up=False)}, consumed=CONSUMED) == [
         "a: its consumer does not answer"

@@ -4,6 +4,8 @@
 - Figures are for this machine alone, where Ray would show them on every address.
 - What HAProxy answers in an application's place has the one shape of errors, and asks to come again while it knows no
   application yet. What is no HTTP at all it answers in its own words: decision 0008.
+- Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
+  holds a request until there is one again, for longer than Meta waits.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
 
 Run in HAProxy's place: Ray is told that ``haproxy.sh`` is HAProxy, and the environment names the real one. Standard
@@ -82,13 +84,22 @@ def shaped(config: str) -> str:
     return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", rf"frontend http_frontend\n\1\2{rules}")
 
 
+def candid(config: str) -> str:
+    """Ray's configuration without its stand-in for replicas that are gone. Applied again it changes nothing.
+
+    The line stays, for Ray looks for it in HAProxy's figures. While there is no application there is none.
+    """
+    return re.sub(r"^( +server \S+ \S+ check backup)$", r"\1 disabled", config, flags=re.MULTILINE)
+
+
 def guard_file(path: Path, environment: Mapping[str, str]) -> None:
     """The same for a file."""
     ports = {
         "stats_port": int(environment["RAY_SERVE_HAPROXY_STATS_PORT"]),
         "metrics_port": int(environment["RAY_SERVE_HAPROXY_METRICS_PORT"]),
     }
-    path.write_text(shaped(guarded(path.read_text(encoding="utf-8"), **ports)), encoding="utf-8")
+    written = path.read_text(encoding="utf-8")
+    path.write_text(candid(shaped(guarded(written, **ports))), encoding="utf-8")
 
 
 def _json(header: str, message: str) -> str:

@@ -64,6 +64,9 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
         # Whoever says nothing for so long has gone. Heads of requests have less time, see haproxy_config.
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(_CLIENT_LIMIT_S),
+        # A second apart where there is one replica: a killed one costs its callers two, and then they are told.
+        "RAY_SERVE_HAPROXY_RETRIES": "2",
+        "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "2",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),

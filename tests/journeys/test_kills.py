@@ -7,6 +7,7 @@ delivered again, as Meta does.
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.platform import Platform, deliver, replies_to, text_message
+from tests.journeys.platform import Platform, deliver, post_signed, replies_to, text_message
 
 # 2,000 with `make chaos`.
 MESSAGES = int(os.environ.get("CHAOS_MESSAGES", "300"))
@@ -87,6 +88,30 @@ async def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
     doubled = [customer for customer in customers if len(had[customer]) > 1]
     assert not lost
     assert not doubled
+
+
+@pytest.mark.timeout(120)
+async def test_while_no_replica_takes_webhooks_the_caller_is_told_soon_and_served_when_one_does(
+    stricken: Platform, client: httpx.AsyncClient
+) -> None:
+    body = text_message("27829990000", "Hi", "wamid.KILLnobody")
+    for process in await asyncio.to_thread(stricken.find, *VICTIMS["webhook"]):
+        process.send_signal(signal.SIGKILL)
+
+    told, slowest_s, answer = [], 0.0, None
+    while answer is None or answer.status_code != 200:
+        begun = time.monotonic()
+        # A connection of its own each time: one that is kept would show the breaking off alone.
+        async with httpx.AsyncClient(timeout=20) as caller:
+            answer = await post_signed(caller, stricken.webhook, body)
+        slowest_s = max(slowest_s, time.monotonic() - begun)
+        if answer.status_code != 200:
+            told.append((answer.status_code, answer.headers.get("retry-after")))
+            await asyncio.sleep(0.1)
+
+    assert told
+    assert set(told) == {(503, "2")}
+    assert slowest_s < 3.5
 
 
 @pytest.mark.timeout(400)

@@ -3,7 +3,7 @@
 import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
-from cluster.haproxy_config import UnknownConfigurationError, guarded, shaped
+from cluster.haproxy_config import UnknownConfigurationError, candid, guarded, shaped
 
 # As Ray writes it; the last test sees to that it stays like it.
 WRITTEN = """defaults
@@ -66,6 +66,14 @@ def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_agai
     assert shaped("\n".join(lines)) == "\n".join(lines)
 
 
+def test_no_request_is_held_until_there_is_a_replica_again() -> None:
+    replica = "    server one 127.0.0.1:30000 check observe layer4 error-limit 3 on-error mark-down\n"
+    config = candid(f"{WRITTEN}{replica}    server fallback 127.0.0.1:8500 check backup\n")
+
+    assert config == f"{WRITTEN}{replica}    server fallback 127.0.0.1:8500 check backup disabled\n"
+    assert candid(config) == config
+
+
 def test_ray_still_writes_it_so_and_sets_no_limit_of_its_own() -> None:
     for line in (
         "\n    {% if config.timeout_client_s is not none %}timeout client {{ config.timeout_client_s }}s{% endif %}\n",
@@ -74,5 +82,6 @@ def test_ray_still_writes_it_so_and_sets_no_limit_of_its_own() -> None:
         "\nfrontend http_frontend\n    bind {{ config.frontend_host }}:{{ config.frontend_port }}\n",
         "\n    errorfile 503 {{ config.error_file_path }}\n",
         "\n    http-request return status 404 content-type text/plain lf-string ",
+        "{{ backend.fallback_server.port }} check backup\n",
     ):
         assert line in HAPROXY_CONFIG_TEMPLATE

@@ -6,7 +6,8 @@ help:
 	@echo "make test    all tests"
 	@echo "make check   ruff, strict types, import contract"
 	@echo "make bench   measure against the fair peer, the mailbox against RabbitMQ, the shards against asyncpg"
-	@echo "make chaos   kill every part in the middle of 2,000 messages, at random 100 times, and under a million"
+	@echo "make chaos   kill every part in the middle of 2,000 messages, at random 100 times, and under a million;"
+	@echo "             less of it with CHAOS_MESSAGES, CHAOS_KILLS and CHAOS_BACKLOG"
 	@echo "make lock    write requirements.lock anew from pyproject.toml"
 
 setup:
@@ -30,8 +31,9 @@ bench: setup
 	@.venv/bin/python -m benchmarks units
 
 chaos: setup
-	@CHAOS_MESSAGES=2000 CHAOS_KILLS=100 CHAOS_BACKLOG=1000000 .venv/bin/python -m pytest -s \
+	@CHAOS_MESSAGES=$${CHAOS_MESSAGES:-2000} CHAOS_KILLS=$${CHAOS_KILLS:-100} CHAOS_BACKLOG=$${CHAOS_BACKLOG:-1000000} \
+		.venv/bin/python -m pytest -s \
 		tests/journeys/test_kills.py tests/cluster/test_chaos.py tests/cluster/test_backlog.py
 
 lock: setup
-	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --universal --quiet -o requirements.lock
+	@sh scripts/lock.sh

@@ -6,7 +6,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -40,12 +40,15 @@ from config.routes_file import load_routes
 from config.settings import Settings, load_settings
 from config.topology import Topology
 from config.topology_file import load_topology
+from gateway.chain import Parts
+from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
 from services.ops import wiring as ops
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
+from services.tenants.opened_credentials import OpenedCredentials
 from services.tenants.routes import TenantsApp
 from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
@@ -191,6 +194,7 @@ class Spaza:
             self.routes,
             operator=lambda: MailboxOperator(topology),
             shards=shards,
+            parts=self.gateway_parts(),
             apis=[ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api())],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
@@ -208,6 +212,17 @@ class Spaza:
     def catalog(self) -> Catalog:
         """The catalogue's use cases."""
         return Catalog(self.shards())
+
+    def gateway_parts(self) -> Callable[[UnitRunner], Parts]:
+        """Makes what the plugins stand on, in the process that serves a route, over its handle of the shards."""
+        redis_url, key, others = self._redis_url, self._key, self._other_keys
+
+        def make(shards: UnitRunner) -> Parts:
+            redis = RedisConnection(redis_url)
+            directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+            return Parts(GatewayMetrics(), credentials=OpenedCredentials(directory, Sealer(key, *others)))
+
+        return make
 
     def _tenants_api(self) -> ops.MakeApi:
         """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""

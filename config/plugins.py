@@ -141,7 +141,7 @@ class RequestValidatorOptions(PolicyOptions):
         verbose_response: whether the fields are named.
     """
 
-    content_type_parameter_validation: bool = False
+    content_type_parameter_validation: bool = True
     verbose_response: bool = True
 
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from gateway.answers import JSON, Refusal, answer_bytes, refuse
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
+from gateway.errors import GatewayError
 from gateway.operations import Call, Matched, Operation, Operations
 from gateway.validation import validated
-from kernel.errors import SpazaError
 
 
 class Answer(NamedTuple):
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     headers: tuple[Header, ...] = ()
 
 
-class RefusedError(SpazaError):
+class RefusedError(GatewayError):
     """What a handler raises to refuse a request."""
 
     code = "refused_request"

@@ -3,17 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from config.plugins import CorrelationIdOptions, PolicyOptions, RequestSizeLimitingOptions
+from config.plugins import (
+    CorrelationIdOptions,
+    JwtAuthOptions,
+    PolicyOptions,
+    RequestSizeLimitingOptions,
+    RequestValidatorOptions,
+)
 from config.routes import Route
 from gateway.asgi import ASGIApp
+from gateway.credentials import Credentials
 from gateway.deadline import Deadline
 from gateway.edge import Edge
 from gateway.errors import UnbuiltChainError
 from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
-from gateway.operations import Operation
+from gateway.operations import Operation, Operations
 from gateway.plugins.correlation_id import CorrelationId
+from gateway.plugins.jwt_auth import JwtAuth
 from gateway.plugins.request_size_limiting import RequestSizeLimiting
+from gateway.plugins.request_validator import RequestValidator
 from gateway.policy import Policy
 
 
@@ -23,10 +32,12 @@ class Parts(NamedTuple):
     Attributes:
         observer: watches.
         limiter: for rate-limiting.
+        credentials: for jwt-auth.
     """
 
     observer: GatewayObserver
     limiter: Limiter | None = None
+    credentials: Credentials | None = None
 
 
 class Setting(NamedTuple):
@@ -46,8 +57,26 @@ class Setting(NamedTuple):
 
 
 Maker = Callable[[ASGIApp, Any, Setting], ASGIApp]
+
+
+def _jwt_auth(app: ASGIApp, options: JwtAuthOptions, setting: Setting) -> ASGIApp:
+    if setting.parts.credentials is None:
+        raise setting.needs("jwt-auth", "credentials")
+    return JwtAuth(app, options, setting.policy("jwt-auth", options), setting.parts.credentials)
+
+
+def _request_validator(app: ASGIApp, options: RequestValidatorOptions, setting: Setting) -> ASGIApp:
+    if not setting.operations:
+        raise setting.needs("request-validator", "operations")
+    policy = setting.policy("request-validator", options)
+    return RequestValidator(app, options, policy, Operations(setting.operations))
+
+
 # By name, what makes a plugin. What is not here yet cannot be put in front of anything.
-MAKERS: Final[Mapping[str, Maker]] = {}
+MAKERS: Final[Mapping[str, Maker]] = {
+    "jwt-auth": _jwt_auth,
+    "request-validator": _request_validator,
+}
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gateway.asgi import Header, Scope
-from gateway.errors import DeadlineExceededError
+from gateway.errors import DeadlineExceededError, UnidentifiedError
 from gateway.operations import Call
 
 _KEY: Final = "spaza.context"
@@ -80,9 +80,13 @@ class RequestContext:
 
     @property
     def known(self) -> Identity:
-        """Who calls, for applications on routes with jwt-auth."""
+        """Who calls, for applications on routes with jwt-auth.
+
+        Raises:
+            UnidentifiedError: nobody knows; where jwt-auth is in shadow, it let pass what it would have refused.
+        """
         if self.identity is None:
-            raise LookupError(f"route {self.route} identifies nobody; give it jwt-auth in routes.yaml")
+            raise UnidentifiedError(self.route)
         return self.identity
 
 

@@ -4,6 +4,10 @@ SpazaError
     GatewayError
         DeadlineExceededError   the route's time is over, or too short for what would have to be done
         DisconnectedError       the caller went away before the whole request was there
+        UnidentifiedError       what belongs to a tenant was asked by nobody
+        BadTokenError           a text that is no JSON Web Token (tokens.py)
+        BadKeyError             a credential with which nothing can be verified (tokens.py)
+        RefusedError            what a handler refuses a request with (api.py)
         UnbuiltChainError       a route asks for a plugin, and what that stands on was not given
 """
 
@@ -42,6 +46,20 @@ class DisconnectedError(GatewayError):
 
     def __str__(self) -> str:
         return f"the caller of {self.route} went away before its request was whole"
+
+
+class UnidentifiedError(GatewayError):
+    """A tenant's business, and nobody knows whose."""
+
+    code = "unidentified"
+    http_status = 401
+
+    def __init__(self, route: str) -> None:
+        super().__init__(route)
+        self.route = route
+
+    def __str__(self) -> str:
+        return "Unauthorized"
 
 
 class UnbuiltChainError(GatewayError):

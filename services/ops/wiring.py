@@ -13,7 +13,6 @@ from config.routes import Route, Routes
 from config.settings import AdminSettings
 from config.topology import Topology
 from gateway.chain import Parts, chained
-from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
@@ -43,6 +42,7 @@ def ops_application(
     *,
     operator: Callable[[], Operator],
     shards: Callable[[], UnitRunner],
+    parts: Callable[[UnitRunner], Parts],
     apis: Sequence[MountedApi],
     doubtful: Mapping[str, tuple[str, ...]],
     consumed: Collection[str],
@@ -57,6 +57,7 @@ def ops_application(
         routes: of the gateway.
         operator: makes the operators' handle, in the replica.
         shards: makes a handle, in the replica.
+        parts: makes what the plugins stand on, in the replica, over that handle.
         apis: are served beside that of the mailboxes.
         doubtful: see ``MailboxOperations``.
         consumed: the queues that have a consumer.
@@ -71,12 +72,12 @@ def ops_application(
         audit = Audit(handle)
         operations = MailboxOperations(mailboxes, audit, doubtful)
         admin = OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
-        parts = Parts(GatewayMetrics())
+        plugins = parts(handle)
         apps: list[tuple[Route, ASGIApp]] = [(admin_route, admin)]
         apps += [(one.route, one.make(handle, audit)) for one in apis]
-        served: dict[str, ASGIApp] = {route.path: chained(app, route, parts) for route, app in apps}
+        served: dict[str, ASGIApp] = {route.path: chained(app, route, plugins) for route, app in apps}
         front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others)
-        return FrontApp(served, chained(front, front_route, parts))
+        return FrontApp(served, chained(front, front_route, plugins))
 
     deployment: Any = serve.deployment(
         serve.ingress()(Ops),

@@ -17,10 +17,13 @@ from actors.shards.pool import ShardPools
 from actors.shards.sealing_key import forget_other_keys
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome
+from cache.connection import RedisConnection
 from kernel.identifiers import new_id
 from services.admin.actions import Who
+from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.sealing import Sealer
+from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import tenants_app
 from services.units import UNITS
 from tests.gateway import behind
@@ -73,7 +76,7 @@ class Record:
 class Bench:
     """The API over the pools of one server, under one set of keys."""
 
-    def __init__(self, dsn: str, key: str, *others: str) -> None:
+    def __init__(self, dsn: str, key: str, *others: str, redis: RedisConnection | None = None) -> None:
         async def add(transaction: Any, count: int) -> None:
             await transaction.execute(PRODUCT, count)
 
@@ -82,7 +85,10 @@ class Bench:
         self.runner, self.record = Runner(self.pools), Record()
         self.sealer = Sealer(key, *others)
         # Nothing is kept, so that what is seen is what the rows say.
-        self.directory = TenantDirectory(self.runner, policy=DirectoryPolicy(local_s=0, local_absent_s=0))
+        self.directory = TenantDirectory(
+            self.runner, None if redis is None else RedisTenantCache(redis),
+            bus=None if redis is None else RedisChangeBus(redis), policy=DirectoryPolicy(local_s=0, local_absent_s=0),
+        )  # fmt: skip
         app = tenants_app(
             self.runner, self.record, TOKEN.encode(), schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),

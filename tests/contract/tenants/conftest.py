@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from actors.shards.setup import set_up_shards
+from cache.connection import RedisConnection
 from cluster.postgres import PostgresServer
 from tests.contract.tenants.bench import KEY, Bench
 from tests.servers import postgres
@@ -25,8 +26,8 @@ MakeBench = Callable[..., Bench]
 async def make_bench() -> AsyncIterator[MakeBench]:
     made: list[Bench] = []
 
-    def make(*arguments: str) -> Bench:
-        made.append(Bench(*arguments))
+    def make(*arguments: str, redis: RedisConnection | None = None) -> Bench:
+        made.append(Bench(*arguments, redis=redis))
         return made[-1]
 
     yield make

@@ -1,0 +1,45 @@
+"""request-validator: what the route's operations do not take is refused, naming each field.
+
+Kong has it in its paid edition alone; there a schema stands in the plugin's settings. Here the models of the operations
+are the schema, from which the API is served and documented as well.
+
+Source: Kong's documentation of request-validator (priority 999), for its answers and for content types.
+"""
+
+from config.plugins import RequestValidatorOptions
+from gateway.answers import Refusal
+from gateway.asgi import ASGIApp, Receive, Scope, Send
+from gateway.context import context_of
+from gateway.operations import Matched, Operations
+from gateway.policy import Policy
+from gateway.validation import validated
+
+
+class RequestValidator:
+    """Refuses requests that are not right. What is no operation at all it leaves to the application.
+
+    Args:
+        app: the rest of the chain.
+        options: see there.
+        policy: carries out the refusals.
+        operations: of the route.
+    """
+
+    def __init__(self, app: ASGIApp, options: RequestValidatorOptions, policy: Policy, operations: Operations) -> None:
+        self._app, self._options, self._policy, self._operations = app, options, policy, operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at one request."""
+        context = context_of(scope)
+        found = self._operations.find(scope["method"], context.path)
+        if isinstance(found, Matched):
+            exact = self._options.content_type_parameter_validation
+            call = validated(found, context, scope.get("query_string", b""), exact_types=exact)
+            if not isinstance(call, Refusal):
+                context.call = call
+            elif await self._policy.refuses(scope, send, self._worded(call)):
+                return
+        await self._app(scope, receive, send)
+
+    def _worded(self, refusal: Refusal) -> Refusal:
+        return refusal if self._options.verbose_response else refusal._replace(errors=())

@@ -1,0 +1,115 @@
+"""What is changed through the admin API counts at the gateway of another process within a second."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from cache.connection import RedisConnection
+from cluster.postgres import PostgresServer
+from cluster.redis_server import RedisServer
+from config.plugins import JwtAuthOptions
+from gateway.chain import Parts, chained
+from services.tenants.announcing import RedisChangeBus
+from services.tenants.directory import TenantDirectory
+from services.tenants.opened_credentials import OpenedCredentials
+from services.tenants.shared_cache import RedisTenantCache
+from tests.contract.tenants.bench import KEY, Bench
+from tests.contract.tenants.conftest import MakeBench
+from tests.gateway import Watch
+from tests.servers import redis
+from tests.unit.gateway.bench import App, route
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+class Gate:
+    """A route behind jwt-auth, as in a replica of its own: its directory hears of changes over Redis alone."""
+
+    def __init__(self, bench: Bench, connection: RedisConnection) -> None:
+        directory = TenantDirectory(bench.runner, RedisTenantCache(connection), bus=RedisChangeBus(connection))
+        parts = Parts(Watch(), credentials=OpenedCredentials(directory, bench.sealer))
+        chain = chained(App(), route({"jwt-auth": JwtAuthOptions()}), parts)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(chain), base_url="http://spaza")
+
+    async def call(self, made: dict[str, Any], key: Any = None, algorithm: str = "HS256") -> httpx.Response:
+        secret = jwt.utils.base64url_decode(made["credential"].get("secret", "")) if key is None else key
+        claims = {"tenant_id": made["tenant_id"], "exp": time.time() + 60}
+        token = jwt.encode(claims, secret, algorithm, headers={"kid": made["credential"]["kid"]})
+        return await self.client.get("/", headers={"Authorization": f"Bearer {token}"})
+
+    async def becomes(self, made: dict[str, Any], status: int) -> httpx.Response:
+        """The answer, which has to have this status within a second."""
+        async with asyncio.timeout(1.0):
+            answer = await self.call(made)
+            if answer.status_code == status:
+                return answer
+            await asyncio.sleep(0.01)
+            return await self.becomes(made, status)
+
+
+@pytest.fixture
+async def connections(redis_server: RedisServer) -> AsyncIterator[tuple[RedisConnection, RedisConnection]]:
+    told, heard = RedisConnection(redis_server.url), RedisConnection(redis_server.url)
+    yield told, heard
+    await told.aclose()
+    await heard.aclose()
+
+
+@pytest.fixture
+def bench(server: PostgresServer, make_bench: MakeBench, connections: tuple[RedisConnection, RedisConnection]) -> Bench:
+    return make_bench(server.dsn, KEY, redis=connections[0])
+
+
+@pytest.fixture
+async def gate(bench: Bench, connections: tuple[RedisConnection, RedisConnection]) -> AsyncIterator[Gate]:
+    made = Gate(bench, connections[1])
+    yield made
+    await made.client.aclose()
+
+
+async def test_a_credential_lets_its_tenant_in_until_it_is_rotated_without_grace(bench: Bench, gate: Gate) -> None:
+    made = await bench.made()
+    tenant_id = made["tenant_id"]
+    assert [(await gate.call(made)).status_code for _ in range(3)] == [200, 200, 200]
+
+    new = (await bench.post(f"/{tenant_id}/rotate", {"grace_s": 0})).json()
+
+    refused = await gate.becomes(made, 401)
+    assert refused.json()["message"] == "No credentials found for given 'kid'"
+    assert (await gate.call(new)).status_code == 200
+
+
+async def test_a_suspended_tenant_is_refused_and_let_in_again_when_it_is_resumed(bench: Bench, gate: Gate) -> None:
+    made = await bench.made()
+    assert (await gate.call(made)).status_code == 200
+
+    await bench.post(f"/{made['tenant_id']}/suspend")
+    refused = await gate.becomes(made, 403)
+    await bench.post(f"/{made['tenant_id']}/resume")
+
+    assert refused.json()["message"] == "The tenant is suspended"
+    assert (await gate.becomes(made, 200)).status_code == 200
+
+
+async def test_one_tenants_credential_is_no_good_for_another(bench: Bench, gate: Gate) -> None:
+    mine, other = await bench.made(), await bench.made()
+
+    answer = await gate.call({**other, "credential": mine["credential"]})
+
+    assert (answer.status_code, answer.json()) == (401, {"tenant_id": "is not that of the credential"})
+
+
+async def test_who_asks_for_what_is_not_there_is_refused(bench: Bench, gate: Gate) -> None:
+    made = await bench.made()
+    for kid in ("0" * 32, "x", "a" * 10_000, "../../etc"):
+        answer = await gate.call({**made, "credential": {**made["credential"], "kid": kid}})
+        assert answer.json()["message"] == "No credentials found for given 'kid'", kid

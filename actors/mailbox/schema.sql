@@ -3,6 +3,11 @@
 -- Insert-only: a message is a row of the journal, what became of it a row of settlement; waiting is what has no
 -- settlement. Both are partitioned by the day of publication and dropped by the day. Only the owner's lease and the
 -- few messages that were tried more than once are ever updated.
+--
+-- Several may apply it at once, beside those who use it: one goes after the other, and what is there is asked for before
+-- anything takes a lock that those who write would have to wait for, or that could wait for them in turn.
+
+SELECT pg_advisory_xact_lock(hashtextextended('spaza.journal', 0));
 
 CREATE SCHEMA IF NOT EXISTS spaza;
 
@@ -46,10 +51,21 @@ CREATE TABLE IF NOT EXISTS spaza.journal (
     txid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (queue, partition, message_id, published_on)
 ) PARTITION BY RANGE (published_on);
-CREATE INDEX IF NOT EXISTS journal_by_seq ON spaza.journal (queue, partition, seq);
-CREATE INDEX IF NOT EXISTS journal_by_txid ON spaza.journal (queue, partition, txid) INCLUDE (seq) WHERE transactional;
-CREATE INDEX IF NOT EXISTS journal_by_expiry ON spaza.journal (queue, partition, (clock_s + ttl_ms / 1000::float8))
-    WHERE ttl_ms IS NOT NULL;
+-- IF NOT EXISTS would lock the table before it looks.
+DO $indexes$
+BEGIN
+    IF to_regclass('spaza.journal_by_seq') IS NULL THEN
+        CREATE INDEX journal_by_seq ON spaza.journal (queue, partition, seq);
+    END IF;
+    IF to_regclass('spaza.journal_by_txid') IS NULL THEN
+        CREATE INDEX journal_by_txid ON spaza.journal (queue, partition, txid) INCLUDE (seq) WHERE transactional;
+    END IF;
+    IF to_regclass('spaza.journal_by_expiry') IS NULL THEN
+        CREATE INDEX journal_by_expiry ON spaza.journal (queue, partition, (clock_s + ttl_ms / 1000::float8))
+            WHERE ttl_ms IS NOT NULL;
+    END IF;
+END
+$indexes$;
 CREATE TABLE IF NOT EXISTS spaza.journal_default PARTITION OF spaza.journal DEFAULT;
 
 CREATE TABLE IF NOT EXISTS spaza.settlement (
@@ -115,8 +131,11 @@ DECLARE
     wanted text;
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['journal', 'settlement', 'redelivery', 'mailbox_owner', 'mailbox_layout'] LOOP
-        EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY', wanted);
-        EXECUTE format('ALTER TABLE spaza.%I FORCE ROW LEVEL SECURITY', wanted);
+        IF NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('spaza.' || wanted)
+                       AND relrowsecurity AND relforcerowsecurity) THEN
+            EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY', wanted);
+            EXECUTE format('ALTER TABLE spaza.%I FORCE ROW LEVEL SECURITY', wanted);
+        END IF;
         IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'spaza' AND tablename = wanted
                        AND policyname = 'system') THEN
             EXECUTE format('CREATE POLICY system ON spaza.%I TO spaza_system USING (true) WITH CHECK (true)', wanted);

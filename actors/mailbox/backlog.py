@@ -20,6 +20,10 @@ class Backlog:
 
     A commit that failed may have been more than the journal writes in time, so each failure halves what the next one
     takes, down to one of each, and 64 successes in a row double it.
+
+    Attributes:
+        messages: appends that wait.
+        letter_bytes: the bodies of the dead letters among the settlements.
     """
 
     def __init__(self, queue: str, limits: WriterLimits) -> None:
@@ -30,6 +34,7 @@ class Backlog:
         self._retries: dict[int, Retry] = {}
         self._parts, self._successes = 1, 0
         self.messages = 0
+        self.letter_bytes = 0
 
     @property
     def appends(self) -> int:
@@ -56,6 +61,7 @@ class Backlog:
     def end(self, ending: Ending) -> None:
         """Let a settlement wait; a retry of the same message is not written any more."""
         self._endings.append(ending)
+        self.letter_bytes += ending.size_bytes
         self._retries.pop(ending.settlement.seq, None)
 
     def retry(self, retry: Retry) -> None:
@@ -65,6 +71,7 @@ class Backlog:
     def put_back(self, endings: Sequence[Ending], retries: Sequence[Retry]) -> None:
         """What was taken and is not written goes first again, but for retries that something came after."""
         self._endings = [*endings, *self._endings]
+        self.letter_bytes += sum(one.size_bytes for one in endings)
         ended = {one.settlement.seq for one in self._endings}
         for retry in retries:
             if retry.seq not in ended:
@@ -78,7 +85,7 @@ class Backlog:
 
     def forget(self) -> None:
         """Drop settlements and retries."""
-        self._endings, self._retries = [], {}
+        self._endings, self._retries, self.letter_bytes = [], {}, 0
 
     def failed(self) -> None:
         """A commit was not written in time, or it is not known whether it was."""
@@ -104,11 +111,12 @@ class Backlog:
         ]
         number = 0
         for ending in self._endings[:most]:
-            size_bytes += 0 if ending.letter is None else len(ending.letter.body)
+            size_bytes += ending.size_bytes
             if number and size_bytes > most_bytes:
                 break
             number += 1
         endings, self._endings = self._endings[:number], self._endings[number:]
+        self.letter_bytes -= sum(one.size_bytes for one in endings)
         seqs = list(islice(self._retries, most))
         return Cargo(publications, endings, [self._retries.pop(seq) for seq in seqs])
 

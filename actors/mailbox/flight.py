@@ -80,6 +80,11 @@ class Ending(NamedTuple):
     settlement: Settlement
     letter: Message | None
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the letter's body."""
+        return 0 if self.letter is None else len(self.letter.body)
+
 
 class Cargo(NamedTuple):
     """What one commit writes, by what belongs together: that is written or refused as a whole."""

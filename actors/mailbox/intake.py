@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
-from actors.mailbox.journal import Journal, Row, Settlement
+from actors.mailbox.journal import Journal, Row, Settlement, may_be_more
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.retry import Cause
@@ -74,6 +75,11 @@ class Intake:
             if row.seq > self._taken_over_at:
                 self.arrive(row.seq, row.message, History(), now)
 
+    @property
+    def page_wanted(self) -> bool:
+        """Whether there is room for the next page, and what has left the window is about to be written."""
+        return self.arrivals.page_wanted and not self._writer.is_heavy
+
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""
         self.arrivals.settled(seq, now)
@@ -122,7 +128,29 @@ class Intake:
             for row in self._intact(rows)
             if (pending is None or row.seq < pending) and not self._writer.is_settling(row.seq)
         ]
-        self.arrivals.end_page(page, last_seq=rows[-1].seq if len(rows) == limit else None, now=now)
+        self.arrivals.end_page(page, last_seq=rows[-1].seq if may_be_more(rows, limit) else None, now=now)
+
+    async def take_seqs(self, seqs: Sequence[int], may_go_on: Callable[[], bool]) -> bool:
+        """Read what waits of these seqs, given in order, and take it in, part by part.
+
+        Args:
+            seqs: which.
+            may_go_on: asked before each part.
+
+        Returns:
+            False if there was no going on; the rest is still to be read then.
+        """
+        left = deque(seqs)
+        while left:
+            if not may_go_on():
+                return False
+            part = list(islice(left, PAGE))
+            rows = await self._journal.load_seqs(part)
+            self.take_rows(rows)
+            read_to = rows[-1].seq if may_be_more(rows, len(part)) else part[-1]
+            while left and left[0] <= read_to:
+                left.popleft()
+        return True
 
     def _intact(self, rows: Sequence[Row]) -> list[Row]:
         for row in rows:

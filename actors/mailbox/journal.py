@@ -7,6 +7,9 @@ from actors.mailbox.message import Message
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 
+# Of the bodies of one reading. The last row may go beyond it, and only that.
+READ_BYTES = 8_000_000
+
 
 class Append(NamedTuple):
     """A message for the queue.
@@ -118,6 +121,11 @@ class Row(NamedTuple):
     deferred_s: float
 
 
+def may_be_more(rows: Sequence[Row], limit: int) -> bool:
+    """Whether a reading ended because it was full, by number or by bytes."""
+    return len(rows) >= limit or sum(len(row.message.body) for row in rows) >= READ_BYTES
+
+
 class Count(NamedTuple):
     """What waits in a partition by tenant, as the snapshot saw it."""
 
@@ -160,7 +168,7 @@ class Journal(Protocol):
 
     Every method raises ``JournalUnavailableError`` where it cannot be reached in time; of a write it is then not
     known whether it is there, until ``take_over`` has returned: it waits for what is under way, and what comes later
-    is fenced.
+    is fenced. What reads rows ends with the one that fills ``READ_BYTES``, see ``may_be_more``.
     """
 
     async def take_over(self, owner: str, lease_s: float, epoch: int) -> Lease | None:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from actors.mailbox.errors import FencedError, JournalRefusedError, JournalUnavailableError
 from actors.mailbox.incarnation import succeeds
 from actors.mailbox.journal import (
+    READ_BYTES,
     Append,
     Batch,
     Count,
@@ -161,10 +163,10 @@ class InMemoryJournal:
         return Tick(epoch == database.epoch, units.lowest_running, seqs, units.snapshot, units.appeared(since))
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
-        return [row for row in self._reach().waiting() if row.seq >= from_seq][:limit]
+        return _filled([row for row in self._reach().waiting() if row.seq >= from_seq][:limit])
 
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
-        return [row for row in self._reach().waiting() if row.seq in seqs]
+        return _filled([row for row in self._reach().waiting() if row.seq in seqs])
 
     async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
         ends = [
@@ -172,7 +174,7 @@ class InMemoryJournal:
             for row in self._reach().waiting()
             if row.seq >= from_seq and row.message.ttl_ms is not None and row.clock_s is not None
         ]
-        return [row for end, row in sorted(ends, key=lambda one: one[0]) if after < end <= until][:limit]
+        return _filled([row for end, row in sorted(ends, key=lambda one: one[0]) if after < end <= until][:limit])
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return [row for row in self._reach().waiting() if stored_id(row.message) in ids]
@@ -220,7 +222,7 @@ class InMemoryJournal:
         return sorted(tallies, key=lambda one: (-one.messages, one))
 
     async def load_letters(self, seqs: Sequence[int]) -> list[Row]:
-        return [row for row in self._reach().letters() if row.seq in seqs]
+        return _filled([row for row in self._reach().letters() if row.seq in seqs])
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         del days_ahead, days_kept  # it has no days
@@ -247,6 +249,12 @@ class InMemoryJournal:
             seq = database.transactions.next_seq(max(database.appended, default=0))
         database.appended[seq] = _Stored(append.message, append.clock_s)
         return seq
+
+
+def _filled(rows: Sequence[Row]) -> list[Row]:
+    """The rows up to the one that fills a reading."""
+    before = accumulate((len(row.message.body) for row in rows), initial=0)
+    return [row for row, size_bytes in zip(rows, before, strict=False) if size_bytes < READ_BYTES]
 
 
 def _check(batch: Batch) -> None:

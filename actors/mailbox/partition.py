@@ -282,6 +282,8 @@ class Partition:
     def settled(self, tenants: Sequence[str]) -> None:
         if self._tenure.is_open:
             self._capacity.gone(self._number, tenants)
+            if self._intake.page_wanted:  # it may have waited for just this
+                self._tenure.nudge()
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         self._tenure.failed(error, doubtful_ids)

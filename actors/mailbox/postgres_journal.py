@@ -13,6 +13,7 @@ from actors.mailbox.counting import UNENCODABLE, UNWRITABLE, PostgresCounting, c
 from actors.mailbox.errors import FencedError
 from actors.mailbox.incarnation import succeeds
 from actors.mailbox.journal import (
+    READ_BYTES,
     Append,
     Batch,
     Count,
@@ -139,13 +140,13 @@ class PostgresJournal:
         return Tick(row[0], row[1], row[2], row[3], dict(zip(row[4], row[5], strict=True)))
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
-        return await self._load("load", from_seq, limit)
+        return await self._load("load", from_seq, limit, READ_BYTES)
 
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
-        return await self._load("load_seqs", list(seqs))
+        return await self._load("load_seqs", list(seqs), READ_BYTES)
 
     async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
-        return await self._load("load_expired", from_seq, after, until, limit)
+        return await self._load("load_expired", from_seq, after, until, limit, READ_BYTES)
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return await self._load("load_ids", list(ids))
@@ -198,7 +199,9 @@ class PostgresJournal:
 
     async def load_letters(self, seqs: Sequence[int]) -> list[Row]:
         async with self._session(self._patience.load_s) as connection:
-            rows = await connection.fetch(_QUERIES["load_seqs"], self._dead_letter_queue, self._partition, list(seqs))
+            rows = await connection.fetch(
+                _QUERIES["load_seqs"], self._dead_letter_queue, self._partition, list(seqs), READ_BYTES
+            )
         return [_row(row) for row in rows]
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:

@@ -157,40 +157,65 @@ SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
        ARRAY(SELECT messages FROM appeared ORDER BY tenant_id) AS messages
 
 -- name: load
--- What waits from a seq on, in order.
-SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
-       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
-       r.deferred_s
-FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
-WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND NOT EXISTS (
-    SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
-ORDER BY j.seq
-LIMIT $4
+-- What waits from a seq on, in order, until so many bytes of bodies are full. Reads no body to know its size.
+WITH page AS (
+    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
+           j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
+           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
+    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+    WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND NOT EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    ORDER BY j.seq
+    LIMIT $4
+)
+SELECT page.* FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
+    FROM page
+) AS page
+WHERE before < $5
+ORDER BY seq
 
 -- name: load_seqs
--- Those of certain seqs that wait.
-SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
-       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
-       r.deferred_s
-FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
-WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($3::bigint[]) AND NOT EXISTS (
-    SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
-ORDER BY j.seq
+-- Those of certain seqs that wait, until so many bytes are full.
+WITH page AS (
+    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
+           j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
+           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
+    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+    WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($3::bigint[]) AND NOT EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    ORDER BY j.seq
+)
+SELECT page.* FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
+    FROM page
+) AS page
+WHERE before < $4
+ORDER BY seq
 
 -- name: load_expired
--- Those from a seq on that have a time to live of their own, which ends between two readings of the age clock.
-SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
-       j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
-       r.deferred_s
-FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
-WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND j.ttl_ms IS NOT NULL
-  AND j.clock_s + j.ttl_ms / 1000::float8 > $4 AND j.clock_s + j.ttl_ms / 1000::float8 <= $5 AND NOT EXISTS (
-    SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
-ORDER BY j.clock_s + j.ttl_ms / 1000::float8
-LIMIT $6
+-- Those from a seq on that have a time to live of their own, which ends between two readings of the age clock;
+-- until so many bytes are full.
+WITH page AS (
+    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
+           j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
+           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
+    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+    WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND j.ttl_ms IS NOT NULL
+      AND j.clock_s + j.ttl_ms / 1000::float8 > $4 AND j.clock_s + j.ttl_ms / 1000::float8 <= $5 AND NOT EXISTS (
+        SELECT FROM spaza.settlement s
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    ORDER BY j.clock_s + j.ttl_ms / 1000::float8
+    LIMIT $6
+)
+SELECT page.* FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY clock_s + ttl_ms / 1000::float8, seq ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
+    FROM page
+) AS page
+WHERE before < $7
+ORDER BY clock_s + ttl_ms / 1000::float8, seq
 
 -- name: load_ids
 -- Those of certain message ids that wait.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from actors.mailbox.census import Census
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.incarnation import incarnation
-from actors.mailbox.intake import PAGE, Intake
+from actors.mailbox.intake import Intake
 from actors.mailbox.journal import Counted, Journal, Lease, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
 from actors.mailbox.paged_expiry import PagedExpiry
@@ -73,7 +73,9 @@ class Tenure:
         self._clock, self._wake, self._begun, self._census = clock, wake, begun, census
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"
-        self._paged_expiry = PagedExpiry(queue, number, journal=journal, window=window, intake=intake, clock=clock)
+        self._paged_expiry = PagedExpiry(
+            queue, number, journal=journal, window=window, intake=intake, writer=writer, clock=clock
+        )
         self._swept_to = "0"
         self._renewed_at = float("-inf")
         self._is_kept = False
@@ -185,7 +187,7 @@ class Tenure:
                     self.suspend(OwnerNotReadyError(self._queue.name, "its owner is counting what waits"))
                     return
                 continue
-            if self._intake.arrivals.page_wanted:
+            if self._intake.page_wanted:
                 await self._intake.page(self._policy.page_s)
                 self._wake()
                 continue
@@ -226,15 +228,15 @@ class Tenure:
         # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
         left = Progress(lease.low_water, lease.swept_to, lease.clock_s)
         tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
-        late = await self._journal.load_seqs(tick.seqs) if tick.seqs else []
         self._window.open(self._number, lease.clock_s, self._clock())
-        self.is_open = True
         next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, next_seq - 1)
         self._paged_expiry.begin()
         self._swept_to, self.low_water = tick.swept_to, lease.low_water
         self._begun(next_seq)
-        self._intake.take_rows(late)
+        # Before it counts as open, so that it is begun again should that fail.
+        await self._intake.take_seqs(tick.seqs, lambda: True)
+        self.is_open = True
 
     async def _tick(self) -> None:
         asked_at = self._clock()
@@ -255,12 +257,13 @@ class Tenure:
         if renew:
             self._renewed(asked_at)
         unknown = [seq for seq in tick.seqs if self._intake.arrivals.wants(seq)]
-        for start in range(0, len(unknown), PAGE):
-            if self._clock() - self._renewed_at >= self._policy.lease_s / 2:
-                return  # the next tick finds the rest, after it has renewed the lease
-            self._intake.take_rows(await self._journal.load_seqs(unknown[start : start + PAGE]))
-        if self._sweeps:
+        # What is left the next tick finds, after it has renewed the lease.
+        whole = await self._intake.take_seqs(unknown, self._has_time)
+        if self._sweeps and whole:
             self._swept_to = tick.swept_to
+
+    def _has_time(self) -> bool:
+        return self._clock() - self._renewed_at < self._policy.lease_s / 2
 
     def _renewed(self, asked_at: float) -> None:
         # The server counts from when it was asked at the earliest.

@@ -62,9 +62,9 @@ class Writer:
         return self._flights[0].floor if self._flights else self._owner.floor()
 
     @property
-    def waiting(self) -> int:
-        """Appends that wait for a commit to begin."""
-        return self._backlog.messages
+    def is_heavy(self) -> bool:
+        """Whether so many dead letters wait for a commit that nothing should be read that may bring more."""
+        return self._backlog.letter_bytes >= 2 * self._limits.batch_bytes
 
     @property
     def settling(self) -> list[int]:

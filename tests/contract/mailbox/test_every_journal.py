@@ -8,7 +8,7 @@ import pytest
 
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import FencedError, JournalRefusedError
-from actors.mailbox.journal import Append, Batch, Counted, Journal, Lease, Progress, Retry, Settlement
+from actors.mailbox.journal import Append, Batch, Counted, Journal, Lease, Progress, Retry, Settlement, may_be_more
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import redriven, stored_ids
 from actors.mailbox.rows import published_day
@@ -329,3 +329,23 @@ async def test_a_rehearsal_leaves_nothing_and_knows_whether_the_epoch_still_hold
     await taken(new, "b")
     with pytest.raises(FencedError):
         await old.rehearse(epoch)
+
+
+async def test_a_reading_ends_with_the_row_that_fills_it(either: Journals) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    for number in range(1, 6):
+        one = message(f"m{number}", body=bytes(3_000_000), ttl_ms=1_000)
+        await journal.write(epoch, Batch(appends(one, first=number)))
+
+    readings = [
+        await journal.load(1, 100),
+        await journal.load_seqs([1, 2, 3, 4, 5]),
+        await journal.load_expired(1, 0.0, 100.0, 100),
+    ]
+    rest = await journal.load(4, 100)
+
+    assert [[row.seq for row in rows] for rows in readings] == [[1, 2, 3]] * 3
+    assert all(may_be_more(rows, 100) for rows in readings)
+    assert [row.seq for row in rest] == [4, 5]
+    assert not may_be_more(rest, 100)

@@ -4,7 +4,7 @@ import pytest
 
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.intake import Intake
-from actors.mailbox.journal import Append, Batch, Retry
+from actors.mailbox.journal import READ_BYTES, Append, Batch, Retry
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Message
 from actors.mailbox.paged_expiry import PagedExpiry
@@ -30,14 +30,20 @@ class Paged:
         self.window.set_blocked(0, blocked=False, now=0.0)
         self.intake.begin(1, 100)
         self.expiry = PagedExpiry(
-            queue, 0, journal=self.journal, window=self.window, intake=self.intake, clock=self.clock
+            queue,
+            0,
+            journal=self.journal,
+            window=self.window,
+            intake=self.intake,
+            writer=self.writer,
+            clock=self.clock,
         )
 
     def clock(self) -> float:
         return self.now
 
-    async def append(self, seq: int, clock_s: float, ttl_ms: int | None = None) -> None:
-        message = Message(str(seq), str(seq), "t", b"", {}, 0.0, ttl_ms=ttl_ms)
+    async def append(self, seq: int, clock_s: float, ttl_ms: int | None = None, body: bytes = b"") -> None:
+        message = Message(str(seq), str(seq), "t", body, {}, 0.0, ttl_ms=ttl_ms)
         await self.journal.write(self.database.epoch, Batch([Append(message, seq, clock_s)]))
 
     async def expired_at(self, now: float) -> int:
@@ -83,3 +89,28 @@ async def test_nothing_expires_while_the_clock_stands_or_all_is_in_memory() -> N
     assert await paged.expired_at(104.0) == 0
     assert await paged.expired_at(200.0) == 0
     assert [one.cause for one in paged.window.advance(200.0)] == ["expired"], "its window sees to it"
+
+
+@pytest.mark.parametrize("ttl_ms", [None, 10_000])
+async def test_heavy_messages_expire_by_parts_as_the_journal_takes_them(ttl_ms: int | None) -> None:
+    paged = Paged(ttl_ms=10_000)
+    body = bytes(3_000_000)
+    for seq in range(1, 21):
+        await paged.append(seq, 0.0, ttl_ms, body)
+
+    found = [await paged.expired_at(10.0) for _ in range(4)]
+
+    held = sum(found) * len(body)
+    assert found[0] > 0
+    assert held <= 2 * WriterLimits().batch_bytes + 2 * READ_BYTES, "no more than the writer and two readings hold"
+    assert found[-1] == 0, "nothing is written, so nothing more is read"
+    paged.writer.forget()
+    assert await paged.expired_at(10.0) > 0
+
+
+async def test_many_expire_with_one_look() -> None:
+    paged = Paged(ttl_ms=10_000)
+    for seq in range(1, 2_502):
+        await paged.append(seq, 0.0)
+
+    assert await paged.expired_at(10.0) == 2_501

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox import tenure
+from actors.mailbox import intake
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.journal import Batch, Row, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
@@ -93,7 +93,7 @@ class SlowToLoad(InMemoryJournal):
 
 
 async def test_a_sweep_that_would_cost_the_lease_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenure, "PAGE", 1)
+    monkeypatch.setattr(intake, "PAGE", 1)
     journal = SlowToLoad(database := MemoryDatabase())
     policy = FAST._replace(ownership=FAST.ownership._replace(lease_s=0.2))
     async with running(database, journal=journal, policy=policy, **BY_SHARD) as owner:

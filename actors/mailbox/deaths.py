@@ -45,9 +45,32 @@ def dead_letter(message: Message, queue: Queue, cause: Cause, reason: str, wall:
     return addressed(dead, "" if queue.dlx is None else queue.dlx, queue.name)
 
 
+def died_before(letter: Message, earlier: Mapping[str, HeaderValue]) -> Message:
+    """A dead letter of a message that another one was of, which is over: its deaths came before.
+
+    Args:
+        letter: the new one.
+        earlier: headers of the other.
+    """
+    deaths = _deaths(letter.headers)
+    if not deaths:
+        return letter
+    latest, *others = deaths
+    name = (latest["queue"], latest["reason"])
+    count = _count(latest)
+    for death in _deaths(earlier):
+        if (death["queue"], death["reason"]) == name:
+            latest, count = death, max(count, _count(death) + 1)
+        elif all((one["queue"], one["reason"]) != (death["queue"], death["reason"]) for one in others):
+            others.append(death)
+    firsts = {name: value for name, value in earlier.items() if name.startswith("x-first-death-")}
+    told: list[HeaderValue] = [{**latest, "count": count}, *map(dict, others)]
+    return letter._replace(headers={**letter.headers, **firsts, "x-death": told})
+
+
 def published_at_death(message: Message) -> tuple[str, str] | None:
     """Exchange and routing key under which a dead letter was published before it died last; None if unknown."""
-    deaths = _deaths(message)
+    deaths = _deaths(message.headers)
     if not deaths:
         return None
     routing_keys = deaths[0].get("routing-keys")
@@ -56,7 +79,7 @@ def published_at_death(message: Message) -> tuple[str, str] | None:
 
 
 def _deaths_with(message: Message, queue: str, cause: Cause, wall: float) -> list[HeaderValue]:
-    known = _deaths(message)
+    known = _deaths(message.headers)
     same = [death for death in known if (death["queue"], death["reason"]) == (queue, cause)]
     others = [dict(death) for death in known if (death["queue"], death["reason"]) != (queue, cause)]
     if same:  # told of as it was the first time
@@ -75,9 +98,9 @@ def _deaths_with(message: Message, queue: str, cause: Cause, wall: float) -> lis
     return [death, *others]
 
 
-def _deaths(message: Message) -> list[Mapping[str, Any]]:
+def _deaths(headers: Mapping[str, HeaderValue]) -> list[Mapping[str, Any]]:
     """What is there, as far as it is such a header: any publisher may have written it."""
-    deaths = message.headers.get("x-death")
+    deaths = headers.get("x-death")
     if not isinstance(deaths, list):
         return []
     return [one for one in deaths if isinstance(one, Mapping) and {"queue", "reason"} <= one.keys()]

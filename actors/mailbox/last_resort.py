@@ -15,7 +15,8 @@ from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.message import Message
 from actors.mailbox.publisher import Item
-from actors.mailbox.rows import columns
+from actors.mailbox.redriven import published_day, stored_id
+from actors.mailbox.rows import columns, otherwise_named
 from actors.shards.unit import Transaction, UnitCall, UnitRunner
 from config.topology import Topology
 from kernel.errors import SpazaError
@@ -23,7 +24,7 @@ from kernel.sql import load_queries
 from telemetry.log import get_logger
 
 UNIT: Final = "mailbox.dead_letter"
-_KEEP = load_queries(Path(__file__).with_name("queries.sql"))["dead_letter_without_owner"]
+_QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 _RESERVE_S, _RESERVE_PART = 0.5, 0.25
 _log = get_logger("mailbox")
 
@@ -114,10 +115,16 @@ class Graveyard:
 
 
 async def keep_dead_letters(transaction: Transaction, arguments: Any) -> None:
-    """Insert dead letters; those that are there already are left alone."""
+    """Insert dead letters; those that are there already are left alone, unless they are settled."""
     queue, partition, messages = arguments
-    made = [Message._make(message) for message in messages]
-    await transaction.execute(_KEEP, queue, partition, *columns(made))
+    letters = [Message._make(message) for message in messages]
+    while True:
+        ids, days = [stored_id(one) for one in letters], [published_day(one) for one in letters]
+        taken = await transaction.fetch(_QUERIES["settled_letters"], queue, partition, days, ids)
+        if not taken:
+            break
+        letters = otherwise_named(letters, [row["place"] for row in taken], [row["headers"] for row in taken])
+    await transaction.execute(_QUERIES["dead_letter_without_owner"], queue, partition, *columns(letters))
 
 
 UNITS: Final[Mapping[str, Callable[[Transaction, Any], Awaitable[Any]]]] = MappingProxyType({UNIT: keep_dead_letters})

@@ -24,7 +24,7 @@ from actors.mailbox.journal import (
 )
 from actors.mailbox.memory_units import MemoryUnit, Transactions
 from actors.mailbox.message import Message
-from actors.mailbox.redriven import stored_id
+from actors.mailbox.redriven import renamed, stored_id
 from actors.mailbox.rows import columns, published_day
 from actors.mailbox.selection import Peeked, Selection, Tally, Which, death_of, matches
 
@@ -79,6 +79,15 @@ class MemoryDatabase:
             retry = self.retries.get(seq, Retry(seq, 0, 0, 0.0, 0.0, ""))
             rows.append(Row(seq, message, True, clock_s, retry.retries, retry.lost, retry.not_before, retry.deferred_s))
         return rows
+
+    def bury(self, letter: Message) -> None:
+        """Add a dead letter, unless it is there; under another name where one of its name is settled."""
+        names = list(self.dead_letters)
+        while (name := (stored_id(letter), published_day(letter))) in self.dead_letters:
+            if names.index(name) + 1 not in self.letters_settled:
+                return
+            letter = renamed(letter, self.dead_letters[name].headers)
+        self.dead_letters[name] = letter
 
     def letters(self) -> list[Row]:
         """The dead letters that have no settlement, in order."""
@@ -135,10 +144,10 @@ class InMemoryJournal:
             if name not in known:
                 known.add(name)
                 written.append((name[0], self._insert(append)))
-        dead = {(stored_id(one), published_day(one)): one for one in batch.dead_letters}
-        added = len(dead.keys() - database.dead_letters.keys())
-        for name, letter in dead.items():
-            database.dead_letters.setdefault(name, letter)
+        before = len(database.dead_letters)
+        for letter in batch.dead_letters:
+            database.bury(letter)
+        added = len(database.dead_letters) - before
         for settlement in batch.letters:
             database.letters_settled.setdefault(settlement.seq, settlement)
         for settlement in batch.settlements:

@@ -30,7 +30,7 @@ from actors.mailbox.journal import (
 from actors.mailbox.message import Message
 from actors.mailbox.reasons import storable
 from actors.mailbox.redriven import plain_id
-from actors.mailbox.rows import checksum, columns, message_of
+from actors.mailbox.rows import checksum, columns, message_of, otherwise_named
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from kernel.sql import load_queries
 
@@ -95,19 +95,26 @@ class PostgresJournal:
             await connection.execute(_QUERIES["release_ownership"], self._queue, self._partition, epoch, *progress)
 
     async def write(self, epoch: int, batch: Batch) -> Written:
+        whole = bool(batch.dead_letters or batch.retries or batch.letters)
         # The statement that can do all costs half as much again.
-        with refused(self._queue, UNENCODABLE):
-            if batch.dead_letters or batch.retries or batch.letters:
-                query, arguments = "flush_whole", _whole_arguments(self._queue, self._dead_letter_queue, batch)
-            else:
-                query, arguments = "flush", _arguments(batch)
-        async with self._session(self._patience.write_s) as connection:
-            with refused(self._queue, UNWRITABLE):
-                row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
-        assert row is not None
-        if row[0] == 0:
-            raise FencedError(self._queue, self._partition, epoch)
-        return Written(list(zip(row[1], row[2], strict=True)), len(batch.dead_letters) and row[3])
+        query = "flush_whole" if whole else "flush"
+        while True:
+            with refused(self._queue, UNENCODABLE):
+                arguments = (
+                    _whole_arguments(self._queue, self._dead_letter_queue, batch) if whole else _arguments(batch)
+                )
+            async with self._session(self._patience.write_s) as connection:
+                with refused(self._queue, UNWRITABLE):
+                    row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
+            assert row is not None
+            if row["held"] == 0:
+                raise FencedError(self._queue, self._partition, epoch)
+            if not whole:
+                return Written(list(zip(row["ids"], row["seqs"], strict=True)), 0)
+            if not row["taken"]:
+                return Written(list(zip(row["ids"], row["seqs"], strict=True)), row["dead"])
+            places = [place - len(batch.appends) for place in row["taken"]]
+            batch = batch._replace(dead_letters=otherwise_named(batch.dead_letters, places, row["taken_headers"]))
 
     async def rehearse(self, epoch: int) -> None:
         bulk = Message.new(os.urandom(_REHEARSED_BYTES), key="")  # which cannot be compressed

@@ -30,6 +30,17 @@ FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::f
      AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
 ON CONFLICT DO NOTHING
 
+-- name: settled_letters
+-- Those of some dead letters of whose name there is one that is settled, by their place, with that one's headers.
+SELECT given.place, known.headers
+FROM unnest($3::int[], $4::text[]) WITH ORDINALITY AS given (day, id, place),
+     LATERAL (SELECT j.headers FROM spaza.journal j
+              WHERE j.queue = $1 AND j.partition = $2 AND j.message_id = given.id
+                AND j.published_on = DATE '1970-01-01' + given.day AND EXISTS (
+                  SELECT FROM spaza.settlement s
+                  WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+              OFFSET 0) AS known
+
 -- name: flush
 -- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets
 -- flushes run beside each other and makes a takeover wait for them.
@@ -61,16 +72,30 @@ SELECT (SELECT count(*) FROM owner) AS held,
        ARRAY(SELECT seq FROM appended) AS seqs
 
 -- name: flush_whole
--- The same with dead letters and settlements whose queue is given, and retries.
+-- The same with dead letters and settlements whose queue is given, and retries. And nothing at all where a dead letter
+-- of the same name is settled: the insert would pass the new one over. Such are told of, with the others' headers.
 WITH owner AS MATERIALIZED (
     SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
+), taken AS MATERIALIZED (
+    SELECT given.place, known.headers
+    FROM owner, unnest($6::text[], $7::int[], $8::text[]) WITH ORDINALITY AS given (queue, day, id, place),
+         LATERAL (SELECT j.headers FROM spaza.journal j
+                  WHERE j.queue = given.queue AND j.partition = $2 AND j.message_id = given.id
+                    AND j.published_on = DATE '1970-01-01' + given.day AND EXISTS (
+                      SELECT FROM spaza.settlement s
+                      WHERE s.queue = j.queue AND s.partition = $2 AND s.seq = j.seq
+                        AND s.published_on = j.published_on)
+                  OFFSET 0) AS known
+    WHERE given.queue <> $1
+), writer AS MATERIALIZED (
+    SELECT 1 FROM owner WHERE NOT EXISTS (SELECT FROM taken)
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
                                clock_s, ttl_ms, headers, body, checksum, transactional)
     SELECT DATE '1970-01-01' + day, queue, $2, drawn, id, tenant, key, priority, to_timestamp(published_at), $4, ttl_ms,
            headers, body, checksum, false
     FROM (SELECT given.*, coalesce(given.seq, nextval('spaza.journal_seq')) AS drawn
-          FROM owner, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::smallint[],
+          FROM writer, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::smallint[],
                              $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
                AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum))
          AS numbered
@@ -80,14 +105,14 @@ WITH owner AS MATERIALIZED (
 ), settled AS (
     INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
     SELECT DATE '1970-01-01' + given.day, given.queue, $2, given.seq, given.outcome, given.reason, given.deliveries
-    FROM owner, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[], $28::text[])
+    FROM writer, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[], $28::text[])
          AS given (day, seq, outcome, reason, deliveries, queue)
     ON CONFLICT DO NOTHING
 ), retried AS (
     INSERT INTO spaza.redelivery AS known (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
     SELECT $1, $2, given.seq, given.retries, given.deliveries, to_timestamp(given.not_before), given.deferred_s,
            given.reason
-    FROM owner, unnest($22::bigint[], $23::int[], $24::int[], $25::float8[], $26::float8[], $27::text[])
+    FROM writer, unnest($22::bigint[], $23::int[], $24::int[], $25::float8[], $26::float8[], $27::text[])
          AS given (seq, retries, deliveries, not_before, deferred_s, reason)
     ORDER BY given.seq
     ON CONFLICT (queue, partition, seq) DO UPDATE
@@ -97,7 +122,9 @@ WITH owner AS MATERIALIZED (
 SELECT (SELECT count(*) FROM owner) AS held,
        ARRAY(SELECT message_id FROM appended WHERE queue = $1) AS ids,
        ARRAY(SELECT seq FROM appended WHERE queue = $1) AS seqs,
-       (SELECT count(*) FROM appended WHERE queue <> $1) AS dead
+       (SELECT count(*) FROM appended WHERE queue <> $1) AS dead,
+       ARRAY(SELECT place FROM taken ORDER BY place) AS taken,
+       ARRAY(SELECT headers FROM taken ORDER BY place) AS taken_headers
 
 -- name: declare_owner
 -- The row of a partition that nobody has owned yet.

@@ -7,7 +7,7 @@ which no consumer sees, and stands under the day of the redrive, so that it is k
 
 from collections.abc import Mapping
 
-from actors.mailbox.deaths import published_at_death
+from actors.mailbox.deaths import died_before, published_at_death
 from actors.mailbox.exchange import addressed
 from actors.mailbox.message import HeaderValue, Message
 
@@ -32,8 +32,18 @@ def redriven(letter: Message, now: float) -> Message:
     return back if address is None else addressed(back, *address)
 
 
+def renamed(letter: Message, earlier: Mapping[str, HeaderValue]) -> Message:
+    """A dead letter under the next name, for an earlier one that is settled has its own.
+
+    Args:
+        letter: as it would stand in the dead-letter queue.
+        earlier: headers of the one that is settled.
+    """
+    return died_before(letter._replace(headers={**letter.headers, COUNT: redrives(letter) + 1}), earlier)
+
+
 def redrives(message: Message) -> int:
-    """How often a message was put back."""
+    """How often a message was put back, with those letters of it that others had gone before."""
     return _number(message.headers, COUNT)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from actors.mailbox.message import HeaderValue, Message
-from actors.mailbox.redriven import message_id, published_day, stored_id
+from actors.mailbox.redriven import message_id, published_day, renamed, stored_id
 
 __all__ = ["Columns", "checksum", "columns", "decode_headers", "encode_headers", "message_of", "published_day"]
 
@@ -80,3 +80,21 @@ def message_of(row: Sequence[Any]) -> Message:
     """The message of a row that begins with id, key, tenant, body, headers, published_at, priority, ttl_ms."""
     headers = decode_headers(row[4])
     return Message(message_id(row[0], headers), row[1], row[2], row[3], headers, row[5], row[6], row[7])
+
+
+def otherwise_named(letters: Sequence[Message], places: Sequence[int], earlier: Sequence[bytes]) -> list[Message]:
+    """Dead letters, those under other names whose own some have that are settled.
+
+    Args:
+        letters: to be written.
+        places: of those whose names are taken, from 1.
+        earlier: the encoded headers of each that is settled.
+    """
+    named = list(letters)
+    for place, headers in zip(places, earlier, strict=True):
+        try:
+            known = decode_headers(headers)
+        except ValueError:  # what it died of is lost with it
+            known = {}
+        named[place - 1] = renamed(named[place - 1], known)
+    return named

@@ -349,3 +349,26 @@ async def test_a_reading_ends_with_the_row_that_fills_it(either: Journals) -> No
     assert all(may_be_more(rows, 100) for rows in readings)
     assert [row.seq for row in rest] == [4, 5]
     assert not may_be_more(rest, 100)
+
+
+async def test_a_dead_letter_is_there_again_though_one_of_its_id_was_put_back_or_purged(either: Journals) -> None:
+    journal = either()
+    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
+    one = message("m1")
+    epoch = (await taken(journal)).epoch
+    await journal.write(epoch, Batch(dead_letters=[dead_letter(one, queue, "rejected", "a", NOW)]))
+
+    for count, cause in ((2, "purged"), (3, "redriven")):
+        [found] = await journal.peek("dead", Selection(ids=("m1",)), after_seq=0, limit=9, body_bytes=0)
+        end = Settlement(found.seq, published_day(found.message), cause, "", 0)  # type: ignore[arg-type]
+        await journal.write(epoch, Batch(letters=[end]))
+        other, again = letter("other", "b"), dead_letter(one, queue, "rejected", f"b{count}", NOW)
+        copies = [await journal.write(epoch, Batch(dead_letters=[other, again])) for _ in range(2)]
+
+        assert [one.dead_letters for one in copies] == [1 + (count == 2), 0]
+        [found] = await journal.peek("dead", Selection(ids=("m1",)), after_seq=0, limit=9, body_bytes=9)
+        deaths: Any = found.message.headers["x-death"]
+        assert (found.message.id, found.message.body) == (one.id, one.body)
+        assert ([death["count"] for death in deaths], found.message.headers["x-death-detail"]) == ([count], f"b{count}")
+        [row] = await journal.load_letters([found.seq])
+        assert row.intact

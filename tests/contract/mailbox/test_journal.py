@@ -9,13 +9,15 @@ import pytest
 
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.journal import Batch, Counted, Progress, Settlement, Written
+from actors.mailbox.last_resort import keep_dead_letters
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.rows import checksum, published_day
+from actors.mailbox.selection import Selection
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
 from tests.contract.mailbox.conftest import by_shard
-from tests.contract.mailbox.test_every_journal import NOW, TENANT, appends, message, settled, taken
+from tests.contract.mailbox.test_every_journal import NOW, TENANT, appends, letter, message, settled, taken
 
 Connection = Any
 Journals = Callable[[], PostgresJournal]
@@ -36,6 +38,24 @@ async def test_a_message_and_its_dead_letter_change_place_in_one_commit(
     waiting = await journal.count(Counted(0, "0", []))
     assert (written.dead_letters, waiting.tenants, await journal.dead_letters()) == (1, {}, 1)
     assert await owner.fetchval("SELECT reason FROM spaza.settlement WHERE queue = $1", queue_name) == "no good"
+
+
+async def test_the_last_resort_keeps_a_letter_though_one_of_its_id_was_put_back(
+    journals: Journals, owner: Connection, queue_name: str
+) -> None:
+    journal = journals()
+    epoch = (await taken(journal)).epoch
+    one = letter("m1", "unreachable")
+    arguments = (f"dlq.{queue_name}", 0, [tuple(one)])
+    await keep_dead_letters(owner, arguments)
+    [row] = await journal.peek("dead", Selection(), after_seq=0, limit=9, body_bytes=0)
+    await journal.write(epoch, Batch(letters=[Settlement(row.seq, published_day(one), "redriven", "", 0)]))
+
+    for _ in range(2):
+        await keep_dead_letters(owner, arguments)
+
+    [again] = await journal.peek("dead", Selection(), after_seq=0, limit=9, body_bytes=0)
+    assert (again.message.id, again.seq > row.seq) == ("m1", True)
 
 
 async def test_a_takeover_waits_for_the_write_under_way(

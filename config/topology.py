@@ -68,6 +68,8 @@ class Queue(_Declared):
         partition_by: what decides the partition, see ``queues.yaml``.
         partitions_per_actor: how many partitions one actor owns.
         batch: messages of one call to the consumer at most.
+        key_run: messages of one key that a batch carries at most, in order, where there is room for them. More than 1
+            only for a consumer that lets the later ones come again where an earlier one does (``services/ledger.py``).
         prefetch: messages in flight at most, with the consumers of one actor's partitions; a batch shrinks to it.
         batches_in_flight: calls to the consumer that may be under way at once. 1 for a consumer that handles one call
             after the other, where the leases of the next would run while they wait.
@@ -98,6 +100,7 @@ class Queue(_Declared):
     partitions: int = Field(default=1, strict=True, ge=1, le=1024)
     partitions_per_actor: int = Field(default=1, strict=True, ge=1)
     batch: int = Field(default=256, strict=True, ge=1, le=4096)
+    key_run: int = Field(default=1, strict=True, ge=1, le=4096)
     prefetch: int = Field(default=1024, strict=True, ge=1)
     batches_in_flight: int = Field(default=4, strict=True, ge=1, le=64)
     linger_ms: int = Field(default=75, strict=True, ge=0, le=1000)

@@ -153,6 +153,11 @@ class _Rules:
                 ("queues", name, "batch"),
                 f"no more than prefetch, {queue.prefetch}, are in flight; write at most that, not {queue.batch}",
             )
+        if queue.key_run > queue.batch:
+            yield Fault(
+                ("queues", name, "key_run"),
+                f"a batch has {queue.batch} messages at most; write at most that, not {queue.key_run}",
+            )
         if "patience_ms" in written and queue.batches_in_flight == 1:
             yield Fault(
                 ("queues", name, "patience_ms"), "does nothing with one batch in flight; raise batches_in_flight"

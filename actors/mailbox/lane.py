@@ -77,17 +77,22 @@ class Verdict(NamedTuple):
 
 
 class KeyLane:
-    """The messages of one key. Only the first may be delivered; while it is in flight or deferred the rest wait.
+    """The messages of one key. The first may be delivered, with some of those that follow it; then the rest wait.
 
-    While the first is deferred the lane is frozen: none of it ages, for none of it could be delivered.
+    They wait until all that are in flight have landed, and while the first is deferred. Then the lane is frozen as
+    well: none of it ages, for none of it could be delivered.
     """
 
-    __slots__ = ("_dropped", "_frozen_at", "_frozen_s", "_ranks", "busy", "entries", "key", "line", "queued", "ticket")
+    __slots__ = (
+        "_dropped", "_frozen_at", "_frozen_s", "_ranks", "deferred", "entries", "flying", "key", "line", "queued",
+        "ticket",
+    )  # fmt: skip
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.entries: deque[Entry] = deque()
-        self.busy = False  # the first is in flight or deferred
+        self.flying = 0  # of the first of them, so many are in flight
+        self.deferred = False  # the first is
         self.queued = False  # it stands in line for its turn, as a suspect, or parked
         self.ticket = 0  # names its place in line for its turn
         self.line = ""  # in which tenant's line
@@ -100,6 +105,11 @@ class KeyLane:
     def head(self) -> Entry:
         """The first message."""
         return self.entries[0]
+
+    @property
+    def busy(self) -> bool:
+        """Whether none of it can be delivered now, whatever its partition."""
+        return self.flying > 0 or self.deferred
 
     @property
     def frozen(self) -> bool:

@@ -1,16 +1,16 @@
 """Where each key stands: in line for its turn, among the suspects, parked, or deferred. Pure.
 
-A key is either busy, its first message being in flight or deferred, or stands in exactly one place.
+A key is either busy, its first messages being in flight or its first deferred, or stands in exactly one place.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 
 from actors.mailbox.lane import Entry, KeyLane
 from actors.mailbox.shelf import Shelf
-from actors.mailbox.turns import Turns
+from actors.mailbox.turns import Turns, rank_of
 from config.topology import Queue
 
 
@@ -23,7 +23,7 @@ class LineUp:
     """
 
     def __init__(self, queue: Queue, shelves: Mapping[int, Shelf]) -> None:
-        self._shelves = shelves
+        self._queue, self._shelves = queue, shelves
         self._lanes: dict[str, KeyLane] = {}
         self._turns = Turns(queue.weights)
         # Keys whose first message was lost, or at which the consumer raised: each in a call of its own.
@@ -52,11 +52,11 @@ class LineUp:
         """Whether ``found_expired`` has something to tell."""
         return bool(self._found_expired)
 
-    def append(self, entry: Entry, rank: float | None, now: float) -> None:
+    def append(self, entry: Entry, now: float) -> None:
         """Let a message follow the others of its key."""
         lane = entry.lane
         before = lane.rank
-        lane.append(entry, rank)
+        lane.append(entry, self._rank(entry, now))
         if not lane.busy and not lane.queued:
             self.place(lane, now)
         elif lane.ticket and lane.rank < before:
@@ -81,7 +81,7 @@ class LineUp:
             lane.queued = True
             shelf.parked.append(lane)
         elif head.not_before > now:
-            lane.busy = True
+            lane.deferred = True
             lane.freeze(shelf.clock.reading(now))
             heappush(self._deferred, (head.not_before, next(self._numbers), head))
         elif head.suspect:
@@ -113,25 +113,47 @@ class LineUp:
                 return lane
         return None
 
+    def followers(self, lanes: Sequence[KeyLane], run: int, now: float) -> Iterator[Entry]:
+        """What may go with the first messages of keys that are delivered now, in order: of each key in turn one more.
+
+        Args:
+            lanes: the keys.
+            run: messages of one key at most, with its first.
+            now: the window's clock.
+        """
+        ways = [iter([*islice(lane.entries, 1, run)]) for lane in lanes if len(lane.entries) > 1]
+        while ways:
+            going = [(way, entry) for way in ways if (entry := self._follower(way, now)) is not None]
+            yield from (entry for _, entry in going)
+            ways = [way for way, _ in going]
+
     def bring_back(self, now: float) -> None:
         """Bring back what was deferred until now."""
         while self._deferred and self._deferred[0][0] <= now:
             entry = heappop(self._deferred)[2]
             if not entry.gone:
                 entry.lane.thaw(self._shelves[entry.partition].clock.reading(now))
-                entry.lane.busy = False
+                entry.lane.deferred = False
                 self.place(entry.lane, now)
 
     def withdrawn(self, entry: Entry, now: float) -> None:
         """A message that waited, perhaps for its time, has expired or was taken out by hand."""
         lane = entry.lane
-        if lane.busy and lane.head is entry:  # deferred, and its key with it
+        if lane.flying or lane.head is not entry:
+            return
+        if lane.deferred:  # and its key with it
             lane.thaw(self._shelves[entry.partition].clock.reading(now))
-            lane.busy = False
-            self.place(lane, now)
-        elif lane.ticket and not lane.prune():
+            lane.deferred = False
+        elif lane.ticket:
+            if lane.prune() and lane.head.not_before <= now:
+                return
             self._turns.remove(lane)
-            self.place(lane, now)
+        elif lane in self._suspects:
+            self._suspects.remove(lane)
+            lane.queued = False
+        else:  # parked
+            return
+        self.place(lane, now)
 
     def closed(self, shelf: Shelf, now: float) -> None:
         """All messages of a partition, that is closed now, have gone."""
@@ -140,8 +162,8 @@ class LineUp:
         for lane in {id(entry.lane): entry.lane for entry in shelf.entries.values()}.values():
             if lane.ticket:
                 self._turns.remove(lane)
-            if lane.busy and lane.head.gone:
-                lane.busy = False
+            if lane.deferred and lane.head.gone:
+                lane.deferred = False
                 lane.thaw(shelf.clock.reading(now))
             if not lane.busy and not lane.queued:
                 self.place(lane, now)
@@ -151,6 +173,20 @@ class LineUp:
         """What had expired when its turn came. Each is told of once."""
         found, self._found_expired = self._found_expired, []
         return found
+
+    def _rank(self, entry: Entry, now: float) -> float | None:
+        if not self._queue.priority:
+            return None
+        clock_s, reading = entry.history.clock_s, self._shelves[entry.partition].clock.reading(now)
+        waited_s = 0.0 if clock_s is None else max(0.0, reading - clock_s)
+        return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
+
+    def _follower(self, way: Iterator[Entry], now: float) -> Entry | None:
+        entry = next((one for one in way if not one.gone), None)
+        if entry is None or entry.suspect or entry.not_before > now:
+            return None
+        shelf = self._shelves[entry.partition]
+        return None if shelf.blocked or shelf.is_over(entry, now) else entry
 
     def _may_go(self, lane: KeyLane, now: float, *, suspect: bool) -> bool:
         """Whether a key that was in line may be delivered from there; if not, it is put where it belongs."""

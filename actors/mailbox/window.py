@@ -1,10 +1,11 @@
 """The queue's core: the bounded part of it that is held in memory, ready for delivery. Synchronous, takes ``now``.
 
-Order holds for each key: its next message is delivered when the one before is settled. All partitions of a queue that
-one actor owns share a window, so that one call to the consumer carries messages of many.
+Order holds for each key: its next message is delivered when the one before is settled, or, by the queue's ``key_run``,
+after it in the same call. All partitions of a queue that one actor owns share a window, so that a call carries many's.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from actors.mailbox.ageing import shorter_ttl_s
 from actors.mailbox.lane import Entry, History, Verdict
@@ -13,7 +14,6 @@ from actors.mailbox.lineup import LineUp
 from actors.mailbox.message import Delivery, Message, Outcome, reject
 from actors.mailbox.retry import Cause, Decision, after_loss, after_outcome
 from actors.mailbox.shelf import Shelf
-from actors.mailbox.turns import rank_of
 from config.topology import Queue
 
 _NEW = History()
@@ -22,8 +22,8 @@ _NEW = History()
 class Window:
     """The messages of a queue in memory. Owns their state; each is waiting, in flight, deferred or gone.
 
-    Invariants: no message is in flight twice; of a key at most one is; what came in leaves only by a verdict or with
-    its partition.
+    Invariants: no message is in flight twice; of a key at most one run is, which began as one call; what came in leaves
+    only by a verdict or with its partition.
 
     Args:
         queue: whose.
@@ -131,22 +131,28 @@ class Window:
             return False
         entry = Entry(partition, seq, message, history, self._line_up.lane_of(message.key))
         shelf.add(entry, shorter_ttl_s(message.ttl_ms, self._queue.ttl_ms), now)
-        self._line_up.append(entry, self._rank(shelf, entry, now), now)
+        self._line_up.append(entry, now)
         return True
 
     def take(self, now: float) -> list[Delivery]:
-        """The next batch: a suspect alone, or of each tenant in turn. Empty if nothing is ready, or fits."""
-        for partition, shelf in self._shelves.items():
-            if shelf.held_until <= now:
-                self.set_blocked(partition, blocked=True, now=now)
+        """The next batch: a suspect alone, or of each tenant in turn. Empty if nothing is ready, or fits.
+
+        Where there is room when every key has had its turn, more of them go along: it is nobody else's.
+        """
+        for partition in [one for one, shelf in self._shelves.items() if shelf.held_until <= now]:
+            self.set_blocked(partition, blocked=True, now=now)
         room = self.room
         if room <= 0:
             return []
         batch = self._take_suspect(now)
         if not batch:
-            self._others_first = False
+            self._others_first, lanes = False, []
             while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
+                lanes.append(lane)
                 batch.append(self._deliver(lane.head, now))
+            if self._queue.key_run > 1:
+                more = self._line_up.followers(lanes, self._queue.key_run, now)
+                batch += [self._deliver(entry, now) for entry in islice(more, room - len(batch))]
         return batch or self._take_suspect(now)
 
     def settle(self, tag: int, outcome: Outcome, now: float) -> Verdict | None:
@@ -258,18 +264,18 @@ class Window:
 
     def _apply(self, entry: Entry, decision: Decision, reason: str, now: float) -> Verdict:
         lane, shelf = entry.lane, self._shelves[entry.partition]
-        lane.busy = False
         entry.not_before = now + decision.delay_s
         if decision.cause is not None:
             shelf.discard(entry)
         else:
             entry.deferred_s = lane.unaged_s(entry, shelf.clock.reading(now)) + decision.delay_s
             shelf.watch(entry, now)
-        self._line_up.place(lane, now)
+        if not lane.busy:
+            self._line_up.place(lane, now)
         return Verdict(entry, decision.cause, entry.not_before, reason)
 
     def _deliver(self, entry: Entry, now: float) -> Delivery:
-        entry.lane.busy = True
+        entry.lane.flying += 1
         entry.attempts += 1
         tag = self._leases.give(entry, now + self._queue.lease_s)
         redelivered = entry.attempts > 1 or entry.history.redelivered or entry.lost > 0
@@ -286,14 +292,8 @@ class Window:
     def _land(self, entry: Entry) -> None:
         if entry.tag == self._suspect_tag:
             self._suspect_tag = 0
+        entry.lane.flying -= 1
         self._leases.drop(entry)
-
-    def _rank(self, shelf: Shelf, entry: Entry, now: float) -> float | None:
-        if not self._queue.priority:
-            return None
-        clock_s = entry.history.clock_s
-        waited_s = 0.0 if clock_s is None else max(0.0, shelf.clock.reading(now) - clock_s)
-        return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
 
     def _run_clock(self, shelf: Shelf, now: float) -> None:
         shelf.clock.set_running(running=self._consumer_up and not shelf.blocked, now=now)

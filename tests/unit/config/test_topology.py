@@ -207,6 +207,7 @@ def test_what_does_nothing_in_a_dead_letter_queue_is_refused(tmp_path: Path, fie
     [
         ("priority_step_s: 5", "add priority: true"),
         ("batch: 2000", "no more than prefetch, 1024, are in flight"),
+        ("key_run: 300", "a batch has 256 messages at most"),
         ("{batches_in_flight: 1, patience_ms: 5}", "raise batches_in_flight"),
         ("max_retries: yes", "valid integer, not True"),
         ('ttl_ms: "300000"', "valid integer, not '300000'"),

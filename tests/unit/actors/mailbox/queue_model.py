@@ -1,11 +1,13 @@
 """A simple model of one queue: what waits, what flies, and how old each message is. Knows nothing of the core."""
 
+from collections.abc import Mapping
+from itertools import takewhile, zip_longest
 from typing import NamedTuple
 
 from config.topology import Queue
 
 # No sum of the steps of time, for at the very moment of its expiry rounding decides whether a message is over.
-BATCH, PREFETCH, LEASE_S, STEP_S, TTL_S = 3, 4, 10.0, 5.0, 60.013
+BATCH, PREFETCH, KEY_RUN, LEASE_S, STEP_S, TTL_S = 4, 6, 3, 10.0, 5.0, 60.013
 MAX_RETRIES, DELIVERY_LIMIT = 2, 2
 WEIGHTS = {"heavy": 2}
 PARTITIONS = (0, 1)
@@ -18,7 +20,7 @@ LATE_S = 1.0
 QUEUE = Queue.model_validate(
     {
         "name": "q", "bindings": [{"exchange": "x"}], "max_retries": MAX_RETRIES, "delivery_limit": DELIVERY_LIMIT,
-        "batch": BATCH, "prefetch": PREFETCH, "ttl_ms": int(TTL_S * 1000), "priority": True,
+        "batch": BATCH, "prefetch": PREFETCH, "key_run": KEY_RUN, "ttl_ms": int(TTL_S * 1000), "priority": True,
         "priority_step_s": STEP_S, "weights": WEIGHTS, "lease_s": LEASE_S,
     }
 )  # fmt: skip
@@ -73,6 +75,29 @@ class QueueModel:
     def is_flying(self, one: Record) -> bool:
         return any(flight.record is one for flight in self.flying.values())
 
+    def is_up(self, key: str) -> bool:
+        """Whether any message of a key flies."""
+        return any(flight.record.key == key for flight in self.flying.values())
+
+    def holds_up(self, key: str) -> None:
+        """A key that was in flight, or has another first message: that one may be deferred."""
+        first = next((one for one in self.there.values() if one.key == key and one.in_memory), None)
+        if first is not None and not self.is_up(key) and first.not_before > self.now:
+            self.deferred[key] = first.not_before
+
+    def followers(self, heads: list[Record], room: int) -> list[Record]:
+        """What goes with messages that are taken now: of each key in turn one more."""
+        runs = [self._after(one) for one in heads]
+        rounds = [one for following in zip_longest(*runs) for one in following if one is not None]
+        return rounds[:room]
+
+    def _after(self, head: Record) -> list[Record]:
+        others = [one for one in self.there.values() if one.key == head.key and one.in_memory and one is not head]
+        others = [one for one in others if one.place > head.place]
+        return list(takewhile(lambda one: not (one.suspect or one.expired or one.not_before > self.now), others))[
+            : KEY_RUN - 1
+        ]
+
     def heads(self) -> list[Record]:
         """Of each key in memory that could be delivered now, its first message."""
         first: dict[str, Record] = {}
@@ -82,7 +107,7 @@ class QueueModel:
         return [
             one
             for one in first.values()
-            if one.key not in self.deferred and one.place[0] not in self.blocked and not self.is_flying(one)
+            if one.key not in self.deferred and one.place[0] not in self.blocked and not self.is_up(one.key)
         ]
 
     def urgency(self, key: str) -> float:
@@ -109,3 +134,10 @@ class QueueModel:
         for tenant in TENANTS:
             if not left[tenant]:
                 watched[tenant] = 0
+
+    def is_urgent(self, ready: list[Record], taken: list[Record], urgency: Mapping[str, float]) -> None:
+        for tenant in TENANTS:
+            order = [urgency[one.key] for one in taken if one.tenant == tenant]
+            left = [urgency[one.key] for one in ready if one.tenant == tenant and one not in taken]
+            assert all(one >= other - EPSILON for one, other in zip(order, [*order, *left][1:], strict=False))
+            assert not (order and left) or min(order) >= max(left) - EPSILON, "a less urgent key went first"

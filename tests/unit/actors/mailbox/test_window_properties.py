@@ -85,31 +85,31 @@ class QueueCore(RuleBasedStateMachine):
         urgency = {one.key: model.urgency(one.key) for one in regular}
         unnoticed = any(one.in_memory and one.expired and not model.is_flying(one) for one in model.there.values())
         batch = self.core.take(model.now)
-        taken = [heads.get((one.partition, one.seq)) for one in batch]
-        for delivery, record in zip(batch, taken, strict=True):
+        first = batch[: 1 if suspect_goes else min(room, len(regular))]
+        taken = [heads.get((one.partition, one.seq)) for one in first]
+        for record in taken:
             assert record is not None, "over, expired, in flight, held up, or not the first of its key"
             assert record is next(one for one in model.there.values() if one.key == record.key and
-                                  (model.is_flying(one) or not one.expired or not one.in_memory))  # fmt: skip
+                                  (not one.expired or not one.in_memory))  # fmt: skip
+        records = [one for one in taken if one is not None]
+        following = [] if suspect_goes else model.followers(records, room - len(records))
+        assert [(one.partition, one.seq) for one in batch[len(first) :]] == [one.place for one in following]
+        for delivery, record in zip(batch, records + following, strict=True):
             assert delivery.tag not in model.flying
             assert delivery.tag not in model.old_tags
             model.flying[delivery.tag] = Flight(record, model.now + LEASE_S)
-        records = [one for one in taken if one is not None]
         if room > 0:
             model.others_first = suspect_goes
         if room > 0 and suspect_goes:
             assert [one.suspect for one in records] == [True]
             return
-        assert len(batch) == max(0, min(room, len(regular))), "something rests that could go"
+        assert len(records) == max(0, min(room, len(regular))), "something rests that could go"
         assert not any(one.suspect for one in records)
         if unnoticed:  # what has expired and was not taken out may still cost a turn or make a key urgent
             model.watched.clear()
             return
         model.is_fair(regular, records)
-        for tenant in TENANTS:
-            order = [urgency[one.key] for one in records if one.tenant == tenant]
-            left = [urgency[one.key] for one in regular if one.tenant == tenant and one not in records]
-            assert all(one >= other - EPSILON for one, other in zip(order, [*order, *left][1:], strict=False))
-            assert not (order and left) or min(order) >= max(left) - EPSILON, "a less urgent key went first"
+        model.is_urgent(regular, records, urgency)
 
     @precondition(lambda self: self.model.flying)
     @rule(kind=st.sampled_from(KINDS), most=st.sampled_from([1, 1, 9]), lasts=st.booleans())
@@ -154,11 +154,12 @@ class QueueCore(RuleBasedStateMachine):
             return
         record.not_before = verdict.not_before
         record.deferred_s = record.unaged_s + max(0.0, verdict.not_before - self.model.now)
-        if verdict.not_before > self.model.now:
-            self.model.deferred[record.key] = verdict.not_before
+        self.model.holds_up(record.key)
 
     def is_over(self, record: Record) -> None:
         self.model.over(record)
+        if record.key not in self.model.deferred:
+            self.model.holds_up(record.key)
         self.arrivals[record.place[0]].settled(record.place[1], self.model.now)
 
     @precondition(lambda self: self.model.old_tags)
@@ -207,8 +208,8 @@ class QueueCore(RuleBasedStateMachine):
             assert verdict.cause == "expired"
             assert not model.is_flying(record)
             assert record.expired, "before its time"
-            if model.deferred.get(record.key) == record.not_before:  # it was what held its key up
-                del model.deferred[record.key]
+            if record is next(one for one in model.there.values() if one.key == record.key and one.in_memory):
+                model.deferred.pop(record.key, None)  # it was what held its key up
             self.is_over(record)
         for one in model.there.values():
             if one.in_memory and model.up and one.place[0] not in model.blocked:
@@ -263,8 +264,8 @@ class QueueCore(RuleBasedStateMachine):
                 one.since = self.model.now - waited_s
                 to_come_s = min(one.deferred_s, max(0.0, one.not_before - self.model.now))
                 one.unaged_s, one.age_s = one.deferred_s - to_come_s, one.age_s + to_come_s
-                if one.not_before > self.model.now:
-                    self.model.deferred[one.key] = one.not_before
+                if one.key not in self.model.deferred:
+                    self.model.holds_up(one.key)
 
     def row(self, one: Record) -> Arrival:
         message, clock_s = self.messages[one.place[1]]

@@ -19,6 +19,7 @@ class Batch:
         resent: those that are sent for the second time, with the time of the mark that this replaces.
         dead: those that are given up, once that is recorded.
         marked_on_shard: those whose mark stands there.
+        marked_in_vain: those that were marked and then had to wait for another, so that they were not sent.
     """
 
     def __init__(self, batch: Sequence[Delivery], now: float) -> None:
@@ -33,6 +34,7 @@ class Batch:
         self.resent: dict[int, int | None] = {}
         self.dead: dict[int, Failure] = {}
         self.marked_on_shard: set[int] = set()
+        self.marked_in_vain: set[int] = set()
         self._open = set(range(len(batch)))
 
     def settle(self, place: int, outcome: Outcome, word: str) -> None:

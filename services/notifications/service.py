@@ -213,7 +213,10 @@ class NotificationService:
         await self._mark_on_shards(
             run, [one for one in messages if run.is_open(one.place) and (marked is None or one.place in run.resent)]
         )
-        return run.postpone([one for one in messages if run.is_open(one.place)])
+        marked_ones = [one for one in messages if run.is_open(one.place)]
+        going = run.postpone(marked_ones)
+        run.marked_in_vain.update({one.place for one in marked_ones} - {one.place for one in going})
+        return going
 
     async def _mark_on_shards(self, run: Batch, messages: list[Outgoing]) -> None:
         again = [one for one in messages if one.place in run.resent]
@@ -235,7 +238,7 @@ class NotificationService:
         failures = {place: result for place, result in results.items() if isinstance(result, Failure)} | run.dead
         run.accepted.update((place, result.wamid) for place, result in results.items() if isinstance(result, Sent))
         failed = {place: (one.state, one.error_code) for place, one in failures.items() if one.state is not None}
-        unsent = frozenset(place for place, one in failures.items() if one.sent_for_certain_not)
+        unsent = frozenset(place for place, one in failures.items() if one.sent_for_certain_not) | run.marked_in_vain
         # After a second send that did not take place the first is in doubt still.
         clear = {place for place in unsent if place not in run.resent} | {*failed}
         unmark = unsent & run.marked_on_shard - {*failed}

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from actors.mailbox.message import ack, dead_letter, retry_after
 from cache.marks import Mark
 from integrations.whatsapp.errors import (
@@ -206,6 +208,24 @@ async def test_the_second_message_of_a_conversation_does_not_overtake_the_first(
     assert [outcome.kind for outcome in outcomes] == ["retry_after", "retry_after", "ack"]
     assert sorted(bench.graph.ids()) == ["m1", "m3"]
     assert "m2" not in bench.marks.marks
+
+
+@pytest.mark.parametrize("redis_away", [False, True])
+async def test_what_was_marked_and_waits_for_one_that_could_not_be_is_in_no_doubt(redis_away: bool) -> None:
+    bench = Bench()
+    bench.marks.since_ms = 0
+    bench.marks.away = redis_away
+    if redis_away:
+        bench.shards.rows["m1"] = Recorded(0, None, bench.now)
+    else:
+        bench.marks.marks["m1"] = Mark(int(bench.now * 1000), None)
+
+    outcomes = await bench.consume(outgoing("m1", key="k"), outgoing("m2", key="k"))
+
+    assert [outcome.kind for outcome in outcomes] == ["retry_after", "retry_after"]
+    assert bench.graph.ids() == []
+    assert "m2" not in bench.marks.marks
+    assert bench.shards.rows["m2"].marked_at is None
 
 
 async def test_a_send_that_takes_too_long_is_in_doubt() -> None:

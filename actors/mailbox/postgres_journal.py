@@ -21,16 +21,14 @@ from actors.mailbox.journal import (
     Counting,
     Lease,
     Progress,
-    Retry,
     Row,
-    Settlement,
     Tick,
     Written,
 )
 from actors.mailbox.message import Message
-from actors.mailbox.reasons import storable
+from actors.mailbox.parameters import of_flush, of_selection, of_whole_flush
 from actors.mailbox.redriven import plain_id
-from actors.mailbox.rows import checksum, columns, message_of, otherwise_named
+from actors.mailbox.rows import checksum, message_of, otherwise_named
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from kernel.sql import load_queries
 
@@ -100,9 +98,7 @@ class PostgresJournal:
         query = "flush_whole" if whole else "flush"
         while True:
             with refused(self._queue, UNENCODABLE):
-                arguments = (
-                    _whole_arguments(self._queue, self._dead_letter_queue, batch) if whole else _arguments(batch)
-                )
+                arguments = of_whole_flush(self._queue, self._dead_letter_queue, batch) if whole else of_flush(batch)
             async with self._session(self._patience.write_s) as connection:
                 with refused(self._queue, UNWRITABLE):
                     row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
@@ -118,7 +114,7 @@ class PostgresJournal:
 
     async def rehearse(self, epoch: int) -> None:
         bulk = Message.new(os.urandom(_REHEARSED_BYTES), key="")  # which cannot be compressed
-        arguments = _arguments(Batch([Append(bulk, _NO_SEQ, 0.0)]))
+        arguments = of_flush(Batch([Append(bulk, _NO_SEQ, 0.0)]))
         async with self._session(self._patience.write_s) as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -190,13 +186,13 @@ class PostgresJournal:
     async def peek(
         self, which: Which, wanted: Selection, *, after_seq: int, limit: int, body_bytes: int
     ) -> list[Peeked]:
-        arguments = (self._name(which), self._partition, after_seq, limit, body_bytes, *_selection(wanted))
+        arguments = (self._name(which), self._partition, after_seq, limit, body_bytes, *of_selection(wanted))
         async with self._session(self._patience.count_s, self._connections.extra) as connection:
             rows = await connection.fetch(_OPERATOR["peek"], *arguments)
         return [Peeked(row[8], _readable(row), row[9], row[10], row[11], row[12]) for row in rows]
 
     async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
-        query, arguments = "tally", _selection(wanted)
+        query, arguments = "tally", of_selection(wanted)
         if which == "waiting" and arguments[5:] == _NO_REASONS:
             # Reading the headers of a million messages takes long.
             query, arguments = "tally_tenants", arguments[:5]
@@ -245,53 +241,11 @@ class PostgresJournal:
                 yield connection
 
 
-def _arguments(batch: Batch) -> tuple[Any, ...]:
-    appends = batch.appends
-    return (
-        appends[0].clock_s if appends else None,
-        [append.seq for append in appends],
-        *columns([append.message for append in appends]),
-        *_settlements(batch.settlements),
-    )
-
-
-def _whole_arguments(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[Any, ...]:
-    appends, dead = batch.appends, batch.dead_letters
-    return (
-        appends[0].clock_s if appends else None,
-        [append.seq for append in appends] + [None] * len(dead),
-        [queue] * len(appends) + [dead_letter_queue] * len(dead),
-        *columns([append.message for append in appends] + list(dead)),
-        *_settlements([*batch.settlements, *batch.letters]),
-        *_arrays([one._replace(reason=storable(one.reason)) for one in batch.retries], len(Retry._fields)),
-        [queue] * len(batch.settlements) + [dead_letter_queue] * len(batch.letters),
-    )
-
-
-def _settlements(settlements: Sequence[Settlement]) -> list[list[Any]]:
-    return _arrays(
-        [(one.day, one.seq, one.cause, storable(one.reason), one.deliveries) for one in settlements],
-        len(Settlement._fields),
-    )
-
-
-def _selection(wanted: Selection) -> tuple[Any, ...]:
-    ids = None if wanted.ids is None else list(wanted.ids)
-    return (
-        wanted.tenant, wanted.key, wanted.since, wanted.until, ids, wanted.reason, list(wanted.not_reasons),
-        wanted.redriven_before,
-    )  # fmt: skip
-
-
 def _readable(row: Any) -> Message:
     try:
         return message_of(row)
     except ValueError:
         return Message(plain_id(row[0]), row[1], row[2], row[3], {}, row[5], row[6], row[7])
-
-
-def _arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _row(row: Any) -> Row:

@@ -1,20 +1,109 @@
 """The use cases of the catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
 
 from actors.shards.unit import UnitCall, UnitRunner
+from services.admin.faults import faults_of
 from services.catalog import store
-from services.catalog.schemas import ProductBatch, ProductSpec
+from services.catalog.errors import UnknownProductError
+from services.catalog.ports import ProductSearch, Question, Shelf
+from services.catalog.rows import product_of, written
+from services.catalog.schemas import (
+    BatchAnswer,
+    BatchVerdict,
+    FieldError,
+    Product,
+    ProductBatch,
+    ProductBody,
+    ProductPage,
+    ProductSpec,
+)
+
+_TIMEOUT_S: Final = 10.0
+_LOTS: Final = ("created", "updated", "unchanged", "refused")
 
 
 class Catalog:
-    """Merchants' products, each on its merchant's shard."""
+    """Merchants' products, each on its merchant's shard. Holds no state."""
 
-    def __init__(self, shards: UnitRunner) -> None:
-        self._shards = shards
+    def __init__(self, shards: UnitRunner, search: ProductSearch) -> None:
+        self._shards, self._search = shards, search
+
+    async def put(
+        self, shelf: Shelf, sku: str, body: ProductBody, *, timeout_s: float = _TIMEOUT_S
+    ) -> tuple[Product, bool]:
+        """Write one product in place of what stood there.
+
+        Returns:
+            the product, and whether it is new.
+
+        Raises:
+            ShardError: nothing was written, or after a ``CommitUnknownError`` perhaps it was; repeating does no harm.
+        """
+        spec = ProductSpec(**{**body.model_dump(exclude={"sku"}), "sku": sku})
+        one = written(spec)
+        done: store.Written = await self._run(store.UPSERT_PRODUCTS, shelf, [one], timeout_s)
+        return product_of(one.row), sku in done.created
+
+    async def get(self, shelf: Shelf, sku: str, *, timeout_s: float = _TIMEOUT_S) -> Product:
+        """One product.
+
+        Raises:
+            UnknownProductError: there is none of this sku.
+            ShardError: the shard did not answer.
+        """
+        row: store.ProductRow | None = await self._run(store.READ_PRODUCT, shelf, sku, timeout_s)
+        if row is None:
+            raise UnknownProductError(sku)
+        return product_of(row)
+
+    async def delete(self, shelf: Shelf, sku: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        """Take one product away.
+
+        Raises:
+            UnknownProductError: there is none of this sku.
+            ShardError: as with ``put``.
+        """
+        if not await self._run(store.DELETE_PRODUCT, shelf, sku, timeout_s):
+            raise UnknownProductError(sku)
+
+    async def page(self, shelf: Shelf, question: Question, *, timeout_s: float = _TIMEOUT_S) -> ProductPage:
+        """Products of a search; see ``ProductSearch``."""
+        return await self._search.search(shelf, question, timeout_s=timeout_s)
+
+    async def put_batch(self, shelf: Shelf, given: Sequence[Any], *, timeout_s: float = _TIMEOUT_S) -> BatchAnswer:
+        """Write those of some products that are right, together, and say of each what became of it.
+
+        Args:
+            shelf: whose.
+            given: documents, as they came.
+            timeout_s: for all of it.
+
+        Raises:
+            ShardError: as with ``put``; none of them was written.
+        """
+        right: dict[str, ProductSpec] = {}
+        verdicts: list[BatchVerdict] = []
+        for index, document in enumerate(given):
+            named = document.get("sku") if isinstance(document, Mapping) else None
+            sku = named if isinstance(named, str) else None
+            faults: tuple[tuple[str, str], ...] = ()
+            try:
+                spec = ProductSpec.model_validate(document)
+                if spec.sku in right:
+                    faults = (("sku", "stands in this batch before; name each once"),)
+                right.setdefault(spec.sku, spec)
+            except ValidationError as error:
+                faults = faults_of(error)
+            verdicts.append(_looked_at(index, sku, faults))
+        done = await self._upsert(shelf, list(right.values()), timeout_s)
+        return _told(verdicts, done)
 
     async def upsert_products(
-        self, tenant_id: str, shard: int, products: Sequence[ProductSpec], *, timeout_s: float = 10.0
+        self, tenant_id: str, shard: int, products: Sequence[ProductSpec], *, timeout_s: float = _TIMEOUT_S
     ) -> int:
         """Write products of one merchant, all or none.
 
@@ -32,27 +121,38 @@ class Catalog:
             ShardError: nothing was written, or after a ``CommitUnknownError`` perhaps all; repeating does no harm.
         """
         batch = ProductBatch(products=tuple(products))
-        if not batch.products:
-            return 0
-        rows = [_row(product) for product in batch.products]
-        (outcome,) = await self._shards.run(
-            [UnitCall(store.UPSERT_PRODUCTS, shard, tenant_id, rows)], timeout_s=timeout_s
+        done = await self._upsert(Shelf(tenant_id, shard), batch.products, timeout_s)
+        return len(done.created) + len(done.updated)
+
+    async def _upsert(self, shelf: Shelf, products: Sequence[ProductSpec], timeout_s: float) -> store.Written:
+        if not products:
+            return store.Written(frozenset(), frozenset())
+        done: store.Written = await self._run(
+            store.UPSERT_PRODUCTS, shelf, [written(product) for product in products], timeout_s
         )
-        changed: int = outcome.unwrap()
-        return changed
+        return done
+
+    async def _run(self, unit: str, shelf: Shelf, arguments: Any, timeout_s: float) -> Any:
+        [outcome] = await self._shards.run(
+            [UnitCall(unit, shelf.shard, shelf.tenant_id, arguments)], timeout_s=timeout_s
+        )
+        return outcome.unwrap()
 
 
-def _row(product: ProductSpec) -> store.ProductRow:
-    place = product.location
-    return store.ProductRow(
-        sku=product.sku,
-        name=product.name,
-        description=product.description,
-        price_minor=product.price.amount,
-        currency=product.price.currency,
-        stock=product.stock,
-        category=product.category,
-        image_url=product.image_url,
-        latitude=None if place is None else place.lat,
-        longitude=None if place is None else place.lon,
-    )
+def _looked_at(index: int, sku: str | None, faults: Sequence[tuple[str, str]]) -> BatchVerdict:
+    errors = [FieldError(field=field, message=message) for field, message in faults] or None
+    return BatchVerdict(index=index, sku=sku, status="unchanged" if errors is None else "refused", errors=errors)
+
+
+def _told(verdicts: Sequence[BatchVerdict], done: store.Written) -> BatchAnswer:
+    results = [one if one.status == "refused" else _settled(one, done) for one in verdicts]
+    counts = {status: sum(one.status == status for one in results) for status in _LOTS}
+    return BatchAnswer(results=results, **counts)
+
+
+def _settled(verdict: BatchVerdict, done: store.Written) -> BatchVerdict:
+    if verdict.sku in done.created:
+        return verdict.model_copy(update={"status": "created"})
+    if verdict.sku in done.updated:
+        return verdict.model_copy(update={"status": "updated"})
+    return verdict

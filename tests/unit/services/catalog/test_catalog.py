@@ -1,43 +1,132 @@
+"""The use cases of the catalogue, over a double of the shards."""
+
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
-from services.catalog.schemas import Money, ProductSpec
+from kernel.errors import SpazaError
+from services.catalog.errors import UnknownProductError
+from services.catalog.ports import Shelf
+from services.catalog.schemas import BATCH_AT_MOST, BatchVerdict, Money, ProductBody, ProductSpec
 from services.catalog.service import Catalog
+from services.catalog.store import UPSERT_PRODUCTS, Written
+from tests.memory_search import InMemoryProductSearch
+
+SHELF = Shelf("a" * 32, 4)
 
 
 class FakeShards:
+    """Has written what it is told to have; otherwise everything new."""
+
     def __init__(self) -> None:
         self.calls: list[UnitCall] = []
+        self.value: Any = None
+        self.error: SpazaError | None = None
 
     async def run(self, calls: Sequence[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
         self.calls += calls
-        return [UnitOutcome(len(call.arguments), (), None) for call in calls]
+        return [UnitOutcome(self._value(call), (), self.error) for call in calls]
+
+    def _value(self, call: UnitCall) -> Any:
+        if call.name == UPSERT_PRODUCTS and self.value is None:
+            return Written(frozenset(one.row.sku for one in call.arguments), frozenset())
+        return self.value
+
+
+@pytest.fixture
+def shards() -> FakeShards:
+    return FakeShards()
+
+
+@pytest.fixture
+def catalog(shards: FakeShards) -> Catalog:
+    return Catalog(shards, InMemoryProductSearch((0, 0)))
 
 
 def _product(sku: str) -> ProductSpec:
     return ProductSpec(sku=sku, name="White bread", price=Money(amount=1999))
 
 
-async def test_products_of_a_merchant_are_one_unit_on_its_shard() -> None:
-    shards = FakeShards()
+def _document(sku: str, **changes: Any) -> dict[str, Any]:
+    return {"sku": sku, "name": "White bread", "price": {"amount": 1999}, **changes}
 
-    changed = await Catalog(shards).upsert_products("a" * 32, 4, [_product("bread-white"), _product("milk-2l")])
+
+async def test_products_of_a_merchant_are_one_unit_on_its_shard(catalog: Catalog, shards: FakeShards) -> None:
+    changed = await catalog.upsert_products(*SHELF, [_product("bread-white"), _product("milk-2l")])
 
     assert changed == 2
     (call,) = shards.calls
     assert (call.shard, call.tenant_id, len(call.arguments)) == (4, "a" * 32, 2)
 
 
-async def test_no_products_are_no_unit() -> None:
-    shards = FakeShards()
-
-    assert await Catalog(shards).upsert_products("a" * 32, 4, []) == 0
+async def test_no_products_are_no_unit(catalog: Catalog, shards: FakeShards) -> None:
+    assert await catalog.upsert_products(*SHELF, []) == 0
     assert shards.calls == []
 
 
-async def test_a_sku_twice_is_refused() -> None:
+async def test_a_sku_twice_is_refused(catalog: Catalog) -> None:
     with pytest.raises(ValidationError, match="same sku"):
-        await Catalog(FakeShards()).upsert_products("a" * 32, 4, [_product("x"), _product("x")])
+        await catalog.upsert_products(*SHELF, [_product("x"), _product("x")])
+
+
+async def test_a_product_is_new_or_put_in_place_of_the_one_before(catalog: Catalog, shards: FakeShards) -> None:
+    body = ProductBody(name="White bread", price=Money(amount=1999), sku="x")
+
+    product, is_new = await catalog.put(SHELF, "x", body)
+    shards.value = Written(frozenset(), frozenset({"x"}))
+    _, is_new_again = await catalog.put(SHELF, "x", body)
+
+    assert product.model_dump() == _product("x").model_dump()
+    assert (is_new, is_new_again) == (True, False)
+
+
+async def test_what_is_not_there_can_be_neither_read_nor_taken_away(catalog: Catalog) -> None:
+    with pytest.raises(UnknownProductError):
+        await catalog.get(SHELF, "x")
+    with pytest.raises(UnknownProductError):
+        await catalog.delete(SHELF, "x")
+
+
+async def test_a_batch_says_of_each_what_became_of_it_and_one_that_is_wrong_keeps_no_other_out(
+    catalog: Catalog, shards: FakeShards
+) -> None:
+    shards.value = Written(frozenset({"new"}), frozenset({"changed"}))
+
+    answer = await catalog.put_batch(
+        SHELF,
+        [
+            _document("new"), _document("changed"), _document("same"), _document("new"),
+            _document("wrong", price={"amount": 19.99}, colour="red"), _document("no sku!"), "nonsense", {},
+        ],
+    )  # fmt: skip
+
+    assert [one.status for one in answer.results] == ["created", "updated", "unchanged"] + ["refused"] * 5
+    assert (answer.created, answer.updated, answer.unchanged, answer.refused) == (1, 1, 1, 5)
+    assert [one.index for one in answer.results] == [*range(8)]
+    assert [one.sku for one in answer.results[3:]] == ["new", "wrong", "no sku!", None, None]
+    assert _fields(answer.results[4]) == ["price.amount", "colour"]
+    assert _fields(answer.results[7]) == ["name", "price", "sku"]
+    (call,) = shards.calls
+    assert [one.row.sku for one in call.arguments] == ["new", "changed", "same"]
+
+
+async def test_a_batch_in_which_nothing_is_right_is_no_unit(catalog: Catalog, shards: FakeShards) -> None:
+    answer = await catalog.put_batch(SHELF, [{}] * BATCH_AT_MOST)
+
+    assert answer.refused == BATCH_AT_MOST
+    assert shards.calls == []
+
+
+async def test_a_shard_that_is_away_is_said_to_be(catalog: Catalog, shards: FakeShards) -> None:
+    shards.error = ShardUnavailableError(4, "away")
+
+    with pytest.raises(ShardUnavailableError):
+        await catalog.put_batch(SHELF, [_document("x")])
+
+
+def _fields(verdict: BatchVerdict) -> list[str]:
+    return [one.field for one in verdict.errors or ()]

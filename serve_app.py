@@ -43,7 +43,7 @@ from config.topology_file import load_topology
 from gateway.chain import Parts
 from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
-from services.catalog.search import ShardProductSearch
+from services.catalog import wiring as catalog
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
 from services.ops import wiring as ops
@@ -212,8 +212,7 @@ class Spaza:
 
     def catalog(self) -> Catalog:
         """The catalogue's use cases."""
-        shards = self.shards()
-        return Catalog(shards, ShardProductSearch(shards))
+        return catalog.catalog_of(self.shards())
 
     def gateway_parts(self) -> Callable[[UnitRunner], Parts]:
         """Makes what the plugins stand on, in the process that serves a route, over its handle of the shards."""

@@ -4,9 +4,18 @@ Everything that a caller names is bounded, and what is not known is refused with
 numbers, never texts or fractions that would be rounded on the way.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic import model_validator as check_whole
 
 BATCH_AT_MOST = 1_000
@@ -97,7 +106,13 @@ class ProductBatch(_Schema):
 class BatchRequest(_Schema):
     """Products of one merchant, looked at one by one, so that one that is wrong keeps no other out."""
 
-    products: list[Any] = Field(min_length=1, max_length=BATCH_AT_MOST)
+    products: list[SkipValidation[ProductSpec]] = Field(min_length=1, max_length=BATCH_AT_MOST)
+
+
+class ProductPath(_Schema):
+    """Which product."""
+
+    sku: Sku
 
 
 class ListQuery(_Schema):

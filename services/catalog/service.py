@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from actors.shards.unit import UnitCall, UnitRunner
-from services.admin.faults import faults_of
+from gateway.faults import faults_of
 from services.catalog import store
 from services.catalog.errors import UnknownProductError
 from services.catalog.ports import ProductSearch, Question, Shelf

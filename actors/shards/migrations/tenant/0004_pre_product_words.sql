@@ -2,7 +2,7 @@
 
 -- Written by the catalogue (services/catalog/words.py), not generated: words are folded and cut in one place, for what is
 -- stored as for what is asked. Null in rows of earlier code, whose words are made when they are searched. No index: under
--- row level security PostgreSQL asks none for @@ (decision 13), and a merchant's shelf is read in milliseconds.
+-- row level security PostgreSQL asks none for @@ (decision 12), and a merchant's shelf is read in milliseconds.
 ALTER TABLE {schema}.product
     ADD COLUMN words tsvector,
     ALTER COLUMN latitude DROP NOT NULL,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.admin.faults import faults_of
+from gateway.faults import faults_of
 from services.catalog.schemas import ListQuery, ProductBody, ProductSpec
 
 BREAD: dict[str, Any] = {"sku": "bread-white", "name": "White bread", "price": {"amount": 1999, "currency": "ZAR"}}

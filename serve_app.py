@@ -46,6 +46,7 @@ from services.admin.actions import Actions
 from services.catalog import wiring as catalog
 from services.catalog.service import Catalog
 from services.notifications import wiring as notifications
+from services.notifications.inflow import Probe, flows
 from services.ops import wiring as ops
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
@@ -58,6 +59,7 @@ from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import TENANT_SERVICE, tenants_app
 from services.units import CHORES
 from services.whatsapp import wiring as whatsapp
+from services.whatsapp.handle import WebhookHandle
 from telemetry.log import configure_logging, get_logger
 
 _UNITS: Final = "services.units:UNITS"
@@ -70,8 +72,9 @@ _MIGRATION_LIMIT_S: Final = 90.0
 _LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON")
 
 
+_INBOUND: Final = "whatsapp.inbound"
 _CONSUMERS: Final[Mapping[str, ConsumerAddress]] = {
-    "whatsapp.inbound": ServeConsumer(whatsapp.PROCESSOR_APP, whatsapp.PROCESSOR_DEPLOYMENT),
+    _INBOUND: ServeConsumer(whatsapp.PROCESSOR_APP, whatsapp.PROCESSOR_DEPLOYMENT),
     "notifications.whatsapp": ServeConsumer(notifications.NOTIFIER_APP, notifications.NOTIFIER_DEPLOYMENT),
 }
 
@@ -174,12 +177,23 @@ class Spaza:
         def tenants(handle: UnitRunner, redis: RedisConnection) -> TenantDirectory:
             return TenantDirectory(handle, RedisTenantCache(redis), bus=RedisChangeBus(redis))
 
+        def statuses() -> Probe:
+            mailboxes = MailboxHandle(topology)
+            webhook = WebhookHandle(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_DEPLOYMENT)
+
+            async def come_in() -> bool:
+                await webhook.ping()
+                return flows((await mailboxes.statistics())[_INBOUND])
+
+            return come_in
+
         notifier = notifications.notifier_application(
             settings.whatsapp,
             settings.secrets,
             redis_url,
             shards=shards,
             tenants=tenants,
+            statuses=statuses,
             max_retries=topology.queues["notifications.whatsapp"].max_retries,
             log_level=settings.log.level,
         )

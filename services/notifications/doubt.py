@@ -90,7 +90,7 @@ def decide(
         recorded: what the shard knows; None if it has no such message.
         marks: what Redis knows; None while it is away.
         now: Unix seconds.
-        awaiting_since: Unix seconds from when on a status could have come in; time before that is no waiting.
+        awaiting_since: Unix seconds from when on a status could have come in (``inflow``); time before is no waiting.
         policy: how long to wait.
     """
     if recorded is not None and (recorded.rank > QUEUED or recorded.wamid is not None):

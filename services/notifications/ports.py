@@ -21,6 +21,13 @@ class Unsealer(Protocol):
         """Raises ``UnsealError``."""
 
 
+class StatusInflow(Protocol):
+    """The way on which statuses come in."""
+
+    async def since(self) -> float | None:
+        """Unix seconds from which on one could have come in; None while none could."""
+
+
 class MarkStore(Protocol):
     """Marks of sends."""
 

@@ -18,7 +18,7 @@ from actors.mailbox.redriven import redrives
 from services.notifications.batch import Batch
 from services.notifications.dispatch import Dispatcher, Result, Sent
 from services.notifications.doubt import Act, DoubtPolicy, Recorded, decide
-from services.notifications.ports import MarkStore, Unsealer
+from services.notifications.ports import MarkStore, StatusInflow, Unsealer
 from services.notifications.records import Records
 from services.notifications.retry import Failure
 from services.outgoing.errors import MalformedOutgoingError
@@ -69,6 +69,7 @@ class NotificationService:
         unsealer: Unsealer,
         marks: MarkStore,
         records: Records,
+        inflow: StatusInflow,
         dispatcher: Dispatcher,
         observer: NotifierObserver,
         policy: NotifierPolicy = _POLICY,
@@ -78,14 +79,12 @@ class NotificationService:
         self._tenants, self._unsealer, self._marks, self._records = tenants, unsealer, marks, records
         self._dispatcher, self._observer, self._policy = dispatcher, observer, policy
         self._clock, self._timer = clock, timer
-        self._started_at = float("-inf")
+        self._inflow = inflow
+        # By shard, when it could not be read last: statuses could not be written there either.
+        self._unread_at: dict[int, float] = {}
 
     async def start(self) -> None:
-        """Give the marks a beginning, before anything is sent.
-
-        What is in doubt is awaited anew from here on: whatever ended the notifier may have kept statuses out as well.
-        """
-        self._started_at = self._clock()
+        """Give the marks a beginning, before anything is sent."""
         await self._marks.mark([], self._now_ms())
 
     async def consume(self, batch: Sequence[Delivery]) -> list[Outcome]:
@@ -161,12 +160,16 @@ class NotificationService:
         again = [one for one in messages if _may_have_been_sent(one.delivery)]
         if not again:
             return messages
-        known, marks = await asyncio.gather(
-            self._records.look_up(again, run.shards), self._marks.read([one.id for one in again], self._now_ms())
+        known, marks, since = await asyncio.gather(
+            self._records.look_up(again, run.shards),
+            self._marks.read([one.id for one in again], self._now_ms()),
+            self._inflow.since(),
         )
         unmarked: list[Outgoing] = []
         for one in again:
+            shard = run.shards[one.tenant_id]
             if one.tenant_id not in known:
+                self._unread_at[shard] = self._clock()
                 run.settle(one.place, retry_after(self._policy.retry_s, "shard_unavailable"), "retried")
                 continue
             recorded: Recorded | None = known[one.tenant_id].get(one.id)
@@ -176,7 +179,7 @@ class NotificationService:
                 recorded=recorded,
                 marks=marks,
                 now=self._clock(),
-                awaiting_since=self._started_at,
+                awaiting_since=max(self._clock() if since is None else since, self._unread_at.get(shard, 0.0)),
                 policy=self._policy.doubt,
             )
             run.follow(one, decision, marks)

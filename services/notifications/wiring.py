@@ -15,6 +15,7 @@ from config.settings import SecretsSettings, WhatsAppSettings
 from integrations.whatsapp.client import GraphClient
 from services.notifications.deployment import BuiltNotifier, Notifier
 from services.notifications.dispatch import Dispatcher
+from services.notifications.inflow import Inflow, Probe
 from services.notifications.metrics import NotifierMetrics
 from services.notifications.records import Records
 from services.notifications.retry import RetryPolicy
@@ -34,6 +35,7 @@ def notifier_application(
     *,
     shards: Callable[[], UnitRunner],
     tenants: Callable[[UnitRunner, RedisConnection], Tenants],
+    statuses: Callable[[], Probe],
     max_retries: int | None,
     replicas: int = 1,
     log_level: str = "INFO",
@@ -46,6 +48,7 @@ def notifier_application(
         redis_url: for the marks.
         shards: makes a handle, in the replica.
         tenants: makes a directory over that handle and that Redis.
+        statuses: makes, in the replica, who asks whether statuses come in.
         max_retries: of its queue.
         replicas: that share the batches.
         log_level: of the replicas.
@@ -66,6 +69,7 @@ def notifier_application(
             unsealer=Sealer(*(key.get_secret_value() for key in (secrets.key, *secrets.other_keys))),
             marks=Marks(redis),
             records=Records(handle),
+            inflow=Inflow(statuses()),
             dispatcher=Dispatcher(graph, random.random, retry=RetryPolicy(max_retries=max_retries or 0)),
             observer=NotifierMetrics(),
         )

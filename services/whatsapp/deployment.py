@@ -13,7 +13,7 @@ PROCESSOR_NICENESS = 10
 
 
 class WhatsAppWebhook:
-    """Takes Meta's webhooks, over HTTP alone. Any number of replicas; none holds anything that a crash could lose."""
+    """Takes Meta's webhooks, over HTTP. Any number of replicas; none holds anything that a crash could lose."""
 
     def __init__(self, build: Callable[[], WebhookApp]) -> None:
         """Build the application in the replica's own process.
@@ -22,6 +22,9 @@ class WhatsAppWebhook:
             build: makes it with its handles, which are of one process.
         """
         self._webhook = build()
+
+    async def ping(self) -> None:
+        """Answer, for who wants to know by its handle whether webhooks are taken."""
 
     def __serve_build_asgi_app__(self) -> WebhookApp:
         """What Serve calls for each request."""

@@ -20,6 +20,7 @@ from telemetry.log import configure_logging
 
 WEBHOOK_APP, WEBHOOK_PREFIX = "whatsapp-webhook", "/api/v1/webhooks/whatsapp"
 PROCESSOR_APP = "whatsapp-processor"
+WEBHOOK_DEPLOYMENT = WhatsAppWebhook.__name__
 PROCESSOR_DEPLOYMENT = WhatsAppProcessor.__name__
 
 
@@ -44,7 +45,7 @@ def webhook_application(
 
     deployment: Any = serve.deployment(
         serve.ingress()(WhatsAppWebhook),
-        name=WhatsAppWebhook.__name__,
+        name=WEBHOOK_DEPLOYMENT,
         num_replicas=replicas,
         # Requests wait for the journal, not for the CPU; more than these would wait in memory.
         max_ongoing_requests=512,

@@ -94,6 +94,13 @@ class Nobody:
         pass
 
 
+class Always:
+    """Statuses have come in since ever."""
+
+    async def since(self) -> float:
+        return 0.0
+
+
 class Way:
     """Everything between Meta's POST and the Graph API, for one tenant."""
 
@@ -108,7 +115,7 @@ class Way:
             clock=lambda: self.now,
         )  # fmt: skip
         self._notifier = NotificationService(
-            tenants=tenants, unsealer=Open(), marks=Marks(connection), records=Records(shards),
+            tenants=tenants, unsealer=Open(), marks=Marks(connection), records=Records(shards), inflow=Always(),
             dispatcher=Dispatcher(self.graph, lambda: 0.5), observer=Nobody(), clock=lambda: self.now,
         )  # fmt: skip
 

@@ -169,16 +169,27 @@ class Watch:
             self.counts[word] = self.counts.get(word, 0) + count
 
 
+class FakeInflow:
+    """The way of the statuses; ``open_since`` is None while it is broken."""
+
+    def __init__(self) -> None:
+        self.open_since: float | None = 0.0
+
+    async def since(self) -> float | None:
+        return self.open_since
+
+
 class Bench:
     def __init__(self, policy: DispatchPolicy | None = None) -> None:
         self.tenants, self.unsealer, self.marks = FakeTenants(), FakeUnsealer(), FakeMarks()
         self.shards, self.graph, self.watch = FakeShards(), FakeGraph(), Watch()
-        self.now = NOW
+        self.inflow, self.now = FakeInflow(), NOW
         self.service = NotificationService(
             tenants=self.tenants,
             unsealer=self.unsealer,
             marks=self.marks,
             records=Records(self.shards),
+            inflow=self.inflow,
             dispatcher=Dispatcher(self.graph, lambda: 0.5, policy=policy or DispatchPolicy(), clock=lambda: self.now),
             observer=self.watch,
             clock=lambda: self.now,

@@ -234,3 +234,41 @@ async def test_a_send_that_takes_too_long_is_in_doubt() -> None:
 
     assert await bench.consume(outgoing("m1")) == [retry_after(2.0, "in_doubt")]
     assert "m1" in bench.marks.marks
+
+
+async def test_time_in_which_no_status_could_come_in_is_no_waiting() -> None:
+    bench = Bench()
+    await bench.consume(outgoing("m1"))
+    bench.graph.sent.clear()
+    bench.shards.rows["m1"] = Recorded(0, None, None)
+
+    # The webhook is away for longer than a status is awaited, and then one comes that somebody kept.
+    bench.inflow.open_since = None
+    for _ in range(30):
+        bench.now += 2
+        assert await bench.consume(outgoing("m1"), attempt=2) == [retry_after(2.0, "in_doubt")]
+    bench.inflow.open_since = bench.now
+    bench.now += 29
+    assert await bench.consume(outgoing("m1"), attempt=3) == [retry_after(1.0, "in_doubt")]
+    assert bench.graph.sent == []
+    bench.now += 1
+    assert await bench.consume(outgoing("m1"), attempt=4) == [ack()]
+
+    assert bench.graph.ids() == ["m1"]
+    assert bench.watch.counts["resent"] == 1
+
+
+async def test_nor_is_time_in_which_the_shard_could_not_be_told_of_a_status() -> None:
+    bench = Bench()
+    await bench.consume(outgoing("m1"))
+    bench.graph.sent.clear()
+    bench.shards.rows["m1"] = Recorded(0, None, None)
+    bench.shards.away = {A}
+    bench.now += 45
+    assert [outcome.reason for outcome in await bench.consume(outgoing("m1"), attempt=2)] == ["shard_unavailable"]
+
+    bench.shards.away = set()
+    bench.now += 1
+    assert await bench.consume(outgoing("m1"), attempt=3) == [retry_after(2.0, "in_doubt")]
+    bench.now += 29
+    assert await bench.consume(outgoing("m1"), attempt=4) == [ack()]

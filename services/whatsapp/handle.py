@@ -1,0 +1,21 @@
+"""The way to the webhook's replicas past HTTP. All of its ``.remote()`` is here."""
+
+from typing import Any
+
+from ray import serve
+
+
+class WebhookHandle:
+    """Finds a replica that takes webhooks.
+
+    Args:
+        app: under which it runs.
+        deployment: its name there.
+    """
+
+    def __init__(self, app: str, deployment: str) -> None:
+        self._handle: Any = serve.get_deployment_handle(deployment, app, _check_exists=False)
+
+    async def ping(self) -> None:
+        """Return when a replica has answered. While there is none it waits, so its caller gives it a time."""
+        await self._handle.ping.remote()

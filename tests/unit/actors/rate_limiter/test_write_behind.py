@@ -1,0 +1,144 @@
+"""Counters on their way to the store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from actors.rate_limiter.clock import Instant
+from actors.rate_limiter.decision import Limits
+from actors.rate_limiter.ledger import Check, Earlier, Ledger, StoredValue
+from actors.rate_limiter.store import WriteBehind
+
+NOW = Instant(1_800_000_000.0, 1_800_000_000.0)
+LIMITS = Limits(5, 50)
+
+
+class MemoryStore:
+    """A store that can be away, and can be looked into while it writes."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+        self.away = False
+        self.batches = 0
+        self.busy: asyncio.Event | None = None
+
+    async def read(self, keys: Sequence[str]) -> list[int] | None:
+        return None if self.away else [self.values.get(key, 0) for key in keys]
+
+    async def write(self, values: Sequence[StoredValue]) -> bool:
+        self.batches += 1
+        if self.busy is not None:
+            await self.busy.wait()
+        if self.away:
+            return False
+        self.values.update({one.key: one.value for one in values})
+        return True
+
+    async def aclose(self) -> None:
+        return
+
+
+def counted(ledger: Ledger, tenant: str = "a", used: tuple[int, int] | None = (0, 0)) -> None:
+    one = Check(tenant, "x", LIMITS)
+    if ledger.unknown([one]):
+        ledger.begin(Earlier.of(one.pair, NOW), used, LIMITS)
+    ledger.decide(one, NOW)
+
+
+Writes = tuple[Ledger, MemoryStore, WriteBehind]
+
+
+@pytest.fixture
+async def writes() -> AsyncIterator[Writes]:
+    ledger, store = Ledger(10), MemoryStore()
+    writing = WriteBehind(ledger, store, lambda: NOW)
+    yield ledger, store, writing
+    store.away = False
+    if store.busy is not None:
+        store.busy.set()
+    await writing.stop(5.0)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_what_changes_during_a_write_goes_with_the_next_one(writes: Writes) -> None:
+    ledger, store, writing = writes
+    store.busy = asyncio.Event()
+    counted(ledger)
+    writing.changed()
+    await settle()
+
+    counted(ledger)
+    counted(ledger, "b")
+    writing.changed()
+    store.busy.set()
+    await settle()
+
+    assert store.batches == 2
+    assert sorted(store.values.values()) == [1, 1, 2, 2]
+
+
+async def test_while_the_store_is_away_nothing_is_lost(writes: Writes) -> None:
+    ledger, store, writing = writes
+    counted(ledger)
+    store.away = True
+    assert not await writing.flush()
+
+    store.away = False
+    assert await writing.flush()
+
+    assert set(store.values.values()) == {1}
+    assert writing.counters == {"failed_writes": 1, "writes": 1}
+
+
+async def test_what_stands_there_is_read_before_it_is_replaced(writes: Writes) -> None:
+    ledger, store, writing = writes
+    one = Check("a", "x", LIMITS)
+    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys, 3)
+    counted(ledger, used=None)
+    store.away = True
+    assert not await writing.flush()
+
+    store.away = False
+    assert await writing.flush()
+
+    assert set(store.values.values()) == {4}
+    assert ledger.decide(one, NOW).minute_used == 5
+
+
+async def test_a_write_that_is_broken_off_is_made_again(writes: Writes) -> None:
+    ledger, store, writing = writes
+    store.busy = asyncio.Event()
+    counted(ledger)
+    flushing = asyncio.create_task(writing.flush())
+    await settle()
+
+    flushing.cancel()
+    await settle()
+
+    assert ledger.unwritten == 1
+
+
+async def test_the_end_waits_for_what_is_to_be_written(writes: Writes) -> None:
+    ledger, store, writing = writes
+    counted(ledger)
+
+    assert await writing.stop(5.0)
+
+    assert set(store.values.values()) == {1}
+
+
+async def test_the_end_does_not_wait_for_a_store_that_is_away(writes: Writes) -> None:
+    ledger, store, writing = writes
+    store.away = True
+    counted(ledger)
+    writing.changed()
+    await settle()
+
+    assert not await writing.stop(5.0)
+
+    assert store.batches <= 2

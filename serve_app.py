@@ -24,6 +24,8 @@ from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.relocation import apply_topology
 from actors.mailbox.start import start_mailboxes
+from actors.rate_limiter.handle import RateLimiterHandle
+from actors.rate_limiter.start import start_rate_limiters
 from actors.redeploy import release_of
 from actors.shards.access import PoolLimits, ShardAccess
 from actors.shards.dsn import shard_dsn
@@ -35,6 +37,7 @@ from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cache.connection import RedisConnection
+from cache.counters import RedisCounters
 from config.routes import Routes
 from config.routes_file import load_routes
 from config.settings import Settings, load_settings
@@ -66,6 +69,8 @@ _UNITS: Final = "services.units:UNITS"
 # What a unit of work may run.
 _FOLDERS: Final = ("actors", "config", "gateway", "integrations", "kernel", "services", "telemetry")
 _CODE: Final = tuple(Path(__file__).with_name(name) for name in _FOLDERS)
+_LIMITER_FOLDERS: Final = ("actors/rate_limiter", "cache", "kernel", "telemetry")
+_LIMITER_CODE: Final = tuple(Path(__file__).parent / name for name in _LIMITER_FOLDERS)
 # Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
 _MIGRATION_LIMIT_S: Final = 90.0
 # One line for each request costs more than the request.
@@ -150,6 +155,16 @@ class Spaza:
         access = JournalAccess(self._access.dsn_template, self._access.system_password, self.instance_id)
         start_mailboxes(self.topology, access, _CONSUMERS, log_level=self.settings.log.level)
 
+    def start_rate_limiters(self) -> None:
+        """Create the rate limiter actors. Where Ray is initialised, in synchronous code."""
+        start_rate_limiters(
+            self.settings.limits.limiters,
+            partial(RedisCounters, self._redis_url),
+            settings=self._redis_url,
+            release=release_of(*_LIMITER_CODE),
+            log_level=self.settings.log.level,
+        )
+
     @property
     def consumed(self) -> frozenset[str]:
         """The queues that a part of Spaza consumes; the others wait for theirs."""
@@ -162,6 +177,10 @@ class Spaza:
     def mailbox(self) -> MailboxHandle:
         """A handle of the mailboxes, for this process."""
         return MailboxHandle(self.topology)
+
+    def rate_limiters(self) -> RateLimiterHandle:
+        """A handle of the rate limiters, for this process."""
+        return RateLimiterHandle(self.settings.limits.limiters)
 
     def applications(self) -> list[ServeApplication]:
         """The Serve applications, to be run together."""
@@ -290,6 +309,7 @@ def app(arguments: Mapping[str, Any]) -> Application:
     # Before ``serve run`` does it with an address of its own; where Serve runs already, its address stays.
     serve.start(http_options=HTTPOptions(host=settings.http.host, port=settings.http.port))
     spaza.start_shards()
+    spaza.start_rate_limiters()
     applications = spaza.applications()
     deploy([one for one in applications if one.route_prefix != "/"])
     spaza.start_mailboxes()

@@ -147,6 +147,10 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
         await asyncio.to_thread(spaza.start_shards)
         return f"{-(-32 // settings.postgres.shards_per_actor)} actors"
 
+    async def rate_limiters_up() -> str:
+        await asyncio.to_thread(spaza.start_rate_limiters)
+        return f"{settings.limits.limiters} actors" if settings.limits.limiters > 1 else "1 actor"
+
     async def mailboxes_up() -> str:
         await asyncio.to_thread(spaza.start_mailboxes)
         return f"{len(spaza.topology.queues)} queues"
@@ -162,10 +166,12 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
         return f"{demo.name}, {demo.products} products"
 
     applications = asyncio.create_task(timed("Applications", applications_up))
+    limiters = asyncio.create_task(timed("Rate limiters", rate_limiters_up))
     await timed("Shard pools", shards_up)
     await timed("Mailboxes", mailboxes_up)
     if order.demo_key is not None:
         await timed("Demo merchant", demo_up)
+    await limiters
     await applications
     return NodeStatus(spaza)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import serve
 
+from cluster.limit_figures import limit_totals
 from cluster.ports import reached_at
 from cluster.shard_figures import totals
 from kernel.errors import SpazaError
@@ -21,14 +22,16 @@ class NodeStatus:
 
     def __init__(self, spaza: Spaza) -> None:
         self._shards, self._mailbox, self._http = spaza.shards(), spaza.mailbox(), spaza.settings.http
+        self._rate_limiters, self._limiters = spaza.rate_limiters(), spaza.settings.limits.limiters
         self._consumed = spaza.consumed
         self._per_actor = spaza.settings.postgres.shards_per_actor
 
     async def document(self) -> dict[str, Any]:
         """Parts with ``name``, ``state`` (``running`` or what is wrong) and ``detail``, and the figures."""
-        shards, mailboxes, applications, answered = await asyncio.gather(
+        shards, mailboxes, limiters, applications, answered = await asyncio.gather(
             self._shard_figures(),
             self._mailbox_figures(),
+            self._rate_limiters.statistics(),
             self._applications(),
             self._answers(),
         )
@@ -41,10 +44,18 @@ class NodeStatus:
                 not faults,
                 "; ".join(faults) or whole,
             ),
+            _part(
+                "Rate limiters", len(limiters) == self._limiters, f"{len(limiters)} of {self._limiters} actors answer"
+            ),
             *applications,
             _part("API", answered, f"http://{reached_at(self._http.host)}:{self._http.port}"),
         ]
-        return {"parts": parts, "figures": {"mailboxes": mailboxes, "shards": totals(shards, self._per_actor)}}
+        figures = {
+            "mailboxes": mailboxes,
+            "shards": totals(shards, self._per_actor),
+            "rate_limits": limit_totals(limiters),
+        }
+        return {"parts": parts, "figures": figures}
 
     async def _shard_figures(self) -> Mapping[int, Mapping[str, Any]]:
         return await self._shards.statistics()

@@ -43,6 +43,10 @@ def _general(figures: Mapping[str, Any], ports: Mapping[str, int]) -> list[str]:
     if shards:
         units = f"{shards['committed']:,} units committed, {shards['failed']:,} failed"
         rows.append(("Shards", f"{units}, {shards['connections']:,} connections"))
+    limits = figures.get("rate_limits")
+    if limits and limits["checks"]:
+        passed = f"{limits['admitted']:,} passed, {limits['refused']:,} refused"
+        rows.append(("Rate limits", f"{passed}, {limits['tenants']:,} tenants in this hour"))
     return ["", *(f"  {name:<{_LABEL}}{value}" for name, value in rows)] if rows else []
 
 

@@ -127,10 +127,17 @@ class OzowSettings(_Group):
 
 
 class LimitsSettings(_Group):
-    """Requests of one tenant on one route, where the tenant has no limits of its own."""
+    """How much one tenant may ask for on one route.
+
+    Attributes:
+        minute: requests in a minute of the clock, where neither the tenant nor the route has a limit of its own.
+        hour: in an hour.
+        limiters: how many actors share the tenants and count for them.
+    """
 
     minute: int = Field(default=100, ge=1)
     hour: int = Field(default=5000, ge=1)
+    limiters: int = Field(default=1, ge=1, le=64)
 
 
 class LogSettings(_Group):

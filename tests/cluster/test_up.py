@@ -43,7 +43,7 @@ def test_every_part_runs_and_says_so(platform: Platform) -> None:
 
     parts = {part["name"]: part["state"] for part in status["parts"]}
     assert set(parts.values()) == {"running"}
-    assert {"PostgreSQL", "Redis", "Sandbox", "Node", "Shard pools", "Mailboxes", "API"} <= set(parts)
+    assert {"PostgreSQL", "Redis", "Sandbox", "Node", "Shard pools", "Mailboxes", "Rate limiters", "API"} <= set(parts)
     assert "whatsapp.inbound" in status["figures"]["mailboxes"]
 
 

@@ -97,3 +97,10 @@ def test_what_does_not_run_has_no_figures() -> None:
 )  # fmt: skip
 def test_durations_are_told_in_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_limits_are_a_line_once_anything_was_checked() -> None:
+    document = _document()
+    document["figures"]["rate_limits"] = {"checks": 1_234, "admitted": 1_200, "refused": 30, "tenants": 12}
+
+    assert "  Rate limits               1,200 passed, 30 refused, 12 tenants in this hour" in _shown(document)

@@ -13,6 +13,10 @@ from kernel.identifiers import new_id
 HeaderValue: TypeAlias = "str | int | Sequence[HeaderValue] | Mapping[str, HeaderValue]"
 
 
+# A header, whatever its value: the message goes after those of other tenants that have it not.
+YIELDS = "x-yields"
+
+
 class Message(NamedTuple):
     """One message as its publisher made it.
 
@@ -23,7 +27,7 @@ class Message(NamedTuple):
             known, the phone_number_id that received the message.
         body: opaque bytes.
         headers: small facts for routing and tracing, such as ``correlation_id``. ``x-exchange`` and ``x-routing-key``
-            say where it was published; publishing writes them.
+            say where it was published; publishing writes them. ``x-yields`` lets others go first.
         published_at: Unix seconds, given once by the publisher and kept through its retries.
         priority: 0 to 9, 9 first.
         ttl_ms: how long it may wait; None means as long as its queue allows.

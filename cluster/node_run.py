@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,9 +22,11 @@ from ray._private import worker as ray_worker
 from ray._private.parameter import RayParams
 from ray.serve.config import HTTPOptions
 
+from actors.mailbox.handle import MailboxHandle
 from cluster.demo import Demo, provision_demo
 from cluster.node_link import NodeLink, NodeOrder
 from cluster.node_status import NodeStatus, webhook_answers
+from cluster.queues_in_words import is_settled, queues_in_words
 from cluster.ray_address import write_ray_address
 from cluster.ray_sessions import link_ray_logs
 from cluster.ray_watch import ray_dies
@@ -43,6 +45,8 @@ _OBJECT_STORE_BYTES = 100_000_000
 # Together within what the supervisor waits for a node.
 _SETTLE_LIMIT_S, _SHUTDOWN_LIMIT_S, _HAND_OVER_LIMIT_S = 2.5, 3.3, 0.9
 _FIRST_ANSWER_LIMIT_S = 60.0
+# A start does not hang on who owns the queues; it is only said.
+_OWNED_LIMIT_S = 2.0
 _log = get_logger("node")
 
 
@@ -153,7 +157,7 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
 
     async def mailboxes_up() -> str:
         await asyncio.to_thread(spaza.start_mailboxes)
-        return f"{len(spaza.topology.queues)} queues"
+        return queues_in_words(len(spaza.topology.queues), await _owners(spaza.mailbox()))
 
     async def applications_up() -> str:
         await serving
@@ -174,6 +178,15 @@ async def _start(link: NodeLink, order: NodeOrder, settings: Settings, prepared:
     await limiters
     await applications
     return NodeStatus(spaza)
+
+
+async def _owners(mailboxes: MailboxHandle) -> Mapping[str, Mapping[str, Any]]:
+    deadline = time.monotonic() + _OWNED_LIMIT_S
+    while True:
+        figures = await mailboxes.statistics()
+        if is_settled(figures) or time.monotonic() > deadline:
+            return figures
+        await asyncio.sleep(0.05)
 
 
 async def _first_answer(settings: Settings) -> None:

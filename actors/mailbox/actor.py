@@ -33,6 +33,7 @@ from actors.mailbox.selection import Peeked, Selection, Which
 from actors.mailbox.vigil import Vigil, end_process
 from actors.mailbox.window import Window
 from config.topology import Queue
+from kernel.garbage import spare_what_stays
 from telemetry.log import configure_logging
 
 # A word about a row that is older than this may come after the row is settled and forgotten; the sweep knows better.
@@ -120,6 +121,7 @@ class MailboxActor:
         self._vigil.tend("maintenance", Maintenance(list(by_shard.values())).run)
         for number, partition in self._partitions.items():
             self._vigil.watch(f"partition {number}", partition.run())
+        spare_what_stays()
 
     async def ping(self) -> None:
         """Answer."""

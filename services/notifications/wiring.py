@@ -13,6 +13,7 @@ from cache.connection import RedisConnection
 from cache.marks import Marks
 from config.settings import SecretsSettings, WhatsAppSettings
 from integrations.whatsapp.client import GraphClient
+from kernel.garbage import spare_what_stays
 from services.notifications.deployment import BuiltNotifier, Notifier
 from services.notifications.dispatch import Dispatcher
 from services.notifications.inflow import Inflow, Probe
@@ -73,6 +74,7 @@ def notifier_application(
             dispatcher=Dispatcher(graph, random.random, retry=RetryPolicy(max_retries=max_retries or 0)),
             observer=NotifierMetrics(),
         )
+        spare_what_stays()
         return BuiltNotifier(service, aclose)
 
     deployment: Any = serve.deployment(

@@ -10,6 +10,7 @@ from ray.serve import Application
 from cache.claims import Claims
 from cache.connection import RedisConnection
 from config.settings import WhatsAppSettings
+from kernel.garbage import spare_what_stays
 from services.tenants.ports import Tenants
 from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
 from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
@@ -41,7 +42,9 @@ def webhook_application(
         secrets = WebhookSecrets(
             settings.app_secret.get_secret_value().encode(), settings.verify_token.get_secret_value().encode()
         )
-        return WebhookApp(mailbox(), secrets, WebhookMetrics())
+        webhook = WebhookApp(mailbox(), secrets, WebhookMetrics())
+        spare_what_stays()
+        return webhook
 
     deployment: Any = serve.deployment(
         serve.ingress()(WhatsAppWebhook),
@@ -88,6 +91,7 @@ def processor_application(
             mailbox=mailbox(),
             observer=ProcessorMetrics(),
         )
+        spare_what_stays()
         return BuiltProcessor(processor, redis.aclose)
 
     deployment: Any = serve.deployment(

@@ -1,10 +1,13 @@
 """The shards, as the notifier uses them: one unit for each tenant of a batch, all in one go."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
+from kernel.errors import SpazaError
 from services.notifications.doubt import Recorded
-from services.notifications.store import LOOK_UP, MARK, MarkArguments, RecordArguments, record_call
+from services.notifications.recorder import Recorder, RecorderPolicy
+from services.notifications.store import LOOK_UP, MARK, RECORD, MarkArguments, RecordArguments
 from services.outgoing.message import Outgoing
 from telemetry.log import correlation_ids, get_logger
 
@@ -14,14 +17,16 @@ _log = get_logger("notifier")
 class Records:
     """Reads and writes what is recorded of outgoing messages. One tenant's trouble is not another's."""
 
-    def __init__(self, shards: UnitRunner, *, unit_s: float = 4.0) -> None:
+    def __init__(self, shards: UnitRunner, *, unit_s: float = 4.0, policy: RecorderPolicy | None = None) -> None:
         """Touch nothing yet.
 
         Args:
             shards: run the units.
             unit_s: for the units of one step; well within the lease of a delivery.
+            policy: how long what became of sends waits for company.
         """
         self._shards, self._unit_s = shards, unit_s
+        self._recorder = Recorder(partial(shards.run, timeout_s=unit_s), RecorderPolicy() if policy is None else policy)
 
     async def look_up(
         self, messages: Sequence[Outgoing], shards: Mapping[str, int]
@@ -68,17 +73,20 @@ class Records:
         Returns:
             The tenants for which it failed, or is not known to have succeeded.
         """
-
-        def call(shard: int, tenant_id: str, group: Sequence[Outgoing]) -> UnitCall:
-            arguments = RecordArguments(
+        groups = _by_tenant(messages)
+        wanted = {
+            tenant_id: RecordArguments(
                 accepted=[(one.id, accepted[one.place]) for one in group if one.place in accepted],
                 failed=[(one.id, *failed[one.place]) for one in group if one.place in failed],
                 unmark=[one.id for one in group if one.place in unmark],
                 now=now,
             )
-            return record_call(shard, tenant_id, arguments)
-
-        return _failed(await self._run(messages, shards, call))
+            for tenant_id, group in groups.items()
+        }
+        errors = await self._recorder.record(shards, wanted)
+        for tenant_id, error in errors.items():
+            _warn(tenant_id, RECORD, error, groups[tenant_id])
+        return frozenset(errors)
 
     async def _run(
         self,
@@ -86,25 +94,30 @@ class Records:
         shards: Mapping[str, int],
         call: Callable[[int, str, Sequence[Outgoing]], UnitCall],
     ) -> dict[str, UnitOutcome]:
-        groups: dict[str, list[Outgoing]] = {}
-        for one in messages:
-            groups.setdefault(one.tenant_id, []).append(one)
+        groups = _by_tenant(messages)
         if not groups:
             return {}
         calls = [call(shards[tenant_id], tenant_id, group) for tenant_id, group in groups.items()]
         outcomes = dict(zip(groups, await self._shards.run(calls, timeout_s=self._unit_s), strict=True))
         for tenant_id, outcome in outcomes.items():
             if outcome.error is not None:
-                _log.warning(
-                    "notifier_unit_failed",
-                    tenant_id=tenant_id,
-                    unit=calls[0].name,
-                    error=str(outcome.error),
-                    correlation_ids=correlation_ids(one.delivery.message.headers for one in groups[tenant_id]),
-                    count=len(groups[tenant_id]),
-                )
+                _warn(tenant_id, calls[0].name, outcome.error, groups[tenant_id])
         return outcomes
 
 
-def _failed(outcomes: Mapping[str, UnitOutcome]) -> frozenset[str]:
-    return frozenset(tenant_id for tenant_id, outcome in outcomes.items() if outcome.error is not None)
+def _by_tenant(messages: Sequence[Outgoing]) -> dict[str, list[Outgoing]]:
+    groups: dict[str, list[Outgoing]] = {}
+    for one in messages:
+        groups.setdefault(one.tenant_id, []).append(one)
+    return groups
+
+
+def _warn(tenant_id: str, unit: str, error: SpazaError, group: Sequence[Outgoing]) -> None:
+    _log.warning(
+        "notifier_unit_failed",
+        tenant_id=tenant_id,
+        unit=unit,
+        error=str(error),
+        correlation_ids=correlation_ids(one.delivery.message.headers for one in group),
+        count=len(group),
+    )

@@ -46,6 +46,21 @@ class RecordArguments(NamedTuple):
     unmark: Sequence[str]
     now: float
 
+    @property
+    def messages(self) -> int:
+        """How many messages it is about, at most."""
+        return len(self.accepted) + len(self.failed) + len(self.unmark)
+
+    @classmethod
+    def together(cls, many: Sequence["RecordArguments"]) -> "RecordArguments":
+        """What several say, in their order; at least one."""
+        return cls(
+            accepted=[one for each in many for one in each.accepted],
+            failed=[one for each in many for one in each.failed],
+            unmark=[one for each in many for one in each.unmark],
+            now=max(each.now for each in many),
+        )
+
 
 def record_call(shard: int, tenant_id: str, arguments: RecordArguments) -> UnitCall:
     """The call of ``record``, with the locks that it needs."""

@@ -14,6 +14,7 @@ from integrations.whatsapp.schemas import SentMessage
 from kernel.errors import SpazaError
 from services.notifications.dispatch import Dispatcher, DispatchPolicy
 from services.notifications.doubt import Recorded
+from services.notifications.recorder import RecorderPolicy
 from services.notifications.records import Records
 from services.notifications.service import NotificationService
 from services.notifications.store import LOOK_UP, MARK, RECORD
@@ -188,7 +189,7 @@ class Bench:
             tenants=self.tenants,
             unsealer=self.unsealer,
             marks=self.marks,
-            records=Records(self.shards),
+            records=Records(self.shards, policy=RecorderPolicy(linger_s=0.0)),
             inflow=self.inflow,
             dispatcher=Dispatcher(self.graph, lambda: 0.5, policy=policy or DispatchPolicy(), clock=lambda: self.now),
             observer=self.watch,

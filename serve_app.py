@@ -73,8 +73,8 @@ _LIMITER_FOLDERS: Final = ("actors/rate_limiter", "cache", "kernel", "telemetry"
 _LIMITER_CODE: Final = tuple(Path(__file__).parent / name for name in _LIMITER_FOLDERS)
 # Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
 _MIGRATION_LIMIT_S: Final = 90.0
-# One line for each request costs more than the request.
-_LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON")
+# One line for each request costs more than the request; and with INFO Serve makes it before it throws it away.
+_LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON", log_level="WARNING")
 
 
 _INBOUND: Final = "whatsapp.inbound"

@@ -37,6 +37,8 @@ TUNING: Mapping[str, str] = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "autovacuum": "on",
+    # It starts a process for each database in turn, and there are more than thirty.
+    "autovacuum_naptime": "5min",
     "max_locks_per_transaction": "256",
     "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",

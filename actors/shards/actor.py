@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -12,6 +13,7 @@ from actors.shards.chores import Chores
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall, UnitOutcome
 from config.topology import Topology
+from kernel.garbage import spare_what_stays
 from telemetry.log import configure_logging, get_logger
 from telemetry.metrics import Counter, Latency
 
@@ -34,7 +36,10 @@ class ShardPoolActor:
         chores: tuple[str, ...],
         log_level: str,
         deployed_as: str = "",
+        niceness: int = 0,
     ) -> None:
+        # Of this thread, in which everything happens.
+        os.nice(niceness)
         configure_logging(log_level)
         self._deployed_as = deployed_as
         publisher = None if topology is None else TransactionalPublisher(topology)
@@ -44,6 +49,7 @@ class ShardPoolActor:
         self._call_ms = Latency("spaza_shard_call_ms", "From the arrival of a call's units to the last outcome")
         get_logger("shards").info("shard_pool_started", first=shards[0], last=shards[-1])
         self._chores = asyncio.get_running_loop().create_task(Chores(self._pools.run, shards, chores).run())
+        spare_what_stays()
 
     async def run(self, calls: Sequence[UnitCall], timeout_s: float) -> list[UnitOutcome]:
         """See ``ShardPools.run``."""

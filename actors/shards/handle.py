@@ -24,6 +24,8 @@ _FAMILY = "shards:"
 # What the actor's own deadline is given to arrive here as an answer.
 _HOP_S = 1.0
 _STATISTICS_S = 2.0
+# Who waits for a unit has been acknowledged already; where processors are short those go first who were not.
+_NICENESS = 5
 _log = get_logger("shards")
 
 
@@ -79,7 +81,7 @@ def start_shards(
             max_restarts=-1,
             max_task_retries=0,
             num_cpus=0,
-        ).remote(*arguments)
+        ).remote(*arguments, _NICENESS)
         for name, arguments in wanted.items()
     ]
     ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)

@@ -1,10 +1,14 @@
 """The Serve class of the notifier. Plain: ``wiring`` makes a deployment of it."""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from actors.mailbox.message import Delivery, Outcome
 from services.notifications.service import NotificationService
+
+# As the processor: acknowledging goes first where processors are short.
+NOTIFIER_NICENESS = 10
 
 
 class BuiltNotifier(NamedTuple):
@@ -17,8 +21,11 @@ class BuiltNotifier(NamedTuple):
 class Notifier:
     """Consumes ``notifications.whatsapp``. After a crash, what may have been sent is not sent again before its time."""
 
-    async def __init__(self, build: Callable[[], BuiltNotifier]) -> None:  # type: ignore[misc]  # Serve awaits it
-        """Build the service in the replica's own process."""
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, build: Callable[[], BuiltNotifier], niceness: int = NOTIFIER_NICENESS
+    ) -> None:
+        """Build the service in the replica's own process, and let others go first on the CPU."""
+        os.nice(niceness)
         self._built = build()
         await self._built.service.start()
 

@@ -74,6 +74,9 @@ class Queue(_Declared):
         batches_in_flight: calls to the consumer that may be under way at once. 1 for a consumer that handles one call
             after the other, where the leases of the next would run while they wait.
         linger_ms: least time between two calls that are not full.
+        busy_per_s: a rate from which on calls that are not full keep ``busy_linger_ms`` apart, for a consumer to which
+            a message costs the less the more of its tenant come with it; None for never.
+        busy_linger_ms: see there.
         patience_ms: how long a call may be under way before another that is not full begins beside it.
         settle_linger_ms: how long a settlement waits for others to share its commit. A crash delivers again what was
             not settled yet, so the consumer has to know it again.
@@ -104,6 +107,8 @@ class Queue(_Declared):
     prefetch: int = Field(default=1024, strict=True, ge=1)
     batches_in_flight: int = Field(default=4, strict=True, ge=1, le=64)
     linger_ms: int = Field(default=75, strict=True, ge=0, le=1000)
+    busy_per_s: int | None = Field(default=None, strict=True, ge=1)
+    busy_linger_ms: int = Field(default=250, strict=True, ge=0, le=1000)
     patience_ms: int = Field(default=250, strict=True, ge=0, le=10_000)
     settle_linger_ms: int = Field(default=30, strict=True, ge=0, le=1000)
     lease_s: float = Field(default=30.0, strict=True, allow_inf_nan=False, gt=0)

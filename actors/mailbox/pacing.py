@@ -13,7 +13,7 @@ def dispatch_wait_s(
     long, for one slow shard or number, gets another beside it.
 
     Args:
-        queue: its batch, linger_ms, patience_ms and batches_in_flight.
+        queue: its batch, batches_in_flight, and the distances between calls.
         now: the same clock as ``last``.
         ready: messages that could go.
         room: messages that the call could carry.
@@ -29,7 +29,11 @@ def dispatch_wait_s(
     if alone or ready >= room:
         return 0.0
     distance_ms = queue.patience_ms if batches_in_flight else queue.linger_ms
-    return max(0.0, last + distance_ms / 1000 - now)
+    wait_s = max(0.0, last + distance_ms / 1000 - now)
+    if wait_s == 0 and queue.busy_per_s is not None and ready >= queue.busy_per_s * (now - last):
+        # So many have come since the last call.
+        wait_s = max(0.0, last + queue.busy_linger_ms / 1000 - now)
+    return wait_s
 
 
 def flush_wait_s(

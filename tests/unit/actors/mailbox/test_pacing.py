@@ -43,6 +43,25 @@ def test_a_call_to_the_consumer_waits_for_company_only_under_load(
     assert wait_s == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"ready": 4, "last": 99.985}, 0.0),  # 267 a second: not busy
+        ({"ready": 5, "last": 99.985}, 0.185),  # 333 a second: wait for more
+        ({"ready": 60, "last": 99.800}, 0.0),  # so long at most
+        ({"ready": 5, "last": 99.990}, 0.005),  # too early to tell
+        ({"ready": 5, "last": 90.0}, 0.0),  # after a quiet time
+        ({"ready": 70, "last": 99.985}, 0.0),  # full
+    ],
+)
+def test_when_much_comes_calls_keep_a_greater_distance(given: dict[str, Any], expected: float) -> None:
+    queue = QUEUE.model_copy(update={"busy_per_s": 300, "busy_linger_ms": 200})
+
+    wait_s = dispatch_wait_s(queue, **{"now": 100.0, "batches_in_flight": 0, "room": 70, "alone": False, **given})
+
+    assert wait_s == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(("appends", "settlements", "expected"), [(1, 0, 0.0), (1, 5, 0.0), (0, 0, None), (0, 1, 0.02)])
 def test_an_append_is_written_at_once_and_a_settlement_lingers(
     appends: int, settlements: int, expected: float | None

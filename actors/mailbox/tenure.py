@@ -113,7 +113,8 @@ class Tenure:
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         """A write of this epoch failed: of these messages it is not known whether they are in the journal."""
         self._doubtful.update(doubtful_ids)
-        self._unproven = True
+        if not isinstance(error.__cause__, TimeoutError):  # who is only slow is not to be given more to write
+            self._unproven = True
         if self._trouble is None or isinstance(error, FencedError):
             self._trouble = error
         self.suspend(self._trouble)

@@ -309,3 +309,32 @@ async def test_where_nothing_can_be_written_the_partition_is_not_owned_until_som
         assert owner.partition.statistics()["why"] == ""
         await owner.partition.append([message("m1")])
         assert await owner.consume(1) == ["m1"]
+
+
+class SlowOnce(InMemoryJournal):
+    """Is too slow for one write, and counts rehearsals."""
+
+    slow, rehearsals = 1, 0
+
+    async def write(self, epoch: int, batch: Batch) -> Written:
+        if self.slow:
+            self.slow -= 1
+            raise JournalUnavailableError("memory", "TimeoutError") from TimeoutError()
+        return await super().write(epoch, batch)
+
+    async def rehearse(self, epoch: int) -> None:
+        self.rehearsals += 1
+
+
+async def test_a_journal_that_is_only_slow_is_given_no_more_to_write() -> None:
+    database = MemoryDatabase()
+    journal = SlowOnce(database)
+    async with running(database, journal=journal) as owner:
+        await until(owning(owner))
+        with pytest.raises(JournalUnavailableError):
+            await owner.partition.append([message("m1")])
+
+        await until(owning(owner))
+        await owner.partition.append([message("m1")])
+
+        assert journal.rehearsals == 0

@@ -219,8 +219,14 @@ class Spaza:
         processor = whatsapp.processor_application(
             redis_url, shards=shards, tenants=tenants, mailbox=mailbox, log_level=settings.log.level
         )
+        webhook_route = self.routes.named("whatsapp", whatsapp.WHATSAPP_SERVICE)
         webhook = whatsapp.webhook_application(
-            settings.whatsapp, mailbox, replicas=settings.http.webhook_replicas, log_level=settings.log.level
+            settings.whatsapp,
+            webhook_route,
+            mailbox,
+            parts=lambda: Parts(GatewayMetrics()),
+            replicas=settings.http.webhook_replicas,
+            log_level=settings.log.level,
         )
         front = ops.ops_application(
             settings.admin,
@@ -232,7 +238,7 @@ class Spaza:
             apis=[ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api())],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
-            others=(whatsapp.WEBHOOK_PREFIX,),
+            others=(webhook_route.path,),
             log_level=settings.log.level,
         )
         # The webhook last: what it takes can be handled then.
@@ -240,7 +246,7 @@ class Spaza:
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),
             ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
             ServeApplication(ops.OPS_APP, "/", front),
-            ServeApplication(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_PREFIX, webhook),
+            ServeApplication(whatsapp.WEBHOOK_APP, webhook_route.path, webhook),
         ]
 
     def catalog(self) -> Catalog:

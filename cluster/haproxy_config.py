@@ -20,7 +20,7 @@ from pathlib import Path
 
 # Meta's and everybody's clients send a head in one piece.
 _HEAD_LIMIT_S = 10
-# As services/correlation.py has it.
+# As the gateway has it, in plugins/correlation_id.py.
 _SANE_ID = "^[A-Za-z0-9._:/+=@-]{1,128}$"
 _COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
 _PASSED_ON = (

@@ -28,5 +28,5 @@ def next_thing(settings: Settings, api: str, *, demo: bool) -> str:
         return _REAL.format(api=api)
     # A secret that was set is not printed; the shell has it.
     own = settings.whatsapp.app_secret.get_secret_value()
-    secret = own if own == "sandbox-app-secret" else "'\"$SPAZA_WHATSAPP__APP_SECRET\"'"
+    secret = own if own == "sandbox-app-secret" else "'\"${SPAZA_WHATSAPP__APP_SECRET%%,*}\"'"
     return _DEMO.format(api=api, sandbox=f"http://127.0.0.1:{settings.sandbox.port}", secret=secret)

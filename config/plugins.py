@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from config.templates import template_fault
+
 _UNITS: Final[Mapping[str, int]] = {"bytes": 1, "kilobytes": 1024, "megabytes": 1024 * 1024}
 Network = IPv4Network | IPv6Network
 
@@ -13,6 +15,8 @@ Network = IPv4Network | IPv6Network
 def _pair(value: str) -> str:
     if not value.partition(":")[0].strip() or ":" not in value:
         raise ValueError("must be a name and a value with a colon between, such as 'x-name:value'")
+    if fault := template_fault(value):
+        raise ValueError(fault)
     return value
 
 

@@ -40,6 +40,12 @@ def _not_empty(value: SecretStr) -> SecretStr:
     return value
 
 
+def _some(value: SecretStr) -> SecretStr:
+    if not parted(value.get_secret_value()):
+        raise ValueError("must not be empty; several secrets have commas between")
+    return value
+
+
 def _named(value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
         raise ValueError("must not be empty; unset it to have the default")
@@ -66,6 +72,7 @@ Folder = Annotated[Path, BeforeValidator(_named)]
 Host = Annotated[str, BeforeValidator(_named)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+AppSecret = Annotated[SecretStr, AfterValidator(_some)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 TenantIds = Annotated[tuple[str, ...], BeforeValidator(_tenant_ids)]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from config.setting_types import Folder, Host, HttpUrl, Level, Port, SealingKey, Secret, TenantIds, parted
+from config.setting_types import AppSecret, Folder, Host, HttpUrl, Level, Port, SealingKey, Secret, TenantIds, parted
 
 PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
@@ -58,12 +58,22 @@ class SandboxSettings(_Group):
 
 
 class WhatsAppSettings(_Group):
-    """The one Meta app whose webhooks arrive here, and the Graph API to which replies go."""
+    """The one Meta app whose webhooks arrive here, and the Graph API to which replies go.
 
-    app_secret: Secret
+    Attributes:
+        app_secret: under which Meta signs; several with commas between hold at once, while one is replaced. The first
+            is the one that the sandbox signs with.
+    """
+
+    app_secret: AppSecret
     verify_token: Secret
     graph_url: HttpUrl
     graph_version: str = Field(default="v23.0", pattern=r"^v\d+\.\d+$")
+
+    @property
+    def app_secrets(self) -> tuple[bytes, ...]:
+        """Each of the secrets."""
+        return tuple(one.encode() for one in parted(self.app_secret.get_secret_value()))
 
 
 class AdminSettings(_Group):

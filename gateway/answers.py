@@ -1,35 +1,17 @@
 """Answers of the gateway itself, and the one shape of refusals."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 
 from gateway.asgi import Header, Scope, Send
 from gateway.context import context_of
+from gateway.refusal import Faults, Refusal
 from kernel.errors import SpazaError
 
 JSON: Final = b"application/json"
 _RETRY_AFTER: Final = (b"retry-after", b"2")
-Faults = Sequence[tuple[str, str]]
-
-
-class Refusal(NamedTuple):
-    """A refusal in full.
-
-    Attributes:
-        status: of the answer.
-        message: for whoever called.
-        errors: pairs of field and message.
-        headers: of the answer, beside the usual ones.
-        document: in place of the one shape, where Kong has a body of its own.
-    """
-
-    status: int
-    message: str
-    errors: Faults = ()
-    headers: tuple[Header, ...] = ()
-    document: Mapping[str, Any] | None = None
 
 
 async def refuse(
@@ -48,6 +30,12 @@ async def refuse(
         if errors:
             document["errors"] = [{"field": field, "message": fault} for field, fault in errors]
     await answer(scope, send, status, document, headers=((b"cache-control", b"no-store"), *headers))
+
+
+async def refuse_with(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answer with a refusal."""
+    status, message, errors, headers, document = refusal
+    await refuse(scope, send, status, message, errors=errors, headers=headers, document=document)
 
 
 async def answer(scope: Scope, send: Send, status: int, document: Any, *, headers: Iterable[Header] = ()) -> None:

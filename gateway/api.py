@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel
 
-from gateway.answers import JSON, Refusal, answer_bytes, refuse
+from gateway.answers import JSON, answer_bytes, refuse, refuse_with
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
 from gateway.errors import GatewayError
 from gateway.operations import Call, Matched, Operation, Operations
+from gateway.refusal import Refusal
 from gateway.validation import validated
 
 
@@ -80,7 +81,7 @@ class Api:
         if call is None or call.operation is not found.operation:
             asked = validated(found, context, scope.get("query_string", b""))
             if isinstance(asked, Refusal):
-                await refuse(scope, send, asked.status, asked.message, errors=asked.errors)
+                await refuse_with(scope, send, asked)
                 return
             call = asked
         try:

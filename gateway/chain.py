@@ -5,10 +5,13 @@ from typing import Any, Final, NamedTuple
 
 from config.plugins import (
     CorrelationIdOptions,
+    HmacAuthOptions,
     JwtAuthOptions,
     PolicyOptions,
     RequestSizeLimitingOptions,
+    RequestTransformerOptions,
     RequestValidatorOptions,
+    ResponseTransformerOptions,
 )
 from config.routes import Route
 from gateway.asgi import ASGIApp
@@ -20,9 +23,12 @@ from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
 from gateway.operations import Operation, Operations
 from gateway.plugins.correlation_id import CorrelationId
+from gateway.plugins.hmac_auth import HmacAuth
 from gateway.plugins.jwt_auth import JwtAuth
 from gateway.plugins.request_size_limiting import RequestSizeLimiting
+from gateway.plugins.request_transformer import RequestTransformer
 from gateway.plugins.request_validator import RequestValidator
+from gateway.plugins.response_transformer import ResponseTransformer
 from gateway.policy import Policy
 
 
@@ -33,11 +39,16 @@ class Parts(NamedTuple):
         observer: watches.
         limiter: for rate-limiting.
         credentials: for jwt-auth.
+        app_secrets: for hmac-auth.
     """
 
     observer: GatewayObserver
     limiter: Limiter | None = None
     credentials: Credentials | None = None
+    app_secrets: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Parts(***)"
 
 
 class Setting(NamedTuple):
@@ -72,10 +83,27 @@ def _request_validator(app: ASGIApp, options: RequestValidatorOptions, setting: 
     return RequestValidator(app, options, policy, Operations(setting.operations))
 
 
+def _hmac_auth(app: ASGIApp, options: HmacAuthOptions, setting: Setting) -> ASGIApp:
+    if not setting.parts.app_secrets:
+        raise setting.needs("hmac-auth", "app secrets")
+    return HmacAuth(app, options, setting.policy("hmac-auth", options), setting.parts.app_secrets)
+
+
+def _request_transformer(app: ASGIApp, options: RequestTransformerOptions, setting: Setting) -> ASGIApp:
+    return RequestTransformer(app, options, Operations(setting.operations))
+
+
+def _response_transformer(app: ASGIApp, options: ResponseTransformerOptions, _setting: Setting) -> ASGIApp:
+    return ResponseTransformer(app, options)
+
+
 # By name, what makes a plugin. What is not here yet cannot be put in front of anything.
 MAKERS: Final[Mapping[str, Maker]] = {
     "jwt-auth": _jwt_auth,
+    "hmac-auth": _hmac_auth,
     "request-validator": _request_validator,
+    "request-transformer": _request_transformer,
+    "response-transformer": _response_transformer,
 }
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})

@@ -1,7 +1,6 @@
 """What the plugins of a chain and the application behind them know of one request, as a typed record in its scope."""
 
 import asyncio
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -9,6 +8,8 @@ from typing import Final, NamedTuple
 from gateway.asgi import Header, Scope
 from gateway.errors import DeadlineExceededError, UnidentifiedError
 from gateway.operations import Call
+from gateway.refusal import Refusal
+from gateway.timer import Timer
 
 _KEY: Final = "spaza.context"
 
@@ -43,12 +44,12 @@ class RequestContext:
         headers: as they came, by lower-case name; of a name that came more than once, the last.
         correlation_id: under which the request is followed; the ``request_id`` of refusals.
         body: the whole of it, read within the limit; ``receive`` gives it once more.
-        deadline: in the event loop's time, when the answer has to have begun; begins to run when the body is there.
         identity: None on routes without jwt-auth.
         call: what the operation is asked, where request-validator has looked at it and nobody changed it since.
         answer_headers: go onto the answer, whoever gives it.
         status: of the answer; None until it has begun.
-        timer: ends the application's work at the deadline; until the answer has begun.
+        late: what is answered at the deadline.
+        timer: ends the work at the deadline, until the answer has begun. The edge runs it.
     """
 
     route: str
@@ -56,12 +57,27 @@ class RequestContext:
     headers: Mapping[bytes, bytes]
     correlation_id: str = ""
     body: bytes = b""
-    deadline: float = math.inf
     identity: Identity | None = None
     call: Call | None = None
     answer_headers: list[Header] = field(default_factory=list)
     status: int | None = None
-    timer: asyncio.Timeout | None = None
+    late: Refusal | None = None
+    timer: Timer = field(default_factory=Timer)
+
+    @property
+    def deadline(self) -> float:
+        """When the body, and then the answer, has to have begun, in the event loop's time."""
+        return self.timer.deadline
+
+    def allow(self, seconds: float, late: Refusal) -> None:
+        """Give the request so much time from now, in the place of what it had.
+
+        Args:
+            seconds: from now until the answer has begun.
+            late: what is answered then.
+        """
+        self.late = late
+        self.timer.allow(seconds)
 
     def remaining_s(self, at_most: float, *, least: float = 0.0) -> float:
         """The time that a hop may take.

@@ -1,14 +1,16 @@
 """The time of a route: a deadline that every hop is given, and 504 at the edge."""
 
-import asyncio
+from typing import Final
 
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import context_of
-from gateway.errors import DeadlineExceededError
+from gateway.refusal import Refusal
+
+_OVER: Final = Refusal(504, "Not answered in time; the request may have been carried out")
 
 
 class Deadline:
-    """Ends what has not begun to answer within the route's time.
+    """Gives what comes after it the route's time to begin an answer.
 
     It runs from when the body is there, as Envoy's does, so that a slow sender does not take it from the work.
 
@@ -22,15 +24,5 @@ class Deadline:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request within the time."""
-        context = context_of(scope)
-        context.deadline = asyncio.get_running_loop().time() + self._timeout_s
-        timer = context.timer = asyncio.timeout_at(context.deadline)
-        try:
-            async with timer:
-                await self._app(scope, receive, send)
-        except TimeoutError as error:
-            if not timer.expired():
-                raise
-            raise DeadlineExceededError(context.route) from error
-        finally:
-            context.timer = None
+        context_of(scope).allow(self._timeout_s, _OVER)
+        await self._app(scope, receive, send)

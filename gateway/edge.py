@@ -1,12 +1,14 @@
 """The outermost part of every chain: makes the request's record, answers what nothing else did, and watches."""
 
+import math
 from time import perf_counter
 
-from gateway.answers import Refusal, refusal_of, refuse
+from gateway.answers import refusal_of, refuse_with
 from gateway.asgi import ASGIApp, Message, Receive, Scope, Send, serve_lifespan
 from gateway.context import RequestContext, with_context
 from gateway.errors import DisconnectedError
 from gateway.observer import GatewayObserver
+from gateway.refusal import Refusal
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
@@ -17,6 +19,9 @@ _log = get_logger("gateway")
 
 class Edge:
     """The first part of a chain. Holds no state between requests.
+
+    It has the one timer of a request. What comes after it says how long each part may take, with ``allow``; an answer
+    that has begun may take its time.
 
     Args:
         app: the rest of the chain.
@@ -42,29 +47,32 @@ class Edge:
         async def sending(event: Message) -> None:
             if event["type"] == "http.response.start":
                 context.status = event["status"]
-                if context.timer is not None and not context.timer.expired():
-                    context.timer.reschedule(None)
+                context.timer.deadline = math.inf
                 event = {**event, "headers": [*event.get("headers", ()), *context.answer_headers]}
             await send(event)
 
         try:
-            await self._app(scope, receive, sending)
+            with context.timer:
+                await self._app(scope, receive, sending)
         except DisconnectedError:
             return
         except Exception as error:
             if context.status is not None:
                 # Half an answer cannot be taken back; the server cuts the connection, so that the caller sees it.
                 raise
-            refusal = self._refusal(error, context)
-            await refuse(scope, sending, refusal.status, refusal.message, headers=refusal.headers)
+            await refuse_with(scope, sending, self._refusal(error, context))
         if context.status is not None:
             with failing_open(_log):
                 self._observer.answered(self._route, context.status, perf_counter() - start)
 
     def _refusal(self, error: Exception, context: RequestContext) -> Refusal:
+        known = {"route": self._route, "correlation_id": context.correlation_id}
+        if isinstance(error, TimeoutError) and context.late is not None and context.timer.is_over:
+            _log.warning("request_late", status=context.late.status, **known)
+            return context.late
         if isinstance(error, SpazaError) and error.http_status != 500:
             return refusal_of(error)
-        _log.error("request_failed", route=self._route, correlation_id=context.correlation_id, exc_info=error)
+        _log.error("request_failed", exc_info=error, **known)
         return _UNEXPECTED
 
 

@@ -1,9 +1,10 @@
 """How what a plugin decides is carried out: enforced, or in shadow, where it is counted and logged and lets pass."""
 
-from gateway.answers import Refusal, refuse
+from gateway.answers import refuse_with
 from gateway.asgi import Scope, Send
 from gateway.context import context_of
 from gateway.observer import GatewayObserver
+from gateway.refusal import Refusal
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
 
@@ -46,13 +47,5 @@ class Policy:
                 correlation_id=context_of(scope).correlation_id,
             )
             return False
-        await refuse(
-            scope,
-            send,
-            refusal.status,
-            refusal.message,
-            errors=refusal.errors,
-            headers=refusal.headers,
-            document=refusal.document,
-        )
+        await refuse_with(scope, send, refusal)
         return True

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from gateway.answers import Refusal
 from gateway.context import RequestContext
 from gateway.faults import faults_of
 from gateway.operations import Call, Matched, Operation
+from gateway.refusal import Refusal
 
 _CONTENT_TYPE: Final = Refusal(400, "specified Content-Type is not allowed")
 # Kong's words.

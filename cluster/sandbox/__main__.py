@@ -52,7 +52,8 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> San
     if data_dir is not None and not data_dir.is_dir():
         parser.error(f"--data-dir: {data_dir} is not a folder")
     return SandboxConfig(
-        app_secret=given.app_secret,
+        # Of several, the one that is new.
+        app_secret=given.app_secret.partition(",")[0].strip(),
         verify_token=given.verify_token,
         host=given.host,
         port=int(given.port),

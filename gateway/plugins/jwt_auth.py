@@ -17,11 +17,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from config.plugins import JwtAuthOptions
-from gateway.answers import Refusal
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import Identity, context_of
 from gateway.credentials import Credentials, KnownCredential
 from gateway.policy import Policy
+from gateway.refusal import Refusal
 from gateway.tokens import BadKeyError, BadTokenError, Keys, Token, faults_of_times, parsed
 
 _BEARER: Final = re.compile(r"[Bb]earer\s+(\S.*)")

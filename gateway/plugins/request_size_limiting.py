@@ -6,15 +6,14 @@ length which is wrong is no way around the limit.
 Source: Kong, kong/plugins/request-size-limiting/handler.lua.
 """
 
-import asyncio
 from typing import Final
 
 from config.plugins import RequestSizeLimitingOptions
-from gateway.answers import Refusal
 from gateway.asgi import ASGIApp, Message, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
 from gateway.errors import DisconnectedError
 from gateway.policy import Policy
+from gateway.refusal import Refusal
 
 # How many times the limit is read and thrown away before a sender is cut off: who is still sending sees no answer.
 _PATIENCE: Final = 6
@@ -46,12 +45,8 @@ class RequestSizeLimiting:
         declared = self._declared(context)
         if declared is not None and await self._policy.refuses(scope, send, declared):
             return
-        try:
-            async with asyncio.timeout(self._read_s):
-                size = await self._read(context, receive)
-        except TimeoutError:
-            await self._policy.refuses(scope, send, _LATE, always=True)
-            return
+        context.allow(self._read_s, _LATE)
+        size = await self._read(context, receive)
         if size > self._limit and declared is None:
             cut_off = size > self._limit * _PATIENCE
             refusal = Refusal(413, _EXCEEDED, headers=(_CLOSE,) if cut_off else ())

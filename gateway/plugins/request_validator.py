@@ -7,11 +7,11 @@ Source: Kong's documentation of request-validator (priority 999), for its answer
 """
 
 from config.plugins import RequestValidatorOptions
-from gateway.answers import Refusal
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import context_of
 from gateway.operations import Matched, Operations
 from gateway.policy import Policy
+from gateway.refusal import Refusal
 from gateway.validation import validated
 
 

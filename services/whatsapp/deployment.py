@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from actors.mailbox.message import Delivery, Outcome
+from gateway.asgi import ASGIApp
 from services.whatsapp.processor import InboundProcessor
-from services.whatsapp.routes import WebhookApp
 
 # Acknowledging goes first where processors are short; measured at 15 %.
 PROCESSOR_NICENESS = 10
@@ -15,7 +15,7 @@ PROCESSOR_NICENESS = 10
 class WhatsAppWebhook:
     """Takes Meta's webhooks, over HTTP. Any number of replicas; none holds anything that a crash could lose."""
 
-    def __init__(self, build: Callable[[], WebhookApp]) -> None:
+    def __init__(self, build: Callable[[], ASGIApp]) -> None:
         """Build the application in the replica's own process.
 
         Args:
@@ -26,7 +26,7 @@ class WhatsAppWebhook:
     async def ping(self) -> None:
         """Answer, for who wants to know by its handle whether webhooks are taken."""
 
-    def __serve_build_asgi_app__(self) -> WebhookApp:
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         """What Serve calls for each request."""
         return self._webhook
 

@@ -9,16 +9,9 @@ class WebhookMetrics:
     """Watches the webhook."""
 
     def __init__(self) -> None:
-        self._answered = Latency(
-            "spaza_webhook_request_ms", "Time from a webhook's first byte to its answer, by status.", ("status",)
-        )
         self._dead_lettered = Counter(
             "spaza_webhook_dead_lettered_total", "Signed bodies that could not be read, kept as they are.", ("reason",)
         )
-
-    def answered(self, status: int, seconds: float) -> None:
-        """A request got its answer. The histogram counts as well."""
-        self._answered.observe_s(seconds, {"status": str(status)})
 
     def dead_lettered(self, reason: str) -> None:
         """A signed body could not be read."""

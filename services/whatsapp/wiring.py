@@ -9,42 +9,52 @@ from ray.serve import Application
 
 from cache.claims import Claims
 from cache.connection import RedisConnection
+from config.routes import Route
 from config.settings import WhatsAppSettings
+from gateway.asgi import ASGIApp
+from gateway.chain import Parts, chained
 from kernel.garbage import spare_what_stays
 from services.tenants.ports import Tenants
 from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
 from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
 from services.whatsapp.ports import Publisher, Shards, Teller
 from services.whatsapp.processor import InboundProcessor
-from services.whatsapp.routes import WebhookApp, WebhookSecrets
+from services.whatsapp.routes import WebhookApp
 from telemetry.log import configure_logging
 
-WEBHOOK_APP, WEBHOOK_PREFIX = "whatsapp-webhook", "/api/v1/webhooks/whatsapp"
+WEBHOOK_APP = "whatsapp-webhook"
+WHATSAPP_SERVICE = "whatsapp-service"
 PROCESSOR_APP = "whatsapp-processor"
 WEBHOOK_DEPLOYMENT = WhatsAppWebhook.__name__
 PROCESSOR_DEPLOYMENT = WhatsAppProcessor.__name__
 
 
 def webhook_application(
-    settings: WhatsAppSettings, mailbox: Callable[[], Publisher], *, replicas: int = 1, log_level: str = "INFO"
+    settings: WhatsAppSettings,
+    route: Route,
+    mailbox: Callable[[], Publisher],
+    *,
+    parts: Callable[[], Parts],
+    replicas: int = 1,
+    log_level: str = "INFO",
 ) -> Application:
-    """The webhook, to be run under ``WEBHOOK_APP`` and ``WEBHOOK_PREFIX``.
+    """The webhook, to be run under ``WEBHOOK_APP`` and the route's path.
 
     Args:
-        settings: with the app secret and the verify token.
+        settings: with the app secrets and the verify token.
+        route: with its plugins.
         mailbox: makes a handle, in the replica.
+        parts: makes what the plugins stand on, in the replica.
         replicas: that share the port.
         log_level: of the replicas.
     """
 
-    def build() -> WebhookApp:
+    def build() -> ASGIApp:
         configure_logging(log_level, sys.__stderr__)
-        secrets = WebhookSecrets(
-            settings.app_secret.get_secret_value().encode(), settings.verify_token.get_secret_value().encode()
-        )
-        webhook = WebhookApp(mailbox(), secrets, WebhookMetrics())
+        app = WebhookApp(mailbox(), settings.verify_token.get_secret_value().encode(), WebhookMetrics())
+        chain = chained(app, route, parts()._replace(app_secrets=settings.app_secrets))
         spare_what_stays()
-        return webhook
+        return chain
 
     deployment: Any = serve.deployment(
         serve.ingress()(WhatsAppWebhook),

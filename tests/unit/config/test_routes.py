@@ -54,13 +54,13 @@ def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
         "front": ("/", "ops-service", 10.0),
     }
     for name, wanted in {
-        "whatsapp": {"hmac-auth", "rate-limiting", "correlation-id"},
+        "whatsapp": {"hmac-auth", "correlation-id"},
         "products": {"jwt-auth", "rate-limiting", "request-transformer"},
         "orders": {"jwt-auth", "rate-limiting", "response-transformer"},
         "payments": {"jwt-auth", "rate-limiting", "request-validator"},
     }.items():
         assert wanted <= set(routes[name].plugins), name
-    unlimited = {"paystack", "ozow", "tenants", "mailboxes", "front"}
+    unlimited = {"whatsapp", "paystack", "ozow", "tenants", "mailboxes", "front"}
     assert {name for name, one in routes.items() if "rate-limiting" not in one.plugins} == unlimited
     assert all("correlation-id" in one.plugins for one in routes.values())
 

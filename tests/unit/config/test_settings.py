@@ -68,7 +68,9 @@ def test_a_sealing_key_of_another_size_is_refused_with_the_remedy(key: str) -> N
 
 
 def test_an_empty_secret_is_refused() -> None:
-    assert faults({"SPAZA_WHATSAPP__APP_SECRET": ""}) == ("SPAZA_WHATSAPP__APP_SECRET: must not be empty",)
+    assert faults({"SPAZA_WHATSAPP__APP_SECRET": ""}) == (
+        "SPAZA_WHATSAPP__APP_SECRET: must not be empty; several secrets have commas between",
+    )
 
 
 def test_a_group_cannot_be_a_value_too() -> None:

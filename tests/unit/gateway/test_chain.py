@@ -75,9 +75,9 @@ async def test_what_has_not_begun_to_answer_in_the_routes_time_is_a_504_and_ende
 
 async def test_an_answer_that_has_begun_may_take_its_time() -> None:
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        deadline, late = context_of(scope).deadline, asyncio.Event()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        late = asyncio.Event()
-        asyncio.get_running_loop().call_at(context_of(scope).deadline + 0.01, late.set)
+        asyncio.get_running_loop().call_at(deadline + 0.01, late.set)
         await late.wait()
         await send({"type": "http.response.body", "body": b"late"})
 

@@ -7,8 +7,10 @@ import pytest
 
 from actors.mailbox.errors import JournalUnavailableError, OverloadedError, UnroutableError
 from actors.mailbox.message import Message
+from gateway.chain import Parts
 from integrations.whatsapp.signature import sign
-from services.whatsapp.routes import WebhookApp, WebhookPolicy, WebhookSecrets
+from services.whatsapp.routes import WebhookApp, WebhookPolicy
+from tests import gateway
 
 SECRET = b"app-secret"
 PREFIX = "/api/v1/webhooks/whatsapp"
@@ -57,11 +59,7 @@ class FakeMailbox:
 
 class Watch:
     def __init__(self) -> None:
-        self.statuses: list[int] = []
         self.reasons: list[str] = []
-
-    def answered(self, status: int, seconds: float) -> None:
-        self.statuses.append(status)
 
     def dead_lettered(self, reason: str) -> None:
         self.reasons.append(reason)
@@ -91,7 +89,8 @@ async def call(
     disconnect: bool = False,
     also: Sequence[tuple[bytes, bytes]] = (),
 ) -> Response | None:
-    app = WebhookApp(mailbox, WebhookSecrets(SECRET, b"verify-me"), watch or Watch(), policy=policy or WebhookPolicy())
+    app = WebhookApp(mailbox, b"verify-me", watch or Watch(), policy=policy or WebhookPolicy())
+    chain = gateway.behind("whatsapp", app, Parts(gateway.Watch(), app_secrets=(b"older", SECRET)))
     pieces = [body] if isinstance(body, bytes) else list(body)
     incoming: list[dict[str, Any]] = [
         {"type": "http.request", "body": piece, "more_body": at < len(pieces) - 1 or disconnect}
@@ -102,7 +101,7 @@ async def call(
     async def receive() -> dict[str, Any]:
         return incoming.pop(0) if incoming else {"type": "http.disconnect"}
 
-    async def send(event: dict[str, Any]) -> None:
+    async def send(event: Any) -> None:
         sent.append(event)
 
     scope = {
@@ -110,7 +109,7 @@ async def call(
         "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         + [*also],
     }  # fmt: skip
-    await app(scope, receive, send)
+    await chain(scope, receive, send)
     return Response(sent) if sent else None
 
 
@@ -122,16 +121,15 @@ async def post(mailbox: FakeMailbox, body: bytes = BODY, **more: Any) -> Respons
 
 
 async def test_a_signed_post_is_answered_once_its_parts_are_published_each_by_its_kind() -> None:
-    mailbox, watch = FakeMailbox(), Watch()
+    mailbox = FakeMailbox()
 
-    response = await post(mailbox, watch=watch)
+    response = await post(mailbox)
 
     assert response.status == 200
     assert {(exchange, key): len(messages) for exchange, key, messages in mailbox.published} == {
         ("whatsapp.messages", "inbound.message"): 1,
         ("whatsapp.messages", "inbound.status"): 1,
     }
-    assert watch.statuses == [200]
 
 
 async def test_the_correlation_id_comes_back_and_goes_along_with_the_message() -> None:
@@ -151,8 +149,17 @@ async def test_an_insane_correlation_id_is_replaced(given: str) -> None:
     assert len(response.headers[b"x-correlation-id"]) == 32
 
 
-@pytest.mark.parametrize("signature", [None, "sha256=" + "0" * 64, sign(b"other", BODY)])
-async def test_a_post_without_metas_signature_is_refused_and_nothing_is_kept(signature: str | None) -> None:
+@pytest.mark.parametrize(
+    ("signature", "message"),
+    [
+        (None, "Unauthorized"),
+        ("sha256=" + "0" * 64, "HMAC signature does not match"),
+        (sign(b"other", BODY), "HMAC signature does not match"),
+    ],
+)
+async def test_a_post_without_metas_signature_is_refused_and_nothing_is_kept(
+    signature: str | None, message: str
+) -> None:
     mailbox = FakeMailbox()
 
     response = await call(mailbox, body=BODY, headers={"x-hub-signature-256": signature} if signature else {})
@@ -160,7 +167,7 @@ async def test_a_post_without_metas_signature_is_refused_and_nothing_is_kept(sig
     assert response is not None
     assert response.status == 401
     assert response.json() == {
-        "message": "Signature is missing or does not match",
+        "message": message,
         "request_id": response.headers[b"x-correlation-id"].decode(),
     }
     assert not mailbox.published
@@ -189,7 +196,7 @@ async def test_a_body_that_comes_in_pieces_is_verified_as_a_whole() -> None:
 
 
 async def test_a_body_at_the_limit_is_taken_and_one_beyond_it_is_refused() -> None:
-    limit = WebhookPolicy().body_bytes
+    limit = 3 * 1024 * 1024
     body = BODY + b" " * (limit - len(BODY))
 
     assert (await post(FakeMailbox(), body)).status == 200
@@ -198,10 +205,8 @@ async def test_a_body_at_the_limit_is_taken_and_one_beyond_it_is_refused() -> No
 
 async def test_a_body_without_a_declared_length_is_refused_after_its_end_and_cut_off_if_it_has_none() -> None:
     piece = b" " * 1024 * 1024
-    policy = WebhookPolicy()
-
-    ended = await call(FakeMailbox(), body=[piece] * 5, policy=policy)
-    endless = await call(FakeMailbox(), body=[piece] * 100, policy=policy)
+    ended = await call(FakeMailbox(), body=[piece] * 5)
+    endless = await call(FakeMailbox(), body=[piece] * 100)
 
     assert ended is not None
     assert endless is not None
@@ -311,8 +316,8 @@ async def test_other_methods_are_refused(method: str) -> None:
 
 
 async def test_only_the_route_itself_is_served() -> None:
-    for path, status in {"": 401, "/": 401, "x": 404, "/more": 404}.items():
-        response = await call(FakeMailbox(), path=path)
+    for path, status in {"": 403, "/": 403, "x": 404, "/more": 404}.items():
+        response = await call(FakeMailbox(), method="GET", path=path)
         assert response is not None
         assert response.status == status, path
 
@@ -324,20 +329,3 @@ async def test_every_event_is_made_anew_for_the_server_writes_into_it() -> None:
 
     assert (await post(FakeMailbox())).headers.keys() == {b"content-type", b"content-length", b"x-correlation-id"}
     assert first.events[1] is not second.events[1]
-
-
-async def test_the_server_may_start_and_stop_it() -> None:
-    app = WebhookApp(FakeMailbox(), WebhookSecrets(SECRET, b""), Watch())
-    incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return incoming.pop(0)
-
-    async def send(event: dict[str, Any]) -> None:
-        sent.append(event)
-
-    await app({"type": "lifespan"}, receive, send)
-
-    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
-    assert "app-secret" not in repr(WebhookSecrets(SECRET, b""))

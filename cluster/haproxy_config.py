@@ -7,6 +7,7 @@
 - Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
   holds a request until there is one again, for longer than Meta waits.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
+- A request says from where it came, in the last place of ``X-Forwarded-For``.
 
 Run in HAProxy's place: Ray is told that ``haproxy.sh`` is HAProxy, and the environment names the real one. Standard
 library only.
@@ -79,6 +80,7 @@ def shaped(config: str) -> str:
         f"del-header x-request-id if !{{ req.hdr(x-request-id) -m reg {_SANE_ID} }}",
         f"set-header x-request-id %[req.hdr(x-correlation-id)] if {{ req.hdr(x-correlation-id) -m reg {_SANE_ID} }}",
         "set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }",
+        "add-header x-forwarded-for %[src]",
     )
     rules = "".join(rf"\n\1http-request {rule}" for rule in ids)
     return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", rf"frontend http_frontend\n\1\2{rules}")

@@ -1,5 +1,6 @@
 """The plugins' settings as ``routes.yaml`` has them, in Kong's words where Kong has the plugin."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Final, Literal, Self
@@ -74,6 +75,7 @@ class CorsOptions(Options):
         headers: that callers may send; none: those that the preflight asks for.
         max_age: seconds for which a browser may remember a preflight; None leaves it to the browser.
         preflight_continue: lets the application answer preflights.
+        allow_origin_absent: whether answers to who names no origin have the headers too.
     """
 
     origins: Names = ("*",)
@@ -86,6 +88,18 @@ class CorsOptions(Options):
     credentials: bool = False
     preflight_continue: bool = False
     private_network: bool = False
+    allow_origin_absent: bool = True
+
+    @model_validator(mode="after")
+    def _expressions(self) -> Self:
+        for one in self.origins:
+            try:
+                re.compile(one if one != "*" else "")
+            except re.error as error:
+                raise ValueError(f"origins has {one!r}, which is no regular expression: {error}; correct it") from error
+        if not self.origins:
+            raise ValueError("origins must not be empty; write '*' for all, or take the plugin out")
+        return self
 
 
 class JwtAuthOptions(PolicyOptions):
@@ -150,12 +164,17 @@ class RequestValidatorOptions(PolicyOptions):
 
 
 class IpRestrictionOptions(PolicyOptions):
-    """From where callers may come; the deny list goes first."""
+    """From where callers may come; the deny list goes first.
+
+    Attributes:
+        trusted_ips: proxies whose ``X-Forwarded-For`` is believed. HAProxy on this machine is one.
+    """
 
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
     status: int = Field(default=403, ge=400, le=599)
     message: str = "IP address not allowed"
+    trusted_ips: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
     @model_validator(mode="after")
     def _some(self) -> Self:

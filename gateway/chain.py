@@ -5,7 +5,9 @@ from typing import Any, Final, NamedTuple
 
 from config.plugins import (
     CorrelationIdOptions,
+    CorsOptions,
     HmacAuthOptions,
+    IpRestrictionOptions,
     JwtAuthOptions,
     PolicyOptions,
     RequestSizeLimitingOptions,
@@ -23,7 +25,9 @@ from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
 from gateway.operations import Operation, Operations
 from gateway.plugins.correlation_id import CorrelationId
+from gateway.plugins.cors import Cors
 from gateway.plugins.hmac_auth import HmacAuth
+from gateway.plugins.ip_restriction import IpRestriction
 from gateway.plugins.jwt_auth import JwtAuth
 from gateway.plugins.request_size_limiting import RequestSizeLimiting
 from gateway.plugins.request_transformer import RequestTransformer
@@ -70,6 +74,14 @@ class Setting(NamedTuple):
 Maker = Callable[[ASGIApp, Any, Setting], ASGIApp]
 
 
+def _cors(app: ASGIApp, options: CorsOptions, _setting: Setting) -> ASGIApp:
+    return Cors(app, options)
+
+
+def _ip_restriction(app: ASGIApp, options: IpRestrictionOptions, setting: Setting) -> ASGIApp:
+    return IpRestriction(app, options, setting.policy("ip-restriction", options))
+
+
 def _jwt_auth(app: ASGIApp, options: JwtAuthOptions, setting: Setting) -> ASGIApp:
     if setting.parts.credentials is None:
         raise setting.needs("jwt-auth", "credentials")
@@ -99,9 +111,11 @@ def _response_transformer(app: ASGIApp, options: ResponseTransformerOptions, _se
 
 # By name, what makes a plugin. What is not here yet cannot be put in front of anything.
 MAKERS: Final[Mapping[str, Maker]] = {
+    "cors": _cors,
     "jwt-auth": _jwt_auth,
     "hmac-auth": _hmac_auth,
     "request-validator": _request_validator,
+    "ip-restriction": _ip_restriction,
     "request-transformer": _request_transformer,
     "response-transformer": _response_transformer,
 }

@@ -103,7 +103,7 @@ class AdminApi:
 def who(request: Request) -> Who:
     """Who asks, by the header ``X-Operator``, and from where as far as this process sees it.
 
-    No header says where: HAProxy sets none, so that it would be the caller's own word.
+    No header is believed in this, for who reaches the replica's own port would write what he likes.
     """
     named = request.headers.get("x-operator", "")
     peer = request.client.host if request.client is not None else ""

@@ -55,10 +55,14 @@ class Arrivals:
         self._meanwhile = None
         self._over, self._over_before = set(), set()
 
+    def is_left_to_page(self, seq: int) -> bool:
+        """Whether a message is to come from the journal."""
+        return self.paging and seq > self.read_through
+
     def wants(self, seq: int) -> bool:
         """Whether a message is unknown and would be taken in now."""
-        beyond = self.paging and seq > self.read_through
-        return not beyond and not self.is_over(seq) and not self._window.knows(self._partition, seq)
+        known = self.is_over(seq) or self._window.knows(self._partition, seq)
+        return not known and not self.is_left_to_page(seq)
 
     def is_over(self, seq: int) -> bool:
         """Whether a message was settled lately."""
@@ -69,7 +73,7 @@ class Arrivals:
         self.max_seen = max(self.max_seen, seq)
         if self.is_over(seq):
             return False
-        if self.paging and seq > self.read_through:
+        if self.is_left_to_page(seq):
             if self._meanwhile is not None:
                 self._meanwhile.append((seq, message, history))
             return False

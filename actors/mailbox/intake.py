@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
+from operator import itemgetter
+from typing import NamedTuple
 
 from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import JournalUnavailableError, MailboxError
-from actors.mailbox.journal import Journal, Row, Settlement, may_be_more
+from actors.mailbox.gaps import Gaps
+from actors.mailbox.journal import Journal, Row, Settlement, Tick, may_be_more
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.retry import Cause
@@ -20,7 +23,16 @@ from config.topology import Queue
 from telemetry.log import get_logger
 
 PAGE = 1_000
+# What is told of beyond this is left to the look.
+_MOST_HELD = 10_000
 _log = get_logger("mailbox")
+
+
+class _Before(NamedTuple):
+    """How it was before a look: the highest seq that was seen, and what was held back."""
+
+    highest: int
+    held: frozenset[int]
 
 
 class Intake:
@@ -30,6 +42,7 @@ class Intake:
         arrivals: which are in memory.
         arrived: how many have come, about.
         buried: how many were settled without having been in memory, by cause.
+        look_wanted: whether the journal should be looked into, for there may be something in it that nobody told of.
     """
 
     def __init__(
@@ -50,20 +63,31 @@ class Intake:
         self._page_limit = PAGE
         bounds = Bounds(queue.window, queue.window_bytes)
         self.arrivals = Arrivals(window, number, bounds, queue.partitions_per_actor)
+        # Where units of work write as well; else the owner gives the seqs, and reports them in order.
+        self._gaps = Gaps() if queue.partition_by == "shard" else None
+        # By seq: what may be preceded by others, until the journal was looked into.
+        self._held: dict[int, Arrival] = {}
+        self._before = _Before(0, frozenset())
         self.arrived = 0
+        self.look_wanted = False
         self.buried: Counter[str] = Counter()
 
     def begin(self, low_water: int, max_seq: int) -> None:
         """After a takeover: what is there up to ``max_seq`` may have been delivered before."""
         self._taken_over_at = max_seq
         self.arrivals.begin(low_water, max_seq)
+        self._held, self._before = {}, _Before(0, frozenset())
 
     def arrive(self, seq: int, message: Message, history: History, now: float) -> None:
-        """Take in a message that is committed, unless it is known."""
-        if not self._writer.is_settling(seq):
-            highest = self.arrivals.max_seen
-            # What is left to its page has come all the same.
-            self.arrived += self.arrivals.arrive(seq, message, history, now) or seq > highest
+        """Take in a message that is committed, unless it is known.
+
+        If an earlier one may be there that was not seen it is held back, and ``look_wanted``.
+        """
+        if self._gaps is None or self.arrivals.is_left_to_page(seq) or not self._gaps.may_precede(seq):
+            self._take((seq, message, history), now)
+        else:
+            self._held[seq] = (seq, message, history)
+            self.look_wanted = True
 
     def told(self, rows: Sequence[PublishedRow], now: float) -> None:
         """Take in what publishers say that they have committed.
@@ -71,14 +95,26 @@ class Intake:
         What was there at the takeover may be settled since long, and nothing of that is in memory. The pages and the
         sweep read it from the journal, which knows.
         """
-        for row in rows:
-            if row.seq > self._taken_over_at:
+        for row in sorted(rows, key=lambda one: one.seq):
+            if row.seq <= self._taken_over_at:
+                continue
+            if self.arrivals.is_left_to_page(row.seq) or len(self._held) >= _MOST_HELD:
+                # The look that follows the last page finds it, in its place.
+                self.arrived += row.seq > self.arrivals.max_seen
+                self.arrivals.max_seen = max(self.arrivals.max_seen, row.seq)
+                self.look_wanted = True
+            else:
                 self.arrive(row.seq, row.message, History(), now)
 
     @property
     def page_wanted(self) -> bool:
         """Whether there is room for the next page, and what has left the window is about to be written."""
         return self.arrivals.page_wanted and not self._writer.is_heavy
+
+    @property
+    def held(self) -> int:
+        """Messages that have come and are not in the window, for others may precede them."""
+        return len(self._held)
 
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""
@@ -91,14 +127,15 @@ class Intake:
             self._window.shelf(self._number).lowest_seq,
             self._writer.lowest_pending_seq,
             self.arrivals.read_through + 1 if self.arrivals.paging else None,
+            min(self._held, default=None),
         ]
         return min(mark for mark in marks if mark is not None)
 
     def take_rows(self, rows: Sequence[Row]) -> None:
-        """Take in what was read."""
+        """Take in what was read, in order."""
         now = self._clock()
         for row in self._intact(rows):
-            self.arrive(*self._arrival(row, now), now)
+            self._take(self._arrival(row, now), now)
 
     async def page(self, timeout_s: float) -> None:
         """Read the next page and take it in. A page that could not be read in time is read in smaller parts.
@@ -129,28 +166,58 @@ class Intake:
             if (pending is None or row.seq < pending) and not self._writer.is_settling(row.seq)
         ]
         self.arrivals.end_page(page, last_seq=rows[-1].seq if may_be_more(rows, limit) else None, now=now)
+        if self._gaps is not None and not self.arrivals.paging:
+            self._gaps.restart(self.arrivals.max_seen)
 
-    async def take_seqs(self, seqs: Sequence[int], may_go_on: Callable[[], bool]) -> bool:
-        """Read what waits of these seqs, given in order, and take it in, part by part.
+    def begin_look(self) -> None:
+        """The journal is about to be asked which rows of units of work there are."""
+        self.look_wanted = False
+        self._before = _Before(0 if self._gaps is None else self._gaps.highest, frozenset(self._held))
+
+    async def end_look(self, tick: Tick, may_go_on: Callable[[], bool]) -> bool:
+        """Read what the look has shown and is not here, and take it in, part by part, in order with what was held back.
 
         Args:
-            seqs: which.
+            tick: what the journal answered.
             may_go_on: asked before each part.
 
         Returns:
             False if there was no going on; the rest is still to be read then.
         """
-        left = deque(seqs)
+        told = self._before.held.union(tick.seqs)
+        left = deque(seq for seq in tick.seqs if seq not in self._held and self.arrivals.wants(seq))
         while left:
             if not may_go_on():
+                self.look_wanted = True
                 return False
             part = list(islice(left, PAGE))
             rows = await self._journal.load_seqs(part)
-            self.take_rows(rows)
             read_to = rows[-1].seq if may_be_more(rows, len(part)) else part[-1]
+            self._take_in_order(rows, told, read_to)
             while left and left[0] <= read_to:
                 left.popleft()
+        self._take_in_order([], told, max(self._held, default=0))
+        self.look_wanted |= bool(self._held)
+        if self._gaps is not None:
+            xmin, xmax, _ = tick.snapshot.split(":")
+            self._gaps.looked(self._before.highest, int(xmin), int(xmax))
         return True
+
+    def _take_in_order(self, rows: Sequence[Row], told: Collection[int], up_to: int) -> None:
+        now = self._clock()
+        ready = [self._arrival(row, now) for row in self._intact(rows)]
+        ready += [self._held.pop(seq) for seq in list(self._held) if seq in told and seq <= up_to]
+        for one in sorted(ready, key=itemgetter(0)):
+            self._take(one, now)
+
+    def _take(self, arrival: Arrival, now: float) -> None:
+        if self._writer.is_settling(arrival[0]):
+            return
+        highest = self.arrivals.max_seen
+        # What is left to its page has come all the same.
+        self.arrived += self.arrivals.arrive(*arrival, now) or arrival[0] > highest
+        if self._gaps is not None:
+            self._gaps.see(arrival[0])
 
     def _intact(self, rows: Sequence[Row]) -> list[Row]:
         for row in rows:

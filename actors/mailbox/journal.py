@@ -97,14 +97,14 @@ class Tick(NamedTuple):
         held: whether the epoch is still the partition's.
         swept_to: for the next sweep.
         seqs: transactional rows that the last sweep could not have seen, and some that it did.
-        snapshot: which transactions it has seen.
+        snapshot: which transactions it has seen, as PostgreSQL writes it.
         appeared: transactional rows by tenant that the snapshot given had not seen, settled ones included.
     """
 
     held: bool
     swept_to: str
     seqs: Sequence[int]
-    snapshot: str = ""
+    snapshot: str = "0:0:"
     appeared: Mapping[str, int] = {}
 
 

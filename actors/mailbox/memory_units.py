@@ -50,8 +50,8 @@ class Transactions:
 
     @property
     def snapshot(self) -> str:
-        """Which transactions are seen now: all before the first number but those that follow it."""
-        return ":".join(map(str, [self._next, *sorted(self._running)]))
+        """Which transactions are seen now, as PostgreSQL writes it: the lowest that runs, the next, all that run."""
+        return f"{self.lowest_running}:{self._next}:{','.join(map(str, sorted(self._running)))}"
 
     def since(self, swept_to: str) -> list[int]:
         """The seqs of what transactions from this one on wrote, in order."""
@@ -61,8 +61,8 @@ class Transactions:
         """Rows by tenant that a snapshot had not seen; none for an empty one."""
         if not snapshot:
             return {}
-        following, *running = map(int, snapshot.split(":"))
-        rows = [row for row in self.rows.values() if row.txid >= following or row.txid in running]
+        _, following, running = snapshot.split(":")
+        rows = [row for row in self.rows.values() if row.txid >= int(following) or str(row.txid) in running.split(",")]
         return dict(Counter(row.message.tenant for row in rows))
 
 

@@ -64,6 +64,8 @@ class Partition:
         self._intake = Intake(
             queue, number, journal, window, self._writer, has_dead_letters=has_dead_letters, clock=clock
         )
+        # Messages that were settled without having been in memory, by cause.
+        self.buried = self._intake.buried
         self._tenure = Tenure(
             queue,
             number,
@@ -116,7 +118,7 @@ class Partition:
         """Messages that are not settled, those in flight included; while they are counted at least so many."""
         if not self._tenure.is_open:
             return 0
-        held = len(self._window.shelf(self._number).entries)
+        held = len(self._window.shelf(self._number).entries) + self._intake.held
         if not self._intake.arrivals.paging:
             return held
         counted = self._capacity.waiting(self._number) - len(self._writer.settling)
@@ -126,11 +128,6 @@ class Partition:
     def paused(self) -> bool:
         """Whether an operator has stopped its deliveries."""
         return self._tenure.paused
-
-    @property
-    def buried(self) -> Counter[str]:
-        """Messages that were settled without having been in memory, by cause."""
-        return self._intake.buried
 
     @property
     def arrived(self) -> int:
@@ -216,7 +213,7 @@ class Partition:
         if not self._tenure.is_open:
             return
         self._intake.told(rows, self._clock())
-        self._wake()
+        self._tenure.came()
 
     def record(self, verdict: Verdict) -> None:
         """Write what became of a message."""
@@ -270,7 +267,7 @@ class Partition:
         self.counters["commits"] += 1
         self.counters["published"] += len(arrivals)
         self.counters["duplicate"] += len(appends) - len(arrivals)
-        self._wake()
+        self._tenure.came()
 
     def admit(self, messages: Sequence[Message]) -> None:
         self._capacity.admit(self._number, messages)
@@ -282,8 +279,7 @@ class Partition:
     def settled(self, tenants: Sequence[str]) -> None:
         if self._tenure.is_open:
             self._capacity.gone(self._number, tenants)
-            if self._intake.page_wanted:  # it may have waited for just this
-                self._tenure.nudge()
+            self._tenure.went()  # a page may have waited for just this
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         self._tenure.failed(error, doubtful_ids)
@@ -292,8 +288,7 @@ class Partition:
         assert verdict.cause is not None
         self.counters[verdict.cause] += 1
         self._intake.over(verdict.entry.seq, self._clock())
-        if self._intake.arrivals.page_wanted:
-            self._tenure.nudge()
+        self._tenure.went()
         self._writer.settle(settlement_of(verdict), verdict.entry.message.tenant, letter)
 
     def _begun(self, next_seq: int) -> None:

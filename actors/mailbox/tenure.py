@@ -106,9 +106,16 @@ class Tenure:
         self.paused = paused
         self._block_or_not()
 
-    def nudge(self) -> None:
-        """There may be a page to read."""
-        self._nudge.set()
+    def came(self) -> None:
+        """A message has come."""
+        if self._intake.look_wanted:
+            self._nudge.set()
+        self._wake()
+
+    def went(self) -> None:
+        """A message has left."""
+        if self._intake.page_wanted:
+            self._nudge.set()
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         """A write of this epoch failed: of these messages it is not known whether they are in the journal."""
@@ -188,6 +195,9 @@ class Tenure:
                     self.suspend(OwnerNotReadyError(self._queue.name, "its owner is counting what waits"))
                     return
                 continue
+            if self._intake.look_wanted and not self._intake.arrivals.paging:
+                await self._tick()
+                continue
             if self._intake.page_wanted:
                 await self._intake.page(self._policy.page_s)
                 self._wake()
@@ -236,7 +246,7 @@ class Tenure:
         self._swept_to, self.low_water = tick.swept_to, lease.low_water
         self._begun(next_seq)
         # Before it counts as open, so that it is begun again should that fail.
-        await self._intake.take_seqs(tick.seqs, lambda: True)
+        await self._intake.end_look(tick, lambda: True)
         self.is_open = True
 
     async def _tick(self) -> None:
@@ -245,9 +255,10 @@ class Tenure:
         renew = not self._is_kept or asked_at - self._renewed_at >= self._policy.renew_s
         if not renew and not self._sweeps:
             return
+        self._intake.begin_look()
         tick = await self._journal.tick(
             self.epoch,
-            self._progress(),
+            self._progress() if renew else Progress(0, self._swept_to, 0.0),
             lease_s=self._policy.lease_s if renew else None,
             sweep_below=_EVERY_SEQ if self._sweeps else 0,
             since=self._census.snapshot if self._sweeps else "",
@@ -257,11 +268,11 @@ class Tenure:
             raise FencedError(self._queue.name, self._number, self.epoch)
         if renew:
             self._renewed(asked_at)
-        unknown = [seq for seq in tick.seqs if self._intake.arrivals.wants(seq)]
         # What is left the next tick finds, after it has renewed the lease.
-        whole = await self._intake.take_seqs(unknown, self._has_time)
+        whole = await self._intake.end_look(tick, self._has_time)
         if self._sweeps and whole:
             self._swept_to = tick.swept_to
+        self._wake()
 
     def _has_time(self) -> bool:
         return self._clock() - self._renewed_at < self._policy.lease_s / 2

@@ -8,9 +8,9 @@ import pytest
 
 from actors.mailbox import intake
 from actors.mailbox.errors import JournalUnavailableError
-from actors.mailbox.journal import Batch, Row, Written
+from actors.mailbox.journal import Batch, Progress, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
-from actors.mailbox.message import PublishedRow
+from actors.mailbox.message import PublishedRow, ack
 from actors.mailbox.ownership import State
 from tests.unit.actors.mailbox.test_partition import FAST, Owner, message, owning, running, until
 
@@ -186,3 +186,111 @@ async def test_an_owner_that_stops_with_an_append_in_doubt_leaves_it_to_the_next
     database.lapsed = True
     async with running(database, "b", **BY_SHARD) as second:
         assert await second.consume(1) == ["doubt"]
+
+
+def unit(database: MemoryDatabase, name: str, key: str) -> PublishedRow:
+    """A unit of work that has committed and of which nobody has been told."""
+    return published(database, name, key=key)[0]
+
+
+async def test_what_is_told_of_does_not_overtake_an_earlier_one_whose_word_was_lost() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        unit(database, "m1", "k")
+        owner.partition.told([unit(database, "m2", "k")])
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_is_told_of_does_not_overtake_one_that_committed_late() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        late = database.unit()
+        late.publish(message("late", "k"))
+        owner.partition.told(published(database, "m1", key="other"))
+        assert await owner.consume(1) == ["m1"]
+
+        late.commit()
+        owner.partition.told(published(database, "m2", key="k"))
+
+        assert await owner.consume(2) == ["late", "m2"]
+
+
+async def test_what_came_while_a_page_was_read_does_not_overtake_an_earlier_one() -> None:
+    journal = Paged(database := MemoryDatabase())
+    async with running(database, journal=journal, **BY_SHARD) as owner:
+        await until(lambda: journal.reading)
+        unit(database, "m1", "k")
+        owner.partition.told([unit(database, "m2", "k")])
+        journal.let.set()
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_an_owner_appends_does_not_overtake_what_units_published_before() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        unit(database, "m1", "k")
+        await owner.partition.append([message("m2", "k")])
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_follows_what_was_seen_is_delivered_without_a_look() -> None:
+    journal = Counted(database := MemoryDatabase())
+    policy = FAST._replace(ownership=FAST.ownership._replace(tick_s=0.05, renew_s=0.01))
+    async with running(database, journal=journal, policy=policy, **BY_SHARD) as owner:
+        await read(owner)
+        ticks = journal.ticks
+        await until(lambda: journal.ticks >= ticks + 3)
+        ticks = journal.ticks
+        for number in range(20):
+            owner.partition.told(published(database, f"m{number}", key="k"))
+            batch = owner.take()
+            assert [one.message.id for one in batch] == [f"m{number}"]
+            owner.settle(batch, ack())
+
+        assert journal.ticks - ticks <= 1, "no more than the regular one"
+
+
+async def test_what_is_held_back_survives_a_journal_that_is_away() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        database.away = True
+        await until(lambda: owner.partition.state is State.RECOVERING)
+        unit(database, "m1", "k")
+        owner.partition.told([unit(database, "m2", "k")])
+        assert owner.partition.waiting == 1
+        database.away = False
+
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+class Paged(InMemoryJournal):
+    """Reads its first page, and answers when it is let."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.reading, self.let = False, asyncio.Event()
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        rows = await super().load(from_seq, limit)
+        self.reading = True
+        await self.let.wait()
+        return rows
+
+
+class Counted(InMemoryJournal):
+    """Counts the looks into it."""
+
+    ticks = 0
+
+    async def tick(
+        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+    ) -> Tick:
+        self.ticks += 1
+        return await super().tick(epoch, progress, lease_s=lease_s, sweep_below=sweep_below, since=since)

@@ -27,6 +27,7 @@ NAMESPACE = "spaza"
 # A call has so long at most; what it carries may be waited for less.
 _CALL_S = 2.5
 _STATISTICS_S = 2.0
+_LOOK_UP_S = 1.0
 _LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
 _log = get_logger("mailbox")
@@ -69,8 +70,8 @@ class MailboxHandle:
             JournalUnavailableError: not committed in time, or not known to be; publish again under the same ids.
             OverloadedError: too much waits to be written.
             QueueFullError: too much waits in a queue, in all or of one tenant.
-            PublishFailedError: the owner could not be reached in three tries; it says whether the messages are in the
-                dead-letter queue now.
+            PublishFailedError: there was no owner, nor one that is being started again, in three tries; it says whether
+                the messages are in the dead-letter queue now.
         """
         check_text("exchange", exchange)
         check_text("routing_key", routing_key)
@@ -184,10 +185,21 @@ class MailboxHandle:
                 errors: Errors = await getattr(actor, method).remote(batch, *arguments)
                 return errors
         except (RayError, ValueError, TimeoutError) as error:
-            if isinstance(error, RayActorError):
-                self._actors.pop(name, None)
-            lost = lost_call(queue, f"actor {name}: {type(error).__name__}", error)
+            is_gone = isinstance(error, ValueError) or (isinstance(error, RayActorError) and await self._is_gone(name))
+            lost = lost_call(queue, f"actor {name}: {type(error).__name__}", error, is_gone=is_gone)
             return dict.fromkeys((number for number, _, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
+
+    async def _is_gone(self, name: str) -> bool:
+        """Whether Ray knows no such actor any more. One that it starts again keeps its name meanwhile."""
+        self._actors.pop(name, None)
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                await self._actor(name)
+        except ValueError:
+            return True
+        except (RayError, TimeoutError) as error:
+            _log.warning("mailbox_not_looked_up", actor=name, error=type(error).__name__)
+        return False
 
     async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
         try:

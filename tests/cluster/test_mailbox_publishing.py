@@ -14,7 +14,13 @@ import pytest
 import ray
 from ray.exceptions import PendingCallsLimitExceeded
 
-from actors.mailbox.errors import OverloadedError, PublishFailedError, QueueFullError, UnroutableError
+from actors.mailbox.errors import (
+    JournalUnavailableError,
+    OverloadedError,
+    PublishFailedError,
+    QueueFullError,
+    UnroutableError,
+)
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.handle import MailboxHandle
 from actors.mailbox.last_resort import UNITS, ShardLastResort
@@ -89,6 +95,47 @@ async def test_what_an_owner_that_is_gone_did_not_take_stands_in_the_dead_letter
     with pytest.raises(PublishFailedError) as lost:
         await MailboxHandle(box.topology).publish("in", "a.b", [message("m2")], timeout_s=1.0)
     assert not lost.value.dead_lettered
+
+
+async def test_an_owner_that_is_killed_and_started_again_leaves_no_dead_letters(
+    mailbox: MakeMailbox,  # noqa: F811
+    server: PostgresServer,  # noqa: F811
+) -> None:
+    box = await mailbox()
+    handle = MailboxHandle(box.topology, last_resort=ShardLastResort(DirectShards(server)))
+    refused: Counter[str] = Counter()
+    kills = 3
+
+    async def publisher(number: int) -> None:
+        for step in range(kills * 10):
+            one = of(f"t{number}", step)
+            while True:
+                try:
+                    await handle.publish("in", "a.b", [one], timeout_s=1.5)
+                    break
+                except JournalUnavailableError:  # as Meta, which delivers again
+                    refused["later"] += 1
+            await asyncio.sleep(0.1)
+
+    publishers = asyncio.gather(*(publisher(number) for number in range(4)))
+    killed: set[int] = set()
+
+    async def killed_another() -> bool:
+        pid = (await box.figures()).get("pid", 0)
+        if pid and pid not in killed:
+            killed.add(pid)
+            os.kill(pid, 9)
+            return True
+        return False
+
+    for _ in range(kills):
+        await eventually(killed_another)
+        await asyncio.sleep(0.5)
+    await publishers
+
+    assert refused["later"] > 0, "none was published while its owner was away"
+    assert await dead_letters(box, 0)
+    await eventually(lambda: len(box.handled()) == 4 * kills * 10)
 
 
 async def test_a_queue_is_full_to_the_message_under_256_publishers_and_after_a_kill(

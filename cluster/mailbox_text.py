@@ -32,6 +32,8 @@ def overview(document: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {one['queue']}: and {more:,} more tenants")
         for reason, number in one.get("reasons", {}).items():
             lines.append(f"  {one['queue']}: {number:,} dead letters, {reason}")
+        if one.get("loops_cut"):
+            lines.append(f"  {one['queue']}: {one['loops_cut']:,} times a letter that dies each time was not put back")
         if one.get("missing_partitions"):
             lines.append(f"  {one['queue']}: partitions not counted: {_list(one['missing_partitions'])}")
     return lines

@@ -6,6 +6,7 @@ epoch, so that an overtaken owner changes nothing, and in the same commits as al
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -48,6 +49,7 @@ class Partition(Protocol):
     """The partition, as far as it has to know."""
 
     dead_letters: int
+    counters: Counter[str]
 
     @property
     def state(self) -> State:
@@ -88,6 +90,9 @@ class Interventions:
     async def redrive(self, wanted: Selection, *, after_seq: int, limit: int) -> Step:
         """Put the next dead letters back into the queue, in their order and in one commit.
 
+        Nothing else leads from a dead-letter queue anywhere, so this is where a message that dies each time anew is
+        stopped from going round, and counted.
+
         Raises:
             MailboxError: of these letters it is not known whether they were; to repeat it is safe.
         """
@@ -100,6 +105,7 @@ class Interventions:
         await self._write_letters([redriven(row.message, now) for row in ours], [_end(row, "redriven") for row in ours])
         corrupt = sum(not row.intact for row in rows)
         worn_out = len(rows) - len(ours) - corrupt
+        self._partition.counters["loops_cut"] += worn_out
         ids = tuple(row.message.id for row in ours)
         return Step(ids, found[-1].seq, corrupt=corrupt, worn_out=worn_out)
 

@@ -198,6 +198,7 @@ class MailboxOperations:
                 "dead_letters", "counted",
             )
         }  # fmt: skip
+        shown["loops_cut"] = known["counters"].get("loops_cut", 0)
         if tenants == 0:
             return {"queue": name, **shown}
         waiting = self._operator.target(name)

@@ -133,7 +133,7 @@ def test_what_was_not_counted_yet_is_marked() -> None:
     queue = {
         "queue": "q", "state": "owning", "paused": True, "consumer_up": True, "waiting": 1, "in_flight": 0,
         "oldest_age_s": 61.0, "in_per_s": 0.0, "out_per_s": 0.0, "dead_letters": 0, "counted": False,
-        "tenants": {"a": 1}, "tenants_total": 3, "reasons": {}, "missing_partitions": [4],
+        "loops_cut": 2, "tenants": {"a": 1}, "tenants_total": 3, "reasons": {}, "missing_partitions": [4],
     }  # fmt: skip
 
     lines = mailbox_text.overview({"queues": [queue, {"queue": "gone", "state": "unreachable"}]})
@@ -142,6 +142,7 @@ def test_what_was_not_counted_yet_is_marked() -> None:
     assert lines[2].split() == ["gone", "unreachable"]
     assert any("2 more tenants" in line for line in lines)
     assert any("not counted: 4" in line for line in lines)
+    assert any("2 times a letter that dies each time" in line for line in lines)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "5 minutes", "2026-13-01"])

@@ -7,7 +7,17 @@ import pytest
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.memory_journal import MemoryDatabase
 from actors.mailbox.message import ack, reject, retry_after
-from actors.mailbox.redriven import message_id, plain_id, published_day, redriven, redrives, stored_id, stored_ids
+from actors.mailbox.redriven import (
+    COUNT,
+    MOST,
+    message_id,
+    plain_id,
+    published_day,
+    redriven,
+    redrives,
+    stored_id,
+    stored_ids,
+)
 from actors.mailbox.selection import Selection
 from tests.unit.actors.mailbox.test_partition import Owner, message, owning, running, until
 
@@ -51,6 +61,27 @@ async def test_a_redriven_message_that_dies_again_is_a_dead_letter_again_and_can
             await until(lambda: len(database.letters()) == 1)
 
         assert owner.partition.dead_letters == 1
+
+
+async def test_a_letter_that_goes_round_and_round_is_left_and_counted() -> None:
+    database = MemoryDatabase()
+    async with running(database) as owner:
+        worn = message("m1")._replace(headers={COUNT: MOST - 1})
+        await until(owning(owner))
+        await owner.partition.append([worn, message("m2")])
+        await until(lambda: owner.window.ready == 2)
+        owner.settle(owner.take(), reject("unknown_number"))
+        await until(lambda: len(database.letters()) == 2)
+
+        steps = []
+        for _ in range(2):
+            steps.append(await owner.partition.interventions.redrive(ALL, after_seq=0, limit=10))
+            await until(lambda: owner.window.ready > 0)
+            owner.settle(owner.take(), reject("unknown_number"))
+            await until(lambda: len(database.letters()) == 2)
+
+        assert [(step.ids, step.worn_out) for step in steps] == [(("m1", "m2"), 0), (("m2",), 1)]
+        assert owner.partition.counters["loops_cut"] == 1
 
 
 async def test_what_died_anew_since_the_redrive_began_is_not_redriven_again_by_it() -> None:

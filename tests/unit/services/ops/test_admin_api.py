@@ -29,6 +29,7 @@ QUEUE = "notifications.whatsapp"
 FIGURES = {
     "state": "owning", "paused": False, "consumer_up": True, "waiting": 3, "in_flight": 1, "oldest_age_s": 2.5,
     "in_per_s": 1.0, "out_per_s": 0.5, "dead_letters": 4, "counted": True, "epoch": 7,
+    "counters": {"loops_cut": 2},
 }  # fmt: skip
 DEAD = [Tally("a", "rejected", "auth:190", 3, 0.0), Tally("b", "rejected", "in_doubt", 1, 0.0)]
 PEEKED = Peeked(

@@ -1,4 +1,7 @@
-"""Tells an owner of rows that were published with a change, in their order, as far as that helps."""
+"""Tells an owner of rows that were published with a change, so that it need not wait for its sweep.
+
+Nothing depends on it: what is lost the sweep finds, and what comes before an earlier one is held back by the owner.
+"""
 
 import asyncio
 import random
@@ -20,11 +23,9 @@ _log = get_logger("mailbox")
 class Teller:
     """Coalesces what one owner is to be told while a call is under way.
 
-    A call that failed is repeated with what came meanwhile behind it, or a later message of a key would overtake an
-    earlier one. What is older than the owner's sweep needs is left to the sweep, and so is what comes while as much
-    waits as may.
-
-    Weakness: what several processes tell one owner is not put in order between them.
+    A call that failed is repeated with what came meanwhile behind it, for the owner has to look for whatever is missing
+    before it. What is older than the owner's sweep needs is left to the sweep, and so is what comes while as much waits
+    as may.
 
     Args:
         name: of the owner.

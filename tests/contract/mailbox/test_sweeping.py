@@ -1,10 +1,15 @@
 """What units of work write is found whenever they commit, in the double as in a real PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from actors.mailbox.journal import Batch, Journal, Progress
+from actors.mailbox.memory_journal import MemoryDatabase
+from actors.mailbox.message import PublishedRow
 from tests.contract.mailbox.conftest import Unit
 from tests.contract.mailbox.test_every_journal import message, settled, taken
+from tests.unit.actors.mailbox.test_partition import FAST, running
+from tests.unit.actors.mailbox.test_partition_by_shard import BY_SHARD, read
 
 EVERY = (1 << 63) - 1
 Journals = Callable[[], Journal]
@@ -45,3 +50,26 @@ async def test_the_sweep_lists_what_is_below_a_seq_settled_or_not(either: Journa
     assert list(tick.seqs) == [one]
     assert [(row.message.id, row.clock_s) for row in await journal.load(0, 10)] == [("m2", None)]
     assert await journal.highest() == two
+
+
+async def test_a_row_that_its_owner_is_told_of_overtakes_none_that_committed_before(
+    either: Callable[[], Journal], units: Units
+) -> None:
+    journal: Any = either()
+    policy = FAST._replace(ownership=FAST.ownership._replace(tick_s=0.2, renew_s=0.1))
+    async with running(MemoryDatabase(), journal=journal, policy=policy, **BY_SHARD) as owner:
+        await read(owner)
+        late, prompt = await units(), await units()
+        await late.publish(message("m1", key="k"))
+        told = [PublishedRow("q", 0, await prompt.publish(message("m2", key="other")), message("m2", key="other"))]
+        await prompt.commit()
+        owner.partition.told(told)
+        assert await owner.consume(1) == ["m2"]
+
+        await late.commit()
+        last = await units()
+        told = [PublishedRow("q", 0, await last.publish(message("m3", key="k")), message("m3", key="k"))]
+        await last.commit()
+        owner.partition.told(told)
+
+        assert await owner.consume(2) == ["m1", "m3"]

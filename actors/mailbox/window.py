@@ -150,7 +150,7 @@ class Window:
             while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
                 lanes.append(lane)
                 batch.append(self._deliver(lane.head, now))
-            if self._queue.key_run > 1:
+            if self._queue.key_run > 1 and len(batch) < room:
                 more = self._line_up.followers(lanes, self._queue.key_run, now)
                 batch += [self._deliver(entry, now) for entry in islice(more, room - len(batch))]
         return batch or self._take_suspect(now)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the peer and Spaza in turns; ``broker``, ``units``, ``tenants``: parts alone."""
+"""``python -m benchmarks``: the peer and Spaza in turns. Parts: ``broker``, ``units``, ``tenants``, ``gateway``."""
 
 import argparse
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.broker.__main__ import main as broker
 from benchmarks.broker.backlog import main as backlog
 from benchmarks.contest import Contest
+from benchmarks.gateway.__main__ import main as gateway
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
 from benchmarks.spaza.system import SpazaSystem
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return units(arguments[1:])
     if arguments[:1] == ["tenants"]:
         return tenants(arguments[1:])
+    if arguments[:1] == ["gateway"]:
+        return gateway(arguments[1:])
     options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)

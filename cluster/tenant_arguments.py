@@ -44,6 +44,9 @@ def add_tenant_commands(commands: Any) -> None:
         "--grace", dest="grace_s", type=int, metavar="SECONDS",
         help="for which the older ones still hold (default 86400); 0 ends them at once",
     )  # fmt: skip
+    rotate.add_argument(
+        "--public-key", metavar="FILE", help="of RSA, in PEM: calls are signed with RS256, and no secret is issued"
+    )
     _add_key(rotate)
 
     _command(below, "suspend", "answer neither its customers nor its calls, until it is resumed", tenant=True)

@@ -60,7 +60,9 @@ def _one(client: AdminClient, given: argparse.Namespace, console: Console) -> in
 
 
 def _rotate(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    asked = {} if given.grace_s is None else {"grace_s": given.grace_s}
+    asked: dict[str, Any] = {} if given.grace_s is None else {"grace_s": given.grace_s}
+    if given.public_key is not None:
+        asked["public_key"] = _text_of(given.public_key)
     done = client.send("POST", f"/{given.tenant_id}/rotate", asked, idempotency_key=_key(given))
     return _show(done, given, console, tenant_text.rotated)
 
@@ -138,15 +140,19 @@ def _over(base: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 def _read(name: str) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        document = json.loads(text)
-    except OSError as error:
-        raise TenantFileError(name, error.strerror or str(error)) from None
+        document = json.loads(_text_of(name))
     except ValueError as error:
         raise TenantFileError(name, f"it is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise TenantFileError(name, "it holds no object with fields")
     return document
+
+
+def _text_of(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise TenantFileError(name, error.strerror or str(error)) from None
 
 
 def _key(given: argparse.Namespace) -> str:

@@ -80,5 +80,9 @@ def resealed(document: dict[str, Any]) -> Iterator[str]:
 
 def _credential(document: dict[str, Any]) -> Iterator[str]:
     yield f"  kid     {document['credential']['kid']}"
-    yield f"  secret  {document['credential']['secret']}"
+    secret = document["credential"].get("secret")
+    if secret is None:
+        yield f"It holds for tokens of {document['credential']['algorithm']} under the private key, which you have."
+        return
+    yield f"  secret  {secret}"
     yield "The secret is not shown again."

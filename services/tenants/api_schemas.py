@@ -1,9 +1,27 @@
 """What callers of the admin API of tenants send, checked at the edge."""
 
+from typing import Annotated, Final
+
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.tenants.removal import ExportPlace
+
+_LEAST_BITS: Final = 2048
+
+
+def _rsa_public_key(text: str) -> str:
+    try:
+        key = serialization.load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError("must be a public key in PEM; make one with: openssl rsa -in key.pem -pubout") from error
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _LEAST_BITS:
+        raise ValueError(f"must be a key of RSA with {_LEAST_BITS} bits or more")
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form).decode()
 
 
 class _Given(BaseModel):
@@ -19,9 +37,16 @@ class ListQuery(_Given):
 
 
 class RotateRequest(_Given):
-    """How long the credentials before the new one still hold: a day, unless said otherwise; 0 ends them at once."""
+    """How the credentials are replaced.
+
+    Attributes:
+        grace_s: seconds for which those before the new one still hold: a day, unless said otherwise; 0 ends them at
+            once.
+        public_key: of RSA, in PEM, for a credential that signs with RS256; without, a secret for HS256 is issued.
+    """
 
     grace_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    public_key: Annotated[str, Field(max_length=10_000), AfterValidator(_rsa_public_key)] | None = None
 
 
 class ExportQuery(_Given):

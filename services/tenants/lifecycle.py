@@ -68,7 +68,9 @@ class TenantLifecycle:
         states = (ACTIVE, SUSPENDED, REMOVING)
         return await self._enter(tenant_id, REMOVING, states, "its rows are going already; finish with DELETE")
 
-    async def rotate(self, tenant_id: str, *, grace_s: int, idempotency_key: str) -> Rotated:
+    async def rotate(
+        self, tenant_id: str, *, grace_s: int, idempotency_key: str, public_key: str | None = None
+    ) -> Rotated:
         """Issue a new credential. Those before it expire after a while, counted from the first time this was asked.
 
         Steps: claim the key, write the credential, list it, let the older ones expire. From the second on the new one
@@ -78,6 +80,7 @@ class TenantLifecycle:
             tenant_id: of the tenant.
             grace_s: 0 ends the older ones at once.
             idempotency_key: a repeat within a day gets the same credential.
+            public_key: in PEM, for RS256; None issues a secret for HS256.
 
         Raises:
             UnknownTenantError: there is none.
@@ -86,8 +89,10 @@ class TenantLifecycle:
         """
         row = await self._listing.row(tenant_id)
         self._demand(row, (ACTIVE, SUSPENDED), "it is being removed, and needs no credential")
-        asked = fingerprint_of(["rotate", tenant_id, grace_s])
-        request = await self._requests.claim(idempotency_key, "rotate", tenant_id, asked, renew=True)
+        asked = fingerprint_of(["rotate", tenant_id, grace_s, *(() if public_key is None else (public_key,))])
+        request = await self._requests.claim(
+            idempotency_key, "rotate", tenant_id, asked, renew=True, public_key=public_key
+        )
         if request.removed or request.credential is None or request.issued is None:
             raise TenantRemovedError(tenant_id)
         await self._one(store.WRITE_CREDENTIAL, request.credential.kid, request.credential)

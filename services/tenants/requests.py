@@ -16,7 +16,9 @@ from services.tenants.errors import IdempotencyConflictError
 from services.tenants.schemas import IssuedCredential
 from services.tenants.sealing import Sealer, credential_context
 
-ALGORITHM: Final = "HS256"
+SHARED_KEY_ALGORITHM: Final = "HS256"
+PUBLIC_KEY_ALGORITHM: Final = "RS256"
+_PEM: Final = "-----BEGIN "
 _SECRET_BYTES: Final = 32
 _STEP_S: Final = 10.0
 
@@ -46,7 +48,14 @@ class IssuingRequests:
         self._shards, self._sealer = shards, sealer
 
     async def claim(
-        self, key: str, kind: str, tenant_id: str, fingerprint: bytes, *, renew: bool = False
+        self,
+        key: str,
+        kind: str,
+        tenant_id: str,
+        fingerprint: bytes,
+        *,
+        renew: bool = False,
+        public_key: str | None = None,
     ) -> ClaimedRequest:
         """Propose a tenant and a new credential for a key, and learn what it stands for.
 
@@ -56,13 +65,14 @@ class IssuingRequests:
             tenant_id: proposed.
             fingerprint: of what was asked.
             renew: see ``store.RequestClaim``.
+            public_key: in PEM, for a credential whose private key is the tenant's alone; None makes a secret.
 
         Raises:
             IdempotencyConflictError: it was used for another request.
             ShardError: the key's shard did not answer.
         """
         kid = new_id()
-        secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+        secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode() if public_key is None else public_key
         sealed = self._sealer.seal(secret, credential_context(tenant_id, kid))
         proposed = store.RequestClaim(key, tenant_id, fingerprint, kind, kid, sealed, renew)
         row: store.RequestRow = await self._one(store.CLAIM_REQUEST, key, proposed)
@@ -71,8 +81,9 @@ class IssuingRequests:
         credential, issued = None, None
         if row.kid is not None and row.secret_sealed is not None:
             plain = self._sealer.unseal(row.secret_sealed, credential_context(row.tenant_id, row.kid))
-            credential = store.NewCredential(row.kid, row.tenant_id, ALGORITHM, row.secret_sealed)
-            issued = IssuedCredential(kid=row.kid, secret=SecretStr(plain))
+            algorithm = PUBLIC_KEY_ALGORITHM if plain.startswith(_PEM) else SHARED_KEY_ALGORITHM
+            credential = store.NewCredential(row.kid, row.tenant_id, algorithm, row.secret_sealed)
+            issued = IssuedCredential(kid=row.kid, secret=SecretStr(plain), algorithm=algorithm)
         return ClaimedRequest(key, row.tenant_id, credential, issued, row.requested_at, row.removed)
 
     async def complete(self, request: ClaimedRequest) -> None:

@@ -90,7 +90,9 @@ class TenantsApp(AdminApi):
         tenant_id, key = _tenant_id(request), _idempotency_key(request)
         asked = body(request, RotateRequest)
         async with self._recorded(request, "tenant_rotate", tenant_id, {"grace_s": asked.grace_s}) as outcome:
-            done = await self._cases.lifecycle.rotate(tenant_id, grace_s=asked.grace_s, idempotency_key=key)
+            done = await self._cases.lifecycle.rotate(
+                tenant_id, grace_s=asked.grace_s, idempotency_key=key, public_key=asked.public_key
+            )
             outcome["kid"] = done.credential.kid
         return Answer(
             201,
@@ -167,6 +169,9 @@ def _taken(numbers: Sequence[str], number: str) -> RefusedRequestError:
 
 
 def _credential(issued: IssuedCredential) -> dict[str, str]:
+    if issued.algorithm != "HS256":
+        # What signs is the tenant's own.
+        return {"kid": issued.kid, "algorithm": issued.algorithm}
     return {"kid": issued.kid, "secret": issued.secret.get_secret_value()}
 
 

@@ -105,11 +105,13 @@ class IssuedCredential(_Schema):
     """What a tenant signs its calls with; shown when it is issued and never again.
 
     Attributes:
-        secret: base64 of 32 bytes, the key of HS256.
+        secret: base64 of 32 bytes, the key of HS256; of RS256 the public key that the tenant gave, in PEM.
+        algorithm: in which calls are signed.
     """
 
     kid: str
     secret: SecretStr
+    algorithm: str = "HS256"
 
 
 class ProvisionedTenant(_Schema):

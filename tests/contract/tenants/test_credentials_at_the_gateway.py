@@ -8,12 +8,14 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cache.connection import RedisConnection
 from cluster.postgres import PostgresServer
 from cluster.redis_server import RedisServer
 from config.plugins import JwtAuthOptions
 from gateway.chain import Parts, chained
+from kernel.identifiers import new_id
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
 from services.tenants.opened_credentials import OpenedCredentials
@@ -23,6 +25,9 @@ from tests.contract.tenants.conftest import MakeBench
 from tests.gateway import Watch
 from tests.servers import redis
 from tests.unit.gateway.bench import App, route
+from tests.unit.gateway.callers import RSA, RSA_PUBLIC, public_pem
+
+SMALL = public_pem(rsa.generate_private_key(public_exponent=65537, key_size=1024))
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,32 @@ async def test_a_credential_lets_its_tenant_in_until_it_is_rotated_without_grace
     refused = await gate.becomes(made, 401)
     assert refused.json()["message"] == "No credentials found for given 'kid'"
     assert (await gate.call(new)).status_code == 200
+
+
+async def test_a_credential_with_a_public_key_lets_in_who_has_the_private_one(bench: Bench, gate: Gate) -> None:
+    made, key = await bench.made(), new_id()
+    asked = {"public_key": RSA_PUBLIC, "grace_s": 0}
+
+    first = await bench.post(f"/{made['tenant_id']}/rotate", asked, key)
+    again = await bench.post(f"/{made['tenant_id']}/rotate", asked, key)
+
+    assert (first.status_code, first.json()) == (201, again.json())
+    credential = first.json()["credential"]
+    assert credential == {"kid": credential["kid"], "algorithm": "RS256"}
+    new = {**made, "credential": credential}
+    assert (await gate.call(new, RSA, "RS256")).status_code == 200
+    assert (await gate.call(new, b"k" * 32, "HS256")).json()["message"] == "Invalid algorithm"
+    assert (await gate.call(made)).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["no key", SMALL, "x" * 10_001])
+async def test_what_is_no_public_key_of_rsa_with_2048_bits_is_refused(bench: Bench, key: str) -> None:
+    made = await bench.made()
+
+    answer = await bench.post(f"/{made['tenant_id']}/rotate", {"public_key": key})
+
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == ["public_key"]
 
 
 async def test_a_suspended_tenant_is_refused_and_let_in_again_when_it_is_resumed(bench: Bench, gate: Gate) -> None:

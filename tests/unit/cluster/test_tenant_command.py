@@ -233,3 +233,18 @@ def test_resealing_goes_on_until_it_is_complete(capsys: pytest.CaptureFixture[st
     assert run("reseal", "--json") == 0
 
     assert json.loads(capsys.readouterr().out)["resealed"] == 120
+
+
+def test_a_public_key_is_sent_from_its_file_and_no_secret_is_spoken_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text("-----BEGIN PUBLIC KEY-----")
+    FakeClient.answers = [{**CREATED, "credential": {"kid": "k2", "algorithm": "RS256"}, "retired": []}]
+
+    assert run("rotate", ID, "--public-key", str(file)) == 0
+    assert FakeClient.asked == [("POST", f"/{ID}/rotate", {"public_key": "-----BEGIN PUBLIC KEY-----"})]
+    said = capsys.readouterr().out
+    assert "k2" in said
+    assert "secret" not in said
+    assert run("rotate", ID, "--public-key", str(tmp_path / "none.pem")) == FAILED

@@ -15,9 +15,14 @@ KEY = b"k" * 64
 SECRET = base64.b64encode(KEY).decode()
 NOW = 1_800_000_000.0
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-RSA_PUBLIC = (
-    RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
-)
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+RSA_PUBLIC = public_pem(RSA)
 
 
 def credential(kid: str, tenant_id: str = TENANT, **changes: Any) -> KnownCredential:

@@ -1,0 +1,95 @@
+"""``python -m benchmarks gateway``: a route of the API with its whole chain and without, in turns."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from benchmarks.gateway.ground import Ground
+from benchmarks.gateway.report import Turn, as_text
+from benchmarks.load.connection import Connection
+from config.routes_file import load_routes
+
+_RESULTS = Path(__file__).parents[1] / "results"
+_START_S = 60.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; the goals are for the reader to judge."""
+    options = _parser().parse_args(argv)
+    run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
+    ground = Ground(run_dir)
+    try:
+        ground.start()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            turns = runner.run(_measure(ground, options))
+    finally:
+        ground.stop()
+        shutil.rmtree(run_dir, ignore_errors=True)
+    directory = _RESULTS / f"gateway-{time.strftime('%Y%m%d-%H%M%S')}"
+    directory.mkdir(parents=True)
+    (directory / "result.json").write_bytes(orjson.dumps([turn._asdict() for turn in turns]))
+    print(as_text(turns, [*load_routes().routes["products"].plugins]))
+    print(f"Raw figures: {directory / 'result.json'}")
+    return 0
+
+
+async def _measure(ground: Ground, options: argparse.Namespace) -> list[Turn]:
+    url = f"http://127.0.0.1:{ground.port}"
+    bare, whole = ground.request("bare"), ground.request("whole")
+    async with asyncio.timeout(_START_S):
+        await _until_up(url)
+    for request in (bare, whole):
+        await _per_s(url, request, options.connections, 1.0)  # the first calls connect and look up
+    turns = []
+    for number in range(1, options.rounds + 1):
+        print(f"round {number} of {options.rounds}", flush=True)
+        sides = [await _per_s(url, request, options.connections, options.seconds) for request in (bare, whole)]
+        turns.append(Turn(*sides))
+    return turns
+
+
+async def _until_up(url: str) -> None:
+    try:
+        (await Connection.open(url)).close()
+    except OSError:
+        await asyncio.sleep(0.1)
+        await _until_up(url)
+
+
+async def _per_s(url: str, request: bytes, connections: int, seconds: float) -> float:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+
+    async def one() -> int:
+        connection, count = await Connection.open(url), 0
+        while loop.time() < until:
+            status = await connection.exchange(request, 10.0)
+            if status != 200:
+                raise RuntimeError(f"answered {status}, which measures nothing")
+            count += 1
+        connection.close()
+        return count
+
+    start = loop.time()
+    counts = await asyncio.gather(*(one() for _ in range(connections)))
+    return sum(counts) / (loop.time() - start)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks gateway", description=__doc__)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each figure (4)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each side (5)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

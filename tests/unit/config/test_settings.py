@@ -150,3 +150,10 @@ def test_several_other_keys_may_open_and_a_wrong_one_is_named() -> None:
     assert other not in repr(settings)
     [fault] = faults({"SPAZA_SECRETS__OTHER_KEYS": f"{KEY},short"})
     assert fault.startswith("SPAZA_SECRETS__OTHER_KEYS: must be")
+
+
+def test_several_app_secrets_have_commas_between_and_each_holds() -> None:
+    settings = load_settings({"SPAZA_WHATSAPP__APP_SECRET": "new, old,"}, demo_key=KEY)
+
+    assert settings.whatsapp.app_secrets == (b"new", b"old")
+    assert faults({"SPAZA_WHATSAPP__APP_SECRET": " , "})

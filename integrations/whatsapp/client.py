@@ -105,13 +105,16 @@ class GraphClient:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
+    async def send(
+        self, phone_number_id: str, access_token: str, payload: Mapping[str, Any], *, correlation_id: str = ""
+    ) -> SentMessage:
         """Send one message from a business number.
 
         Args:
             phone_number_id: of the number it comes from.
             access_token: of the merchant who owns that number.
             payload: the whole body as Graph wants it.
+            correlation_id: under which what led to it is followed; empty where there is none.
 
         Raises:
             NotSentError: Meta has seen nothing of it.
@@ -120,7 +123,7 @@ class GraphClient:
             InterceptedError: something before Meta refused it.
             RefusedSendError: Meta did not take it; its subclass says what that means.
         """
-        request = self._request(phone_number_id, access_token, payload)
+        request = self._request(phone_number_id, access_token, payload, correlation_id)
         try:
             response = await self._transport.handle_async_request(request)
             try:
@@ -136,7 +139,9 @@ class GraphClient:
             return sent
         raise _refused(response)
 
-    def _request(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> httpx.Request:
+    def _request(
+        self, phone_number_id: str, access_token: str, payload: Mapping[str, Any], correlation_id: str
+    ) -> httpx.Request:
         if _VISIBLE.fullmatch(access_token) is None:
             raise UnsendableError("the access token is not of visible ASCII characters")
         try:
@@ -149,6 +154,7 @@ class GraphClient:
                     "authorization": f"Bearer {access_token}",
                     "content-type": "application/json",
                     "accept-encoding": "identity",
+                    **({"x-correlation-id": correlation_id} if _VISIBLE.fullmatch(correlation_id) else {}),
                 },
                 extensions=self._extensions,
             )

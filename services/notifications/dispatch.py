@@ -99,7 +99,9 @@ class Dispatcher:
                 return held
             try:
                 async with asyncio.timeout(self._policy.send_s):
-                    sent = await self._sender.send(number, tokens[number], message.graph_payload())
+                    followed = str(message.delivery.message.headers.get("correlation_id", ""))
+                    payload = message.graph_payload()
+                    sent = await self._sender.send(number, tokens[number], payload, correlation_id=followed)
             except TimeoutError:
                 return self._fail(DoubtfulSendError("timeout"), message, run)
             except WhatsAppError as error:

@@ -10,7 +10,9 @@ from integrations.whatsapp.schemas import SentMessage
 class Sender(Protocol):
     """The Graph API."""
 
-    async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
+    async def send(
+        self, phone_number_id: str, access_token: str, payload: Mapping[str, Any], *, correlation_id: str = ""
+    ) -> SentMessage:
         """Send one message; raises ``WhatsAppError``."""
 
 

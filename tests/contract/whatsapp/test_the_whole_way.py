@@ -77,7 +77,9 @@ class Graph:
         self.taken: list[str] = []
         self.error_after: WhatsAppError | None = None
 
-    async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
+    async def send(
+        self, phone_number_id: str, access_token: str, payload: Mapping[str, Any], *, correlation_id: str = ""
+    ) -> SentMessage:
         self.taken.append(payload["biz_opaque_callback_data"])
         if self.error_after is not None:
             raise self.error_after

@@ -44,11 +44,14 @@ async def test_a_message_goes_to_its_number_under_its_token_and_the_wamid_comes_
         return httpx.Response(200, json={"messages": [{"id": "wamid.A"}]})
 
     async with client(accept) as graph:
-        sent = await graph.send("100", "secret-token", {"to": "+27", "text": {"body": "käse 🧀"}})
+        payload = {"to": "+27", "text": {"body": "käse 🧀"}}
+        sent = await graph.send("100", "secret-token", payload, correlation_id="abc-123")
+        await graph.send("100", "secret-token", payload)
 
     assert sent == SentMessage("wamid.A")
     assert str(seen[0].url) == "http://graph.test/v23.0/100/messages"
     assert seen[0].headers["authorization"] == "Bearer secret-token"
+    assert [one.headers.get("x-correlation-id") for one in seen] == ["abc-123", None]
     assert orjson.loads(seen[0].content) == {"to": "+27", "text": {"body": "käse 🧀"}}
 
 

@@ -139,16 +139,20 @@ class FakeShards:
 class FakeGraph:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.followed: list[str] = []
         self.fail: Callable[[str], Exception | None] = lambda _: None
         self.under_way = self.most_under_way = 0
         self.takes_s = 0.0
 
-    async def send(self, phone_number_id: str, access_token: str, payload: Mapping[str, Any]) -> SentMessage:
+    async def send(
+        self, phone_number_id: str, access_token: str, payload: Mapping[str, Any], *, correlation_id: str = ""
+    ) -> SentMessage:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(self.takes_s)
         self.under_way -= 1
         self.sent.append((phone_number_id, access_token, payload))
+        self.followed.append(correlation_id)
         error = self.fail(payload["biz_opaque_callback_data"])
         if error is not None:
             raise error

@@ -31,6 +31,14 @@ async def test_a_message_is_marked_sent_with_our_id_recorded_and_acknowledged() 
     assert bench.watch.counts == {"sent": 1}
 
 
+async def test_a_call_carries_the_id_under_which_its_message_is_followed() -> None:
+    bench = Bench()
+
+    await bench.consume(outgoing("m1")._replace(headers={"correlation_id": "abc-123"}), outgoing("m2"))
+
+    assert sorted(bench.graph.followed) == ["", "abc-123"]
+
+
 async def test_a_customer_without_a_phone_is_written_to_by_id() -> None:
     bench = Bench()
 

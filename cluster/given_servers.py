@@ -7,6 +7,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from actors.shards.dsn import PLACEHOLDER, maintenance_dsn, shard_dsn
+from actors.shards.finding import connect
 from cluster.connections import wanted
 from cluster.errors import ServerTooSmallError, ServerUnreachableError
 from config.topology import Topology
@@ -53,7 +54,7 @@ class GivenPostgres:
             # Without a placeholder the shards' databases may still have to be made.
             given = self._dsn
             dsn = shard_dsn(given, 0) if PLACEHOLDER in given else maintenance_dsn(given)
-            connection = await asyncpg.connect(dsn, timeout=_LIMIT_S)
+            connection = await connect(dsn, timeout_s=_LIMIT_S)
             try:
                 rows = await connection.fetch(_CONNECTIONS, timeout=_LIMIT_S)
             finally:

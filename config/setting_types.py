@@ -4,7 +4,7 @@ import base64
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -22,6 +22,27 @@ def _http_url(value: str) -> str:
     if not named or value.split() != [value]:
         raise ValueError("must name a host, such as https://graph.facebook.com")
     return value.rstrip("/")
+
+
+def _postgres_dsn(value: SecretStr) -> SecretStr:
+    # Nothing of it is quoted: it may hold a password.
+    text = value.get_secret_value()
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be a URL that starts with postgresql://")
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:  # half an IPv6 address
+        raise ValueError("must be a URL such as postgresql://user:password@host-1:5432,host-2:5432/") from error
+    hosts = parts.netloc.rpartition("@")[2].replace("{shard}", "00")
+    for host in hosts.split(",") if hosts else ():
+        if re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+)(?::(\d{1,5}))?", host) is None:
+            raise ValueError("must name each host as host or host:port, with commas between and nothing else")
+        port = host.rpartition(":")[2]
+        if port.isdigit() and not 1 <= int(port) <= 65_535:
+            raise ValueError("must name ports from 1 to 65535")
+    if parse_qs(parts.query).get("target_session_attrs", ["primary"])[0] not in {"any", "primary", "read-write"}:
+        raise ValueError("must lead to the server that takes writes; leave target_session_attrs out")
+    return value
 
 
 def _sealing_key(value: SecretStr) -> SecretStr:
@@ -74,5 +95,6 @@ Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 AppSecret = Annotated[SecretStr, AfterValidator(_some)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+PostgresDsn = Annotated[SecretStr, AfterValidator(_postgres_dsn)]
 SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 TenantIds = Annotated[tuple[str, ...], BeforeValidator(_tenant_ids)]

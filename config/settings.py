@@ -12,7 +12,19 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from config.setting_types import AppSecret, Folder, Host, HttpUrl, Level, Port, SealingKey, Secret, TenantIds, parted
+from config.setting_types import (
+    AppSecret,
+    Folder,
+    Host,
+    HttpUrl,
+    Level,
+    Port,
+    PostgresDsn,
+    SealingKey,
+    Secret,
+    TenantIds,
+    parted,
+)
 
 PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
@@ -98,13 +110,14 @@ class PostgresSettings(_Group):
 
     Attributes:
         dsn: with ``{shard}`` in it, which becomes 00 to 31, one database a shard; without, the databases
-            shard_00 to shard_31 of that server. None: the embedded server.
+            shard_00 to shard_31 of that server. Several hosts with commas between are a primary and its standbys.
+            None: the embedded server.
         max_size: connections of one shard's pool at most.
         min_idle: connections of it that are kept open once it has been used.
         shards_per_actor: how many shards one ShardPool actor owns.
     """
 
-    dsn: SecretStr | None = None
+    dsn: PostgresDsn | None = None
     max_size: int = Field(default=4, ge=1, le=100)
     min_idle: int = Field(default=1, ge=0, le=100)
     shards_per_actor: int = Field(default=16, ge=1, le=32)

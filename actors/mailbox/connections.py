@@ -10,7 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 
-from actors.builtin_types import BuiltinTypesConnection
+from actors.replicated_commits import ReplicatedConnection, UnreplicatedCommitError
+from actors.shards.finding import Servers
 
 CONNECT_S = 2.0
 # The server gives up on a statement of ours that nobody waits for any more.
@@ -38,12 +39,14 @@ class Connections:
     """At most ``size`` connections, each lent to one at a time.
 
     A connection on which anything went wrong is closed; the next borrower opens another. So it mends itself after the
-    server was away, and a statement that timed out cannot answer its successor.
+    server was away, and a statement that timed out cannot answer its successor. Where a new one leads to another server
+    than the last, which is after a failover, and where a server takes no writes, the idle ones are closed too.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
-        self._dsn = dsn
-        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
+        self._servers = Servers(dsn)
+        self._server = self._servers.found
+        self._idle: list[ReplicatedConnection] = []
         self._free = asyncio.Semaphore(size)
 
     @asynccontextmanager
@@ -52,14 +55,20 @@ class Connections:
 
         Raises:
             TimeoutError: it took longer.
+            UnreplicatedCommitError: what was committed may be on the primary alone.
         """
         async with asyncio.timeout(timeout_s):
             async with self._free:
                 connection = await self._ready()
-                clean = False
+                connection.has_warned = clean = False
                 try:
                     yield connection
+                    if connection.has_warned:
+                        raise UnreplicatedCommitError("not confirmed by the standbys")
                     clean = True
+                except asyncpg.ReadOnlySQLTransactionError:
+                    await self.aclose()
+                    raise
                 finally:
                     if clean and not connection.is_closed():
                         self._idle.append(connection)
@@ -91,14 +100,16 @@ class Connections:
         for connection in idle:
             connection.terminate()
 
-    async def _ready(self) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _ready(self) -> ReplicatedConnection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
         return await self._open()
 
-    async def _open(self) -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(
-            self._dsn, timeout=CONNECT_S, server_settings=_SETTINGS, connection_class=BuiltinTypesConnection
-        )
+    async def _open(self) -> ReplicatedConnection:
+        connection = await self._servers.connect(ReplicatedConnection, timeout_s=CONNECT_S, server_settings=_SETTINGS)
+        if self._servers.found != self._server:
+            self._server = self._servers.found
+            await self.aclose()
+        return connection

@@ -13,11 +13,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import asyncpg
-
 from actors.mailbox.errors import TopologyChangeError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.layout import Layout, Moved, changes, layouts, left_behind
+from actors.shards.finding import connect
 from config.topology import Topology
 from kernel.sql import load_queries
 from telemetry.log import get_logger
@@ -97,7 +96,7 @@ class _Databases:
 
     async def of(self, shard: int) -> _Connection:
         if shard not in self._open:
-            connection = await asyncpg.connect(self._dsn_of(shard), timeout=_CONNECT_S)
+            connection = await connect(self._dsn_of(shard), timeout_s=_CONNECT_S)
             self._stack.push_async_callback(connection.close, timeout=_CONNECT_S)
             self._open[shard] = connection
         return self._open[shard]

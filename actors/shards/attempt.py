@@ -13,7 +13,14 @@ import asyncpg
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitFailedError, UnitTimeoutError
 from actors.shards.session import ShardConnection
 from actors.shards.transaction import Publisher, ShardTransaction, begin_statement
-from actors.shards.translation import FOREIGN, commit_is_refused, is_of_begin, may_retry, translate
+from actors.shards.translation import (
+    FOREIGN,
+    commit_is_refused,
+    is_of_begin,
+    may_retry,
+    takes_no_writes,
+    translate,
+)
 from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
@@ -30,11 +37,13 @@ class Ending(NamedTuple):
         again: whether another try is worth it: the unit lost against another, or its connection broke before the
             commit.
         begun: whether the unit was begun at all. If not, its try does not count.
+        elsewhere: whether the server is not the one that takes writes, so that other connections to it are no better.
     """
 
     outcome: UnitOutcome
     again: bool = False
     begun: bool = True
+    elsewhere: bool = False
 
 
 class Attempt:
@@ -121,6 +130,7 @@ class Attempt:
     async def commit(self) -> Ending:
         """Commit, and nothing else."""
         connection, call = self._connection, self._call
+        connection.has_warned = False
         try:
             async with asyncio.timeout_at(self._commit_deadline()):
                 status = await connection.execute("COMMIT")
@@ -148,6 +158,7 @@ class Attempt:
             How this one ended, and how the other did; None if that has begun.
         """
         connection = self._connection
+        connection.has_warned = False
         try:
             async with asyncio.timeout_at(self._commit_deadline()):
                 await connection.execute(f"COMMIT; {following._begin}")  # noqa: SLF001 - one of its own kind
@@ -181,11 +192,18 @@ class Attempt:
         return self._unknown(type(error).__name__), later
 
     async def _rolled_back(self, error: Exception) -> Ending:
-        await self._connection.roll_back(self._rollback_s)
-        again = may_retry(error) or (self._connection.is_closed() and isinstance(error, FOREIGN))
-        return _failed(_in_our_words(error, self._call), again=again)
+        connection = self._connection
+        await connection.roll_back(self._rollback_s)
+        elsewhere = takes_no_writes(error)
+        if elsewhere:
+            connection.terminate()
+        again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN))
+        return _failed(_in_our_words(error, self._call), again=again)._replace(elsewhere=elsewhere)
 
     def _committed(self) -> Ending:
+        if self._connection.has_warned:
+            # The wait for the standbys was cut short. What is on this server alone goes with it.
+            return self._unknown("the commit was not confirmed by the standbys")
         return Ending(UnitOutcome(self._value, tuple(self._transaction.published), None))
 
     def _refused(self, error: BaseException) -> Ending:

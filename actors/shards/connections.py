@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
-
 from actors.shards.access import PoolLimits
 from actors.shards.errors import ShardUnavailableError
+from actors.shards.finding import Servers
 from actors.shards.session import ShardConnection
 from actors.shards.translation import FOREIGN
 from telemetry.log import get_logger
@@ -31,10 +30,14 @@ class Connections:
 
     None is opened before the first use; from then on ``min_idle`` are kept, whatever becomes of them. Who takes one
     gives it back clean, or closes it. The lane takes no more than it may have; that is not checked here.
+
+    Where a new connection leads to another server than the last, which is after a failover, those to that one are given
+    out no more.
     """
 
-    def __init__(self, dsn: str, shard: int, limits: PoolLimits, most: int) -> None:
-        self._dsn, self._shard, self._limits = dsn, shard, limits
+    def __init__(self, servers: Servers, shard: int, limits: PoolLimits, most: int) -> None:
+        self._servers, self._shard, self._limits = servers, shard, limits
+        self._server = servers.found
         self._least = min(limits.min_idle, most)
         # The last used stands last and is taken first, so that those that are not needed grow old.
         self._idle: list[tuple[float, ShardConnection]] = []
@@ -107,16 +110,14 @@ class Connections:
     async def _connect(self) -> ShardConnection:
         self._opening += 1
         try:
-            async with asyncio.timeout(self._limits.connect_s):
-                connection: ShardConnection = await asyncpg.connect(
-                    self._dsn,
-                    connection_class=ShardConnection,
-                    statement_cache_size=self._limits.statements,
-                    max_cached_statement_lifetime=0,
-                    max_cacheable_statement_size=64 * 1024,
-                    timeout=self._limits.connect_s,
-                    server_settings=_SERVER_SETTINGS,
-                )
+            connection = await self._servers.connect(
+                ShardConnection,
+                timeout_s=self._limits.connect_s,
+                statement_cache_size=self._limits.statements,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=64 * 1024,
+                server_settings=_SERVER_SETTINGS,
+            )
         except TimeoutError as error:  # an OSError too, so before the foreign ones
             raise ShardUnavailableError(self._shard, "no connection in time") from error
         except (*FOREIGN, ValueError) as error:
@@ -127,6 +128,10 @@ class Connections:
             connection.terminate()
             raise ShardUnavailableError(self._shard, "the pool is closed")
         self._opened += 1
+        if self._servers.found != self._server:
+            self._server = self._servers.found
+            _log.info("shard_moved", shard=self._shard, server=self._server)
+            self.renew()
         self._open.add(connection)
         connection.add_termination_listener(self._terminated)
         return connection

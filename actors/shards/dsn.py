@@ -2,7 +2,8 @@
 
 A DSN is a URL, ``postgresql://user:password@host:port/database?option=value``. With ``{shard}`` in it, that becomes
 00 to 31; without, the databases ``shard_00`` to ``shard_31`` of the server are meant. Several hosts, separated by
-commas, are a primary and its standbys; writes then look for the primary.
+commas, are a primary and its standbys, ``postgresql://user:password@db-1:5432,db-2:5432/...`` or, for Unix sockets,
+``?host=/run/a,/run/b&port=5432,5433``; which of them is the primary now is found out by ``finding.py``.
 """
 
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -27,7 +28,7 @@ def shard_dsn(dsn_template: str, shard: int, role: str | None = None, password: 
         parts = parts._replace(path=f"/shard_{PLACEHOLDER}")
     if role is not None:
         parts = _as_role(parts, role, password)
-    return urlunsplit(_to_primary(parts)).replace(PLACEHOLDER, f"{shard:02d}")
+    return urlunsplit(parts).replace(PLACEHOLDER, f"{shard:02d}")
 
 
 def maintenance_dsn(dsn: str) -> str:
@@ -45,6 +46,34 @@ def without_credentials(dsn_template: str) -> str:
 def database_of(dsn: str) -> str:
     """The database that a DSN names."""
     return _split(dsn).path.removeprefix("/")
+
+
+def single_hosts(dsn: str, attributes: str = "primary") -> tuple[str, ...]:
+    """The DSN of each server that a DSN lists, in its order; the DSN itself where it lists one.
+
+    Args:
+        dsn: of a database.
+        attributes: what each is to be, in libpq's words (``target_session_attrs``), unless the DSN says it. Where there
+            is one server it is taken as it is.
+
+    Raises:
+        ValueError: hosts and ports do not go together.
+    """
+    parts = _split(dsn)
+    options = dict(parse_qsl(parts.query))
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        netlocs = [(f"{user}{at}{host}", options) for host in hosts.split(",")]
+    elif not hosts and "," in options.get("host", ""):
+        netlocs = [(parts.netloc, options | one) for one in _each(options["host"], options.get("port", ""))]
+    else:
+        return (dsn,)
+    return tuple(
+        urlunsplit(
+            parts._replace(netloc=netloc, query=urlencode({"target_session_attrs": attributes, **chosen}, safe="/:"))
+        )
+        for netloc, chosen in netlocs
+    )
 
 
 def server_of(dsn: str) -> str:
@@ -72,7 +101,13 @@ def _as_role(parts: SplitResult, role: str, password: str | None) -> SplitResult
     return parts._replace(netloc=netloc, query=urlencode(kept, safe="/{},:"))
 
 
-def _to_primary(parts: SplitResult) -> SplitResult:
-    if "," not in _hosts(parts) or "target_session_attrs" in parts.query:
-        return parts
-    return parts._replace(query="&".join(filter(None, (parts.query, "target_session_attrs=primary"))))
+def _each(hosts: str, ports: str) -> list[dict[str, str]]:
+    named, given = hosts.split(","), ports.split(",")
+    if ports and len(given) not in {1, len(named)}:
+        raise ValueError("the PostgreSQL DSN must name one port, or one for each host")
+    if not ports:
+        return [{"host": host} for host in named]
+    return [
+        {"host": host, "port": port}
+        for host, port in zip(named, given if len(given) > 1 else given * len(named), strict=True)
+    ]

@@ -12,6 +12,7 @@ from actors.shards.backoff import retry_delay_s
 from actors.shards.connections import Connections
 from actors.shards.errors import OverloadedError, ShardError, ShardUnavailableError, UnitFailedError
 from actors.shards.fair_queue import FairQueue
+from actors.shards.finding import Servers
 from actors.shards.patience import Patience
 from actors.shards.session import DirtySessionError, ShardConnection
 from actors.shards.transaction import Publisher
@@ -37,7 +38,7 @@ class Lane:
 
     def __init__(self, dsn: str, shard: int, connections: int, limits: PoolLimits, publisher: Publisher | None) -> None:
         self._shard, self._most, self._limits, self._publisher = shard, connections, limits, publisher
-        self._connections = Connections(dsn, shard, limits, connections)
+        self._connections = Connections(Servers(dsn), shard, limits, connections)
         self._queue: FairQueue[WaitingUnit] = FairQueue(connections)
         self._patience = Patience(connections, limits.waiting)
         self._hands: set[asyncio.Task[None]] = set()
@@ -158,6 +159,8 @@ class Lane:
             if ending is None:
                 ending, begun = await self._commit(connection, attempt)
             is_lost = begun is None and not await self._is_clean(connection)
+            if ending.elsewhere:
+                self._connections.renew()
             self._end(unit, ending)
             if is_lost:
                 return True

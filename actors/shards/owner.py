@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from actors.shards.dsn import shard_dsn
+from actors.shards.finding import connect
 from actors.shards.migrations import DEFAULT_PATIENCE, Patience
 from actors.shards.translation import FOREIGN
 
@@ -40,9 +41,9 @@ class OwnerConnections:
         """The owner's connection to a shard, one of so many in all."""
         limit = self._limits.connect_s
         async with self._turns:
-            connection = await asyncpg.connect(
+            connection = await connect(
                 shard_dsn(self._dsn_template, shard),
-                timeout=limit,
+                timeout_s=limit,
                 command_timeout=self._limits.patience.statement_s + limit,
             )
             try:

@@ -14,6 +14,7 @@ import asyncpg
 
 from actors.shards.dsn import database_of, shard_dsn
 from actors.shards.errors import SetupError, WrongSealingKeyError
+from actors.shards.finding import connect
 from actors.shards.placement import SHARDS
 from actors.shards.translation import FOREIGN
 
@@ -71,7 +72,7 @@ async def forget_other_keys(dsn_template: str, sealing_key_b64: str) -> int:
     for shard in range(SHARDS):
         dsn = shard_dsn(dsn_template, shard)
         try:
-            connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+            connection = await connect(dsn, timeout_s=_CONNECT_S)
             try:
                 forgotten.update(row["proof"] for row in await connection.fetch(_FORGET, proof, timeout=_CONNECT_S))
             finally:

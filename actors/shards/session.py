@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from actors.builtin_types import BuiltinTypesConnection
+from actors.replicated_commits import ReplicatedConnection
 
 _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
@@ -38,7 +38,7 @@ class DirtySessionError(Exception):
     """A connection came back with something of its last unit in it. It is thrown away; nobody else gets it."""
 
 
-class ShardConnection(BuiltinTypesConnection):
+class ShardConnection(ReplicatedConnection):
     """An asyncpg connection that remembers whether its session may have been changed."""
 
     __slots__ = ("_suspect",)

@@ -17,6 +17,7 @@ import asyncpg
 
 from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn
 from actors.shards.errors import SetupError
+from actors.shards.finding import connect
 from actors.shards.migration_files import FOLDER, SHARED, MigrationFiles, Phase, pending
 from actors.shards.migrations import migrate
 from actors.shards.placement import SHARDS
@@ -125,7 +126,7 @@ class _Setup:
         """
         async with AsyncExitStack() as stack:
             try:
-                keeper = await asyncpg.connect(maintenance_dsn(dsns[0]), timeout=_CONNECT_S)
+                keeper = await connect(maintenance_dsn(dsns[0]), timeout_s=_CONNECT_S)
                 stack.push_async_callback(keeper.close, timeout=_CONNECT_S)
                 await keeper.execute(_ONE_AT_A_TIME)
                 missing = await self._missing(keeper, dsns)
@@ -149,7 +150,7 @@ class _Setup:
     async def _refuse_other_key(self, dsns: Sequence[str]) -> None:
         """Before anything is changed. One database stands for all; each is looked at again when it is its turn."""
         for dsn in dsns[:1]:
-            connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+            connection = await connect(dsn, timeout_s=_CONNECT_S)
             try:
                 await refuse_other_key(connection, database_of(dsn), self._key, self._others)
             finally:
@@ -184,7 +185,7 @@ class _Setup:
         database = database_of(dsn)
         async with self._turns:
             try:
-                connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+                connection = await connect(dsn, timeout_s=_CONNECT_S)
                 try:
                     await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
                     await keep_key(connection, database, self._key, self._others)

@@ -8,6 +8,7 @@ import asyncpg
 
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import SetupError, ShardUnavailableError
+from actors.shards.finding import connect
 from actors.shards.migration_files import FOLDER, TENANT, Migration, filled, for_a_new_schema, load_migrations
 from actors.shards.migrations import DEFAULT_PATIENCE, coming_again, said
 from actors.shards.release_register import QUERIES, release, released
@@ -60,7 +61,7 @@ class TenantSchemas:
         schema = schema_of(tenant_id)
         try:
             async with asyncio.timeout(self._patience_s), self._turns:
-                connection = await asyncpg.connect(shard_dsn(self._dsn_template, shard), timeout=_CONNECT_S)
+                connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
                 try:
                     await coming_again(
                         lambda: self._create(connection, schema, tenant_id), f"schema {schema}", DEFAULT_PATIENCE
@@ -92,7 +93,7 @@ class TenantSchemas:
         schema = schema_of(tenant_id)
         try:
             async with asyncio.timeout(self._patience_s), self._turns:
-                connection = await asyncpg.connect(shard_dsn(self._dsn_template, shard), timeout=_CONNECT_S)
+                connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
                 try:
                     async with connection.transaction():
                         return await _drop(connection, schema, unchanged)

@@ -28,6 +28,11 @@ def may_retry(error: BaseException) -> bool:
     return isinstance(error, _LOST_AGAINST_ANOTHER)
 
 
+def takes_no_writes(error: BaseException) -> bool:
+    """Whether the server is read-only, as one that has become a standby is; the primary is another one."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+
+
 def commit_is_refused(error: BaseException) -> bool:
     """Whether an error in answer to COMMIT proves that nothing was committed.
 

@@ -69,7 +69,7 @@ def test_the_one_place_that_opens_tenants_connections_is_that_of_the_lanes() -> 
     opening = [
         path.relative_to(ROOT).as_posix()
         for path in python_of_the_platform()
-        if "connection_class=ShardConnection" in path.read_text()
+        if re.search(r"connect\(\s*ShardConnection\b|connection_class=ShardConnection", path.read_text())
     ]
 
     assert opening == ["actors/shards/connections.py"]

@@ -20,7 +20,7 @@ class FakeConnection:
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = answers
         self.sent: list[str] = []
-        self.inside = self.closed = self.is_suspect = False
+        self.inside = self.closed = self.is_suspect = self.has_warned = False
 
     def is_closed(self) -> bool:
         return self.closed
@@ -188,3 +188,42 @@ async def test_a_statement_that_a_unit_gave_up_counts_as_failed() -> None:
     await first.work()
 
     assert not first.may_be_followed
+
+
+async def test_a_commit_that_the_standbys_have_not_confirmed_is_unknown_though_it_is_answered() -> None:
+    class Warned(FakeConnection):
+        async def execute(self, text: str, *arguments: Any) -> str:
+            self.has_warned = text.startswith("COMMIT") or self.has_warned
+            return await super().execute(text, *arguments)
+
+    alone, joined, following = attempt(Warned()), attempt(connection := Warned()), attempt(FakeConnection())
+    for one in (alone, joined):
+        await one.begin()
+        await one.work()
+
+    assert isinstance((await alone.commit()).outcome.error, CommitUnknownError)
+    ending, begun = await joined.commit_and_begin(following)
+    assert isinstance(ending.outcome.error, CommitUnknownError)
+    assert begun is None
+    assert connection.sent[-1] == JOINT
+
+
+async def test_what_the_server_warned_of_before_the_commit_says_nothing_of_it() -> None:
+    one = attempt(connection := FakeConnection())
+    await one.begin()
+    await one.work()
+    connection.has_warned = True
+
+    assert (await one.commit()).outcome.error is None
+
+
+async def test_a_server_that_takes_no_writes_is_left_and_the_unit_tried_elsewhere() -> None:
+    refused = _error(asyncpg.ReadOnlySQLTransactionError)
+    one = attempt(connection := FakeConnection(**{"SELECT 1": (refused, True, False)}))
+    await one.begin()
+
+    ending = await one.work()
+
+    assert ending is not None
+    assert (ending.again, ending.elsewhere, connection.closed) == (True, True, True)
+    assert isinstance(ending.outcome.error, ShardUnavailableError)

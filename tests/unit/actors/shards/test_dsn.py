@@ -1,6 +1,6 @@
 import pytest
 
-from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn, without_credentials
+from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn, single_hosts, without_credentials
 
 SOCKET = "postgresql://spaza:pw@/?host=/run/pg&port=5433"
 
@@ -25,9 +25,39 @@ def test_a_role_takes_the_place_of_the_user() -> None:
     assert dsn == "postgresql://spaza_app:a%2Fb%3Ac@db/shard_31?sslmode=require"
 
 
-def test_writes_look_for_the_primary_among_several_hosts() -> None:
-    assert shard_dsn("postgresql://u@a:1,b:2/x", 0) == "postgresql://u@a:1,b:2/shard_00?target_session_attrs=primary"
-    assert shard_dsn("postgresql://u@a,b/x?target_session_attrs=any", 0).endswith("/shard_00?target_session_attrs=any")
+PRIMARY = "target_session_attrs=primary"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("postgresql://u:p@a:1,b:2/x", ["u:p@a:1/shard_07", "u:p@b:2/shard_07"]),
+        ("postgresql://u@a,b,c:3/s_{shard}", ["u@a/s_07", "u@b/s_07", "u@c:3/s_07"]),
+        ("postgresql://u@a-{shard}:1,b-{shard}:2/x", ["u@a-07:1/x", "u@b-07:2/x"]),
+        ("postgresql://[::1]:1,[::2]:2/x", ["[::1]:1/shard_07", "[::2]:2/shard_07"]),
+    ],
+)
+def test_each_of_several_hosts_is_asked_whether_it_is_the_primary(template: str, expected: list[str]) -> None:
+    assert list(single_hosts(shard_dsn(template, 7))) == [f"postgresql://{one}?{PRIMARY}" for one in expected]
+
+
+def test_hosts_that_are_sockets_stand_in_the_query_with_a_port_each_or_one_for_all() -> None:
+    assert single_hosts("postgresql://u:p@/x?host=/a,/b&port=1,2", "standby") == (
+        "postgresql://u:p@/x?target_session_attrs=standby&host=/a&port=1",
+        "postgresql://u:p@/x?target_session_attrs=standby&host=/b&port=2",
+    )
+    assert [one.rpartition("&")[2] for one in single_hosts("postgresql:///x?host=/a,/b&port=5")] == ["port=5"] * 2
+    assert single_hosts("postgresql://u@/x?host=/a,/b")[1] == f"postgresql://u@/x?{PRIMARY}&host=/b"
+    with pytest.raises(ValueError, match="one for each host"):
+        single_hosts("postgresql:///x?host=/a,/b,/c&port=1,2")
+
+
+def test_one_host_is_taken_as_it_is_and_what_a_dsn_says_of_its_servers_holds() -> None:
+    assert single_hosts(SOCKET) == (SOCKET,)
+    assert single_hosts("postgresql://u@a,b/x?target_session_attrs=any&sslmode=require") == (
+        "postgresql://u@a/x?target_session_attrs=any&sslmode=require",
+        "postgresql://u@b/x?target_session_attrs=any&sslmode=require",
+    )
 
 
 @pytest.mark.parametrize(

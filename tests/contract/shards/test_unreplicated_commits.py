@@ -1,0 +1,86 @@
+"""A commit that waits for standbys, and whose wait is cut short, is not known to last, whatever the server answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from actors.mailbox.connections import Connections
+from actors.replicated_commits import UnreplicatedCommitError
+from actors.shards.dsn import shard_dsn
+from actors.shards.errors import CommitUnknownError
+from actors.shards.unit import UnitCall
+from tests.contract.shards.calls import UNITS
+from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
+
+_COMMIT = "SELECT pg_logical_emit_message(true, 'spaza', '')"
+_WAITING = """
+    SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = $1 AND datname = $2
+"""
+_POLL_S = 0.02
+
+
+@asynccontextmanager
+async def _a_standby_that_is_not_there(shards: Shards) -> AsyncIterator[Any]:
+    """Commits wait for it. Gives an operator's session, which waits for none."""
+    async with asyncio.timeout(30):
+        operator = await shards.as_owner()
+        await operator.execute("SET synchronous_commit = local")
+        await operator.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await operator.execute("SELECT pg_reload_conf()")
+        try:
+            await _in_force(shards)
+            yield operator
+        finally:
+            await operator.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            await operator.execute("SELECT pg_reload_conf()")
+            await operator.close()
+
+
+async def _in_force(shards: Shards) -> None:
+    canary = await shards.as_owner()
+    try:
+        while True:
+            await canary.execute(_COMMIT, timeout=0.2)
+    except TimeoutError:
+        canary.terminate()
+
+
+async def _cancel(operator: Any, application: str, *, times: int) -> None:
+    for _ in range(times):
+        found = await operator.fetch(_WAITING, application, f"shard_{SHARD:02d}")
+        while not found:
+            await asyncio.sleep(_POLL_S)
+            found = await operator.fetch(_WAITING, application, f"shard_{SHARD:02d}")
+        for row in found:
+            await operator.execute("SELECT pg_cancel_backend($1)", row["pid"])
+        await asyncio.sleep(5 * _POLL_S)
+
+
+async def test_a_unit_whose_wait_was_cancelled_is_unknown_and_so_is_one_that_another_follows(
+    shards: Shards, make_tenant: MakeTenant, make_pools: MakePools
+) -> None:
+    tenant, pools = await make_tenant(), make_pools(UNITS)
+    calls = [UnitCall("add", SHARD, tenant, f"sku-{number}") for number in range(2)]
+
+    async with _a_standby_that_is_not_there(shards) as operator:
+        cancelling = asyncio.create_task(_cancel(operator, "spaza shards", times=2))
+        outcomes = await pools.run(calls, 20.0)
+        await cancelling
+
+    assert [type(outcome.error) for outcome in outcomes] == [CommitUnknownError] * 2
+
+
+async def test_a_journals_write_whose_wait_was_cancelled_is_in_doubt(shards: Shards) -> None:
+    connections = Connections(shard_dsn(shards.dsn, SHARD), 1)
+
+    async with _a_standby_that_is_not_there(shards) as operator:
+        cancelling = asyncio.create_task(_cancel(operator, "spaza-mailbox", times=1))
+        with pytest.raises(UnreplicatedCommitError):
+            async with connections.lend(20.0) as connection:
+                await connection.execute(_COMMIT)
+        await cancelling
+
+    await connections.aclose()

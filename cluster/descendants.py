@@ -23,12 +23,27 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def bury_orphans(known: Collection[int]) -> None:
-    """Collect adopted children that have ended. Those that are ``known`` are collected by who started them."""
+def bury_orphans(known: Collection[int], seen: Collection[int] = ()) -> set[int]:
+    """Collect adopted children that have ended.
+
+    Args:
+        known: those that are collected by who started them.
+        seen: what the last call returned. Only those are collected: who started a program for a moment collects it
+            himself, and would not learn how it ended if we did.
+
+    Returns:
+        the children that have ended and were not collected.
+    """
+    ended: set[int] = set()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, ChildProcessError):
-            if child.pid not in known and child.status() == psutil.STATUS_ZOMBIE:
+            if child.pid in known or child.status() != psutil.STATUS_ZOMBIE:
+                continue
+            if child.pid in seen:
                 os.waitpid(child.pid, os.WNOHANG)
+            else:
+                ended.add(child.pid)
+    return ended
 
 
 def kill_descendants(*, spare: Collection[int] = (), limit_s: float = 3.0) -> list[str]:

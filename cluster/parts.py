@@ -22,7 +22,7 @@ SANDBOX_PORT: Final = "SPAZA_SANDBOX__PORT"
 SANDBOX_PURPOSE: Final = "the sandbox"
 _POLL_S = 0.03
 _ANSWER_LIMIT_S = 2.0
-_SILENT = "runs, and does not answer"
+SILENT = "runs, and does not answer"
 # As from an upgraded number and to anybody: at the rates of Meta's ordinary numbers, a rush of messages would wait for
 # minutes. Whoever wants those turns the knobs.
 _SANDBOX_KNOBS = ("pair_limit=false", "throughput_mps=1000")
@@ -66,7 +66,7 @@ class EmbeddedPostgres:
         return str(self.server.socket_dir)
 
     async def trouble(self) -> str | None:
-        return None if await self.server.answers(_ANSWER_LIMIT_S) else _SILENT
+        return None if await self.server.answers(_ANSWER_LIMIT_S) else SILENT
 
     async def stop(self, *, timeout_s: float) -> None:
         await end(self.process, signal.SIGINT, timeout_s=timeout_s, last=signal.SIGQUIT)
@@ -93,7 +93,7 @@ class EmbeddedRedis:
         with suppress(ServerStartError):
             if await asyncio.to_thread(self.server.is_ready):
                 return None
-        return _SILENT
+        return SILENT
 
     async def stop(self, *, timeout_s: float) -> None:
         await end(self.process, signal.SIGTERM, timeout_s=timeout_s)
@@ -136,7 +136,7 @@ class Sandbox:
         return f"http://127.0.0.1:{self._port}"
 
     async def trouble(self) -> str | None:
-        return None if await _answers(self._port, "/healthz") else _SILENT
+        return None if await _answers(self._port, "/healthz") else SILENT
 
     def _failure(self, began: int) -> ClusterError:
         said = last_lines(self._log_path, 3, since=began)

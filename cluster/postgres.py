@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,10 +20,11 @@ import psutil
 
 from cluster.errors import ServerStartError
 from cluster.ports import free_port
+from cluster.postgres_access import SUPERUSER, password_of, socket_dsn
 from cluster.postgres_files import binary, create_cluster, give, run_as_other
+from cluster.postgres_traces import READY, newest, pid_file
 from cluster.process import RunAs, last_lines, spawn, stop
 
-SUPERUSER = "spaza"
 SHARD_DATABASES = tuple(f"shard_{shard:02d}" for shard in range(32))
 # Two pools of 32 shards and their headroom fit into the connections. The rest suits small transactions on a laptop:
 # no just-in-time compiler, no parallel plans, reads without helper processes.
@@ -35,6 +36,8 @@ TUNING: Mapping[str, str] = {
     "io_method": "sync",
     "random_page_cost": "1.1",
     "max_wal_size": "2GB",
+    # What a standby that is away has not had yet is kept so far, then the standby is made anew.
+    "max_slot_wal_keep_size": "2GB",
     "checkpoint_timeout": "15min",
     "autovacuum": "on",
     # It starts a process for each database in turn, and there are more than thirty.
@@ -55,7 +58,7 @@ TUNING: Mapping[str, str] = {
 _STILL_THERE = ("pre-existing shared memory block", "is another postmaster")
 _PORTS_TAKEN = ("could not bind", "could not create any TCP/IP sockets")
 # What the socket is named by; nothing listens on it, so nobody can take it.
-_SOCKET_PORT = 5432
+SOCKET_PORT = 5432
 # Answered in a byte by a process of the connection's own; hanging up then is logged by nobody.
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _AGAIN_S, _LOOK_S = 0.3, 0.03
@@ -63,7 +66,7 @@ _AGAIN_S, _LOOK_S = 0.3, 0.03
 
 @dataclass(slots=True)
 class PostgresServer:
-    """One embedded server. Owns ``<data_dir>/postgres`` and the socket in ``run_dir``; not safe for two at once.
+    """One embedded server. Owns ``<data_dir>/<name>`` and the socket in ``run_dir``; not safe for two at once.
 
     ``start`` does all; who must not block calls ``prepare`` in a thread and goes through ``coming_up``.
 
@@ -75,6 +78,9 @@ class PostgresServer:
         tcp: listens on a port of 127.0.0.1 as well.
         port: part of the socket's name. With ``tcp`` a free one is chosen at the first launch; once it has been
             listened on it is kept, so that clients find a restarted server again.
+        name: of the folder of its files.
+        config: a file of settings to read in place of the one beside its files; it is to include that.
+        before_launch: called whenever it is about to be launched, with the port known; raises to prevent it.
     """
 
     data_dir: Path
@@ -84,6 +90,9 @@ class PostgresServer:
     environment: Mapping[str, str] | None = None
     tcp: bool = False
     port: int = 0
+    name: str = "postgres"
+    config: Path | None = None
+    before_launch: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     _has_listened: bool = False
     _launched_at: float = 0.0
@@ -91,12 +100,17 @@ class PostgresServer:
     @property
     def cluster_dir(self) -> Path:
         """Where PostgreSQL keeps its files."""
-        return self.data_dir / "postgres"
+        return self.data_dir / self.name
 
     @property
     def log_path(self) -> Path:
         """What the server says before its own log is open."""
-        return self.data_dir / "logs" / "postgres-start.log"
+        return self.data_dir / "logs" / f"{self.name}-start.log"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where its own log is."""
+        return self.data_dir / "logs" / self.name
 
     @property
     def socket_dir(self) -> Path:
@@ -109,45 +123,57 @@ class PostgresServer:
         return self.process.pid if self.process is not None else 0
 
     @property
+    def run_as(self) -> RunAs | None:
+        """Who runs it, where we may not."""
+        return run_as_other(self.data_dir, self.run_dir)
+
+    @property
     def dsn(self) -> str:
         """The superuser's DSN over the Unix socket, naming no database, for asyncpg and psql."""
-        return f"postgresql://{SUPERUSER}:{self._password()}@/?host={self.socket_dir}&port={self.port}"
+        return self.database_dsn("")
 
     @property
     def tcp_dsn(self) -> str:
         """The same over 127.0.0.1."""
-        return f"postgresql://{SUPERUSER}:{self._password()}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{SUPERUSER}:{password_of(self.data_dir)}@127.0.0.1:{self.port}/postgres"
 
     def database_dsn(self, database: str) -> str:
         """The superuser's DSN of one database."""
-        return f"postgresql://{SUPERUSER}:{self._password()}@/{database}?host={self.socket_dir}&port={self.port}"
+        return socket_dsn(self.data_dir, database, str(self.socket_dir), str(self.port))
 
-    def prepare(self) -> None:
+    def prepare(self, *, make: bool = True) -> None:
         """Make the cluster with its 32 databases unless it is there, and clear what a dead server left. Blocks.
+
+        Args:
+            make: False leaves the cluster's files alone.
 
         Raises:
             ServerStartError: what initdb said.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        run_as = self._run_as()
-        if not (self.cluster_dir / "PG_VERSION").exists():
+        run_as = self.run_as
+        if make and not (self.cluster_dir / "PG_VERSION").exists():
             create_cluster(self.data_dir, self.cluster_dir, SUPERUSER, self.databases, run_as)
-        for folder in (self.socket_dir, self.data_dir / "logs" / "postgres"):
+        for folder in (self.socket_dir, self.log_dir):
             folder.mkdir(parents=True, exist_ok=True)
             give(folder, run_as)
         self._end_earlier()
 
     def launch(self) -> None:
         """Start the server process; it is ready when ``is_ready`` says so. From the main thread."""
-        self.port = self.port or (free_port() if self.tcp else _SOCKET_PORT)
+        self.port = self.port or (free_port() if self.tcp else SOCKET_PORT)
+        if self.before_launch is not None:
+            self.before_launch()
         settings = {
             **self.tuning,
             "listen_addresses": "127.0.0.1" if self.tcp else "",
             "port": str(self.port),
             "unix_socket_directories": str(self.socket_dir),
-            "log_directory": str((self.data_dir / "logs" / "postgres").resolve()),
+            "log_directory": str(self.log_dir.resolve()),
         }
         argv = [binary("postgres"), "-D", str(self.cluster_dir.resolve())]
+        if self.config is not None:
+            argv += ["-c", f"config_file={self.config.resolve()}"]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         self._launched_at = time.time()
@@ -156,7 +182,7 @@ class PostgresServer:
             argv,
             log_path=self.log_path,
             death_signal=signal.SIGQUIT,
-            run_as=self._run_as(),
+            run_as=self.run_as,
             environment=self.environment,
         )
 
@@ -168,8 +194,8 @@ class PostgresServer:
         """
         if self.process is None or self.process.poll() is not None:
             raise ServerStartError("PostgreSQL", self._last_words(), self.log_path)
-        lines = _pid_file(self.cluster_dir)
-        ready = len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] == "ready"
+        lines = pid_file(self.cluster_dir)
+        ready = len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7] in READY
         self._has_listened = self._has_listened or ready
         return ready
 
@@ -235,12 +261,9 @@ class PostgresServer:
         # The last processes of a killed server have not ended yet.
         return any(sign in error.reason for sign in _STILL_THERE)
 
-    def _run_as(self) -> RunAs | None:
-        return run_as_other(self.data_dir, self.run_dir)
-
     def _end_earlier(self) -> None:
         # Who gets here owns the data folder, so a server that still runs in it has lost its supervisor.
-        lines = _pid_file(self.cluster_dir)
+        lines = pid_file(self.cluster_dir)
         if not lines or not lines[0].isdigit():
             return
         try:
@@ -256,30 +279,12 @@ class PostgresServer:
 
     def _last_words(self) -> str:
         # What went wrong stands in the server's own log as soon as that is open.
-        for log in (_newest(self.data_dir / "logs" / "postgres", since=self._launched_at), self.log_path):
+        for log in (newest(self.log_dir, since=self._launched_at), self.log_path):
             if log is not None and (said := last_lines(log, 6)):
                 return said
         return "it ended without a word"
-
-    def _password(self) -> str:
-        return (self.data_dir / "postgres.password").read_text(encoding="ascii")
 
 
 def start_postgres(data_dir: Path, run_dir: Path, *, tuning: Mapping[str, str] | None = None) -> PostgresServer:
     """Start a server with its 32 databases, on TCP too, and wait until it is ready; end it with its ``stop``."""
     return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}, tcp=True).start()
-
-
-def _pid_file(cluster_dir: Path) -> list[str]:
-    try:
-        return [line.strip() for line in (cluster_dir / "postmaster.pid").read_text().splitlines()]
-    except OSError:
-        return []
-
-
-def _newest(folder: Path, *, since: float) -> Path | None:
-    """The file of a folder that was written last, if that was after a time."""
-    written = [(path.stat().st_mtime, path) for path in folder.glob("*.log")]
-    at, path = max(written, default=(0.0, None))
-    # A file's time is as coarse as the kernel's clock.
-    return path if at >= since - 0.1 else None

@@ -6,7 +6,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster.errors import ServerStartError
@@ -81,7 +81,7 @@ def create_cluster(
     give(given, run_as)
     where = str(partial.resolve())
     try:
-        _run(
+        run_program(
             [
                 binary("initdb"), "-D", where, "-U", superuser, "--pwfile", str(given.resolve()),
                 "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
@@ -91,26 +91,40 @@ def create_cluster(
         )  # fmt: skip
         if databases:
             statements = "".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in databases)
-            _run([binary("postgres"), "--single", "-D", where, "-c", "fsync=off", "postgres"], run_as, statements)
-        _run([binary("initdb"), "-D", where, "--sync-only"], run_as)
+            run_program(
+                [binary("postgres"), "--single", "-D", where, "-c", "fsync=off", "postgres"], run_as, statements
+            )
+        run_program([binary("initdb"), "-D", where, "--sync-only"], run_as)
     finally:
         given.unlink()
     partial.replace(cluster_dir)
 
 
-def _run(argv: list[str], run_as: RunAs | None, statements: str = "") -> None:
+def run_program(
+    argv: list[str],
+    run_as: RunAs | None,
+    statements: str = "",
+    *,
+    limit_s: float = _LIMIT_S,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run one of PostgreSQL's programs to its end. Blocks.
+
+    Raises:
+        ServerStartError: what it said.
+    """
     try:
         done = subprocess.run(
             launched(argv, death_signal=None, run_as=run_as),
             input=statements,
             capture_output=True,
             text=True,
-            timeout=_LIMIT_S,
+            timeout=limit_s,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
-        raise ServerStartError("PostgreSQL", f"{Path(argv[0]).name} took longer than {_LIMIT_S:g} s") from error
+        raise ServerStartError("PostgreSQL", f"{Path(argv[0]).name} took longer than {limit_s:g} s") from error
     wrong = [line for line in done.stderr.splitlines() if "FATAL" in line or "ERROR" in line or "error:" in line]
     if done.returncode != 0 or wrong:
         said = "\n".join(wrong) or done.stderr.strip() or f"exit status {done.returncode}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from cluster.postgres import SUPERUSER
+from cluster.postgres_access import SUPERUSER
 
 SHARDS = 32
 

@@ -60,6 +60,7 @@ async def set_up_shards(
     *,
     phase: Phase | None = None,
     files: MigrationFiles | None = None,
+    shards: Sequence[int] = range(SHARDS),
     parallel: int = 8,
     timeout_s: float = 120.0,
 ) -> SetupReport:
@@ -72,6 +73,7 @@ async def set_up_shards(
         other_keys_b64: those under which something is sealed still.
         phase: ``PRE`` where older code may still run on these databases: what is to come after it is left out.
         files: instead of those of this installation.
+        shards: instead of all.
         parallel: databases that are worked on at once.
         timeout_s: for all of it.
 
@@ -82,7 +84,7 @@ async def set_up_shards(
         MigrationRefusedError: the files are not those that were applied, or an earlier release was not ended.
     """
     started = perf_counter()
-    dsns = [shard_dsn(dsn_template, shard) for shard in range(SHARDS)]
+    dsns = [shard_dsn(dsn_template, shard) for shard in shards]
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     for dsn in dsns:
         by_server[server_of(dsn)].append(dsn)

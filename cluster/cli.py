@@ -14,6 +14,8 @@ from cluster.errors import ClusterError
 from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import add_mailbox_commands
 from cluster.migrate_arguments import add_migrate_command
+from cluster.promote_command import add_cluster_commands
+from cluster.replicas.roles import REPLICAS_AT_MOST
 from cluster.tenant_arguments import add_tenant_commands
 from config.settings import SettingsError, refuse_wrong
 
@@ -53,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start everything here, and run it until Ctrl-C")
     up.add_argument("--no-demo", action="store_true", help="without the sandbox, the demo merchant and its secrets")
-    up.add_argument("--replicas", type=_count, metavar="N", help="processes that take webhooks (default 1)")
+    standbys = "standbys of the embedded PostgreSQL (default: as many as there were, at first none)"
+    up.add_argument("--replicas", type=_count, metavar="N", help=standbys)
     up.set_defaults(command=_up)
     status = commands.add_parser("status", help="what runs, its health and its figures")
     status.add_argument("--json", action="store_true", help="as JSON")
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     env = commands.add_parser("env", help="shell lines with which another Python program joins the Ray cluster")
     env.add_argument("--json", action="store_true", help="as JSON")
     env.set_defaults(command=_env)
+    add_cluster_commands(commands)
     add_migrate_command(commands)
     add_mailbox_commands(commands)
     add_tenant_commands(commands)
@@ -72,7 +76,7 @@ def _up(given: argparse.Namespace) -> int:
 
     environment = dict(os.environ)
     if given.replicas is not None:
-        environment["SPAZA_HTTP__WEBHOOK_REPLICAS"] = str(given.replicas)
+        environment["SPAZA_POSTGRES__REPLICAS"] = str(given.replicas)
     up(environment, demo=not given.no_demo)
     return OK
 
@@ -102,8 +106,8 @@ def _env(given: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to 64, not {text}")
+    if not text.isdigit() or not 0 <= int(text) <= REPLICAS_AT_MOST:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {REPLICAS_AT_MOST}, not {text}")
     return int(text)
 
 

@@ -15,6 +15,8 @@ ClusterError
     AdminRefusedError        the instance refuses a command
     TenantFileError          the description of a tenant cannot be read
     ExportError              a tenant's export cannot be written
+    PromotionRefusedError    no standby is made the primary
+    PromotionFailedError     a standby was chosen, and is not the primary yet
 """
 
 from pathlib import Path
@@ -250,3 +252,33 @@ class ExportError(ClusterError):
 
     def __str__(self) -> str:
         return f"The export in {self.path} is not complete: {self.reason}. Nothing was removed."
+
+
+class PromotionRefusedError(ClusterError):
+    """No standby is made the primary; all is as it was."""
+
+    code = "promotion_refused"
+    http_status = 409
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
+
+    def __str__(self) -> str:
+        return f"Nothing was promoted: {self.reason}. {self.remedy}."
+
+
+class PromotionFailedError(ClusterError):
+    """A standby was chosen and written down as the primary, and is not one yet. The old primary stays fenced."""
+
+    code = "promotion_failed"
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(server, reason)
+        self.server, self.reason = server, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.server} was chosen and could not be promoted yet: {self.reason.rstrip('.')}. Promote again; if it "
+            "does not start, see its log."
+        )

@@ -6,7 +6,9 @@ from pydantic import SecretStr
 
 from cluster.errors import NoDatabaseError
 from cluster.instance import is_claimed
-from cluster.postgres import SUPERUSER
+from cluster.postgres_access import socket_dsn
+from cluster.postgres_traces import READY, pid_file
+from cluster.replicas.roles import Roles, folder_name, read_roles
 
 # Lines of postmaster.pid.
 _PORT, _SOCKET_DIR, _STATE = 3, 4, 7
@@ -22,12 +24,11 @@ def owner_dsn(data_dir: Path, given: SecretStr | None) -> str:
         return given.get_secret_value()
     if not is_claimed(data_dir):
         raise NoDatabaseError(data_dir, f"no instance runs in {data_dir}")
-    try:
-        lines = [line.strip() for line in (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()]
-        password = (data_dir / "postgres.password").read_text(encoding="ascii").strip()
-    except OSError:
-        lines, password = [], ""
-    if len(lines) <= _STATE or lines[_STATE] != "ready":
+    roles = read_roles(data_dir) or Roles()
+    found = [pid_file(data_dir / folder_name(number)) for number in roles.members]
+    running = [lines for lines in found if len(lines) > _STATE and lines[_STATE] in READY]
+    if not any(lines[_STATE] == "ready" for lines in running):
         reason = f"the instance that runs in {data_dir} has no PostgreSQL of its own, or it is starting or ending"
         raise NoDatabaseError(data_dir, reason)
-    return f"postgresql://{SUPERUSER}:{password}@/?host={lines[_SOCKET_DIR]}&port={lines[_PORT]}"
+    hosts, ports = (",".join(lines[at] for lines in running) for at in (_SOCKET_DIR, _PORT))
+    return socket_dsn(data_dir, "", hosts, ports)

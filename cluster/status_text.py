@@ -1,6 +1,6 @@
 """The status for a person: what runs, and the few figures that say how it goes. All of them are in the JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +11,8 @@ from cluster.node_environment import metrics_address
 
 _LABEL = 26
 _COLUMNS = ("Waiting", "In flight", "Oldest", "In/s", "Out/s", "Delivered", "Dead letters")
+
+_SERVER_COLUMNS = ("Role", "Received", "Replayed", "Behind", "Lag")
 
 
 def show(document: Mapping[str, Any], console: Console | None = None) -> None:
@@ -27,6 +29,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     return [
         *(f"  {part['name']:<20}{part['state']:<12}{part['detail']}".rstrip() for part in document["parts"]),
         *_general(figures, document["ports"]),
+        *_servers(figures.get("postgres", {}).get("servers", ())),
         *_queues(figures.get("mailboxes", {})),
     ]
 
@@ -48,6 +51,21 @@ def _general(figures: Mapping[str, Any], ports: Mapping[str, int]) -> list[str]:
         passed = f"{limits['admitted']:,} passed, {limits['refused']:,} refused"
         rows.append(("Rate limits", f"{passed}, {limits['tenants']:,} tenants in this hour"))
     return ["", *(f"  {name:<{_LABEL}}{value}" for name, value in rows)] if rows else []
+
+
+def _servers(servers: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not servers:
+        return []
+    head = f"  {'PostgreSQL':<{_LABEL}}" + "".join(f"{name:>14}" for name in _SERVER_COLUMNS)
+    return ["", head, *(_server(one) for one in servers)]
+
+
+def _server(one: Mapping[str, Any]) -> str:
+    behind = "-" if one["lag_bytes"] is None else f"{one['lag_bytes']:,} B"
+    lag = "-" if one["lag_s"] is None else duration(one["lag_s"])
+    cells = (one["role"], one["received_lsn"] or "-", one["replayed_lsn"] or "-", behind, lag)
+    remark = "   does not follow" if one["role"] == "standby" and not one["streaming"] else ""
+    return f"  {one['name']:<{_LABEL}}" + "".join(f"{cell:>14}" for cell in cells) + remark
 
 
 def _queues(mailboxes: Mapping[str, Mapping[str, Any]]) -> list[str]:

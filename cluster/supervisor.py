@@ -4,11 +4,12 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.descendants import Undertaker, adopt_orphans, bury_orphans, kill_descendants
+from cluster.errors import PromotionRefusedError
 from cluster.instance import Instance
 from cluster.node_link import Servers
 from cluster.node_part import NodePart
@@ -16,6 +17,10 @@ from cluster.parts import Part
 from cluster.screen import Screen
 from cluster.status_socket import serve_status
 from cluster.tending import Tending
+
+if TYPE_CHECKING:
+    # Its driver takes time to import, and most have no standbys.
+    from cluster.replicas.replicated_postgres import ReplicatedPostgres
 
 _HOUSEKEEPING_S = 2.0
 _NODE_STOP_S = 7.0
@@ -32,10 +37,30 @@ class Supervisor:
     """
 
     def __init__(
-        self, instance: Instance, servers: Sequence[Part], sandbox: Part | None, node: NodePart, screen: Screen
+        self,
+        instance: Instance,
+        servers: Sequence[Part],
+        sandbox: Part | None,
+        node: NodePart,
+        screen: Screen,
+        *,
+        replicated: "ReplicatedPostgres | None" = None,
     ) -> None:
+        """Start nothing yet.
+
+        Args:
+            instance: whose parts these are.
+            servers: that the node waits for.
+            sandbox: None without the demo.
+            node: started with the servers, and told of them.
+            screen: for who watches.
+            replicated: of whose servers some change roles.
+        """
         self._instance, self._node, self._screen = instance, node, screen
         self._servers: Sequence[Part] = servers
+        self._replicated = replicated
+        if replicated is not None:
+            replicated.tell(self.part_changed, screen.warn)
         self._parts: Sequence[Part] = (*servers, *(() if sandbox is None else (sandbox,)), node)
         self._states: dict[str, tuple[str, str]] = {part.name: ("starting", "") for part in self._parts}
         self._up = {part.name: asyncio.Event() for part in self._parts}
@@ -43,6 +68,7 @@ class Supervisor:
         self._hurried = asyncio.Event()
         self._scarce = False
         self._told_at: float | None = None
+        self._ended: set[int] = set()
         self._started = time.time()
         adopt_orphans()
         self._undertaker = Undertaker(instance.instance_id)
@@ -63,7 +89,8 @@ class Supervisor:
         keeping = asyncio.create_task(self._keep(where, when_ready))
         told = asyncio.create_task(self._told_to_end.wait())
         try:
-            async with await serve_status(self._instance.run_dir / "status.sock", self.status):
+            orders = {"/promote": self._promote}
+            async with await serve_status(self._instance.run_dir / "status.sock", self.status, orders):
                 await asyncio.wait({keeping, told}, return_when=asyncio.FIRST_COMPLETED)
                 await self._end(keeping)
         finally:
@@ -77,7 +104,9 @@ class Supervisor:
     async def status(self) -> dict[str, Any]:
         """The document of ``spaza status``."""
         was_ready = self._node.is_ready
-        node, *parts = await asyncio.gather(self._node.status(), *(self._asked(part) for part in self._parts))
+        servers, node, *parts = await asyncio.gather(
+            self._server_figures(), self._node.status(), *(self._asked(part) for part in self._parts)
+        )
         if was_ready and not node and self._states[self._node.name][0] == "running":
             parts[-1] = {"name": self._node.name, "state": "failed", "detail": "runs, and does not answer"}
         parts += node.get("parts", [])
@@ -86,8 +115,23 @@ class Supervisor:
             "uptime_s": round(time.time() - self._started, 1),
             "disk_free_bytes": shutil.disk_usage(self._instance.data_dir).free,
             **node.get("figures", {}),
+            **servers,
         }
         return {"ready": ready, "instance_id": self._instance.instance_id, "parts": parts, "figures": figures}
+
+    async def _server_figures(self) -> dict[str, Any]:
+        return {} if self._replicated is None else {"postgres": await self._replicated.figures()}
+
+    async def _promote(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        if self._replicated is None:
+            raise PromotionRefusedError(
+                "PostgreSQL has no standbys here",
+                "Start with `spaza up --replicas 2`; where SPAZA_POSTGRES__DSN is set, whoever runs that PostgreSQL "
+                "promotes, see docs/replication.md",
+            )
+        done = await self._replicated.promote(force=parameters.get("force") == "1")
+        self._screen.warn(f"{done['promoted']} is the primary now, {done['former']} was.")
+        return done
 
     async def _asked(self, part: Part) -> dict[str, str]:
         state, detail = self._states[part.name]
@@ -124,6 +168,10 @@ class Supervisor:
             self._screen.part_up(part.name, seconds, detail)
         self._note(part, "running", detail)
         self._up[part.name].set()
+
+    def part_changed(self, part: Part, detail: str) -> None:
+        """What it is, or what is done with it before it runs again, is something else than before."""
+        self._note(part, "running" if self._states[part.name][0] == "running" else "restarting", detail)
 
     def part_failed(self, part: Part, reason: str) -> None:
         """It is tried again."""
@@ -163,7 +211,8 @@ class Supervisor:
                 hindered = True
 
     def _tidy(self) -> None:
-        bury_orphans({self._undertaker.pid, *(one.process.pid for one in self._parts if one.process is not None)})
+        ours = {self._undertaker.pid, *(one.process.pid for one in self._parts if one.process is not None)}
+        self._ended = bury_orphans(ours, self._ended)
         if not self._undertaker.alive:
             self._undertaker = Undertaker(self._instance.instance_id)
         scarce = shutil.disk_usage(self._instance.data_dir).free < _SCARCE_BYTES

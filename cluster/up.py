@@ -5,8 +5,9 @@ import base64
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -22,10 +23,14 @@ from cluster.ports import reached_at, refuse_same, refuse_taken
 from cluster.postgres import PostgresServer
 from cluster.ray_sessions import keep_ray_sessions
 from cluster.redis_server import RedisServer
+from cluster.replicas.roles import read_roles, wanted_roles
 from cluster.screen import Place, Screen
 from cluster.supervisor import Supervisor
-from config.settings import Settings, load_settings, without_effect
+from config.settings import Settings, SettingsError, load_settings, without_effect
 from config.topology_file import load_topology
+
+if TYPE_CHECKING:
+    from cluster.replicas.replicated_postgres import ReplicatedPostgres
 
 _WEBHOOK = "/api/v1/webhooks/whatsapp"
 _ROOT = Path(__file__).resolve().parents[1]
@@ -81,6 +86,7 @@ class _Assembly:
             instance.data_dir, instance.run_dir, databases=(), environment=self._environment
         )
         self._redis = RedisServer(instance.data_dir, instance.run_dir, environment=self._environment)
+        self._replicated = self._with_standbys()
 
     async def run(self) -> None:
         instance, settings = self._instance, self._settings
@@ -94,19 +100,39 @@ class _Assembly:
             self._screen.warn(f"{name} is set, and nothing uses it yet.")
         order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
-        supervisor = Supervisor(instance, self._servers(), self._sandbox(), node, self._screen)
+        supervisor = Supervisor(
+            instance, self._servers(), self._sandbox(), node, self._screen, replicated=self._replicated
+        )
         await supervisor.run(self._where, self._ready)
 
     def _servers(self) -> list[Part]:
         given_dsn, given_url = self._settings.postgres.dsn, self._settings.redis.url
         if given_dsn is None and given_url is None:
-            return [EmbeddedPostgres(self._postgres), EmbeddedRedis(self._redis)]
+            return [*self._embedded_postgres(), EmbeddedRedis(self._redis)]
         from cluster.given_servers import GivenRedis  # noqa: PLC0415 - their drivers take time to import
 
         return [
-            EmbeddedPostgres(self._postgres) if given_dsn is None else self._given_postgres(given_dsn),
+            *(self._embedded_postgres() if given_dsn is None else [self._given_postgres(given_dsn)]),
             EmbeddedRedis(self._redis) if given_url is None else GivenRedis(given_url.get_secret_value()),
         ]
+
+    def _embedded_postgres(self) -> Sequence[Part]:
+        return [EmbeddedPostgres(self._postgres)] if self._replicated is None else self._replicated.parts
+
+    def _with_standbys(self) -> "ReplicatedPostgres | None":
+        """The embedded PostgreSQL, where it has standbys or once had them."""
+        wanted = self._settings.postgres.replicas
+        if self._settings.postgres.dsn is not None:
+            if wanted:
+                fault = "SPAZA_POSTGRES__REPLICAS: is of the embedded PostgreSQL, and SPAZA_POSTGRES__DSN names another"
+                raise SettingsError((f"{fault}; unset one of them",))
+            return None
+        roles = wanted_roles(read_roles(self._instance.data_dir), wanted)
+        if roles is None:
+            return None
+        from cluster.replicas.replicated_postgres import ReplicatedPostgres  # noqa: PLC0415 - as above
+
+        return ReplicatedPostgres(self._instance.data_dir, self._instance.run_dir, roles, environment=self._environment)
 
     def _given_postgres(self, dsn: SecretStr) -> Part:
         from cluster.given_servers import GivenPostgres  # noqa: PLC0415
@@ -128,9 +154,12 @@ class _Assembly:
     def _where(self) -> Servers:
         dsn, url = self._settings.postgres.dsn, self._settings.redis.url
         return Servers(
-            postgres_dsn=self._postgres.dsn if dsn is None else dsn.get_secret_value(),
+            postgres_dsn=self._embedded_dsn() if dsn is None else dsn.get_secret_value(),
             redis_url=self._redis.url if url is None else url.get_secret_value(),
         )
+
+    def _embedded_dsn(self) -> str:
+        return self._postgres.dsn if self._replicated is None else self._replicated.dsn
 
     def _ready(self) -> None:
         settings, logs = self._settings, self._instance.data_dir / "logs"

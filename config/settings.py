@@ -112,12 +112,14 @@ class PostgresSettings(_Group):
         dsn: with ``{shard}`` in it, which becomes 00 to 31, one database a shard; without, the databases
             shard_00 to shard_31 of that server. Several hosts with commas between are a primary and its standbys.
             None: the embedded server.
+        replicas: standbys of the embedded server; None for as many as there were.
         max_size: connections of one shard's pool at most.
         min_idle: connections of it that are kept open once it has been used.
         shards_per_actor: how many shards one ShardPool actor owns.
     """
 
     dsn: PostgresDsn | None = None
+    replicas: int | None = Field(default=None, ge=0, le=4)
     max_size: int = Field(default=4, ge=1, le=100)
     min_idle: int = Field(default=1, ge=0, le=100)
     shards_per_actor: int = Field(default=16, ge=1, le=32)

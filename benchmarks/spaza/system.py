@@ -82,9 +82,9 @@ class SpazaSystem:
         # The command's entry point, whether or not it is installed where we run.
         entry = "import sys; from cluster.cli import main; sys.exit(main())"
         self._process = spawn(
-            [sys.executable, "-c", entry, "up", "--no-demo", "--replicas", str(http_processes)],
+            [sys.executable, "-c", entry, "up", "--no-demo"],
             log_path=self._log_path,
-            environment=self._environment(),
+            environment={**self._environment(), "SPAZA_HTTP__WEBHOOK_REPLICAS": str(http_processes)},
         )
         wait_for_handshake(self.webhook_url, self._process, self._log_path, limit_s=_START_LIMIT_S)
 

@@ -82,7 +82,7 @@ def test_a_number_of_replicas_that_makes_no_sense_is_refused(capsys: pytest.Capt
         main(["up", "--replicas", "none"])
 
     assert raised.value.code == MISUSED
-    assert "1 to 64" in capsys.readouterr().err
+    assert "0 to 4" in capsys.readouterr().err
 
 
 def test_a_data_folder_that_cannot_be_made_is_said_in_a_line(

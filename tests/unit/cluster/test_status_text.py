@@ -104,3 +104,25 @@ def test_limits_are_a_line_once_anything_was_checked() -> None:
     document["figures"]["rate_limits"] = {"checks": 1_234, "admitted": 1_200, "refused": 30, "tenants": 12}
 
     assert "  Rate limits               1,200 passed, 30 refused, 12 tenants in this hour" in _shown(document)
+
+
+def test_servers_are_shown_with_their_roles_and_how_far_they_are_behind() -> None:
+    server = {"received_lsn": "0/3000", "replayed_lsn": "0/2000", "timeline": 1, "sync_state": "quorum"}
+    document = _document()
+    document["figures"]["postgres"] = {
+        "primary": "PostgreSQL",
+        "servers": [
+            {**server, "name": "PostgreSQL", "role": "primary", "streaming": None, "lag_bytes": None, "lag_s": None},
+            {**server, "name": "PostgreSQL 2", "role": "standby", "streaming": True, "lag_bytes": 4096, "lag_s": 0.25},
+            {**server, "name": "PostgreSQL 3", "role": "standby", "streaming": False, "lag_bytes": 1, "lag_s": None},
+        ],
+    }
+
+    shown = [line.split() for line in _shown(document) if line.startswith("  PostgreSQL")]
+
+    assert shown == [
+        ["PostgreSQL", "Role", "Received", "Replayed", "Behind", "Lag"],
+        ["PostgreSQL", "primary", "0/3000", "0/2000", "-", "-"],
+        ["PostgreSQL", "2", "standby", "0/3000", "0/2000", "4,096", "B", "0.2", "s"],
+        ["PostgreSQL", "3", "standby", "0/3000", "0/2000", "1", "B", "-", "does", "not", "follow"],
+    ]

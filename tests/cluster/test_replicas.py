@@ -1,0 +1,183 @@
+"""Two standbys of the embedded PostgreSQL: what is confirmed outlives the primary, and a former primary follows."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from actors.shards.dsn import shard_dsn
+from actors.shards.setup import set_up_shards
+from actors.shards.tenant_schema import TenantSchemas
+from cluster.errors import PromotionRefusedError
+from cluster.replicas.member import Member
+from cluster.replicas.replicated_postgres import ReplicatedPostgres
+from cluster.replicas.roles import read_roles
+from kernel.identifiers import new_id
+from tests.cluster.replicated import Load, all_follow, replicated, until
+from tests.contract.shards.conftest import KEY, SHARD
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("re")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def postgres(folder: Path) -> AsyncIterator[ReplicatedPostgres]:
+    async with replicated(folder, 2) as servers:
+        await set_up_shards(servers.dsn, KEY, shards=[SHARD])
+        yield servers
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def load(postgres: ReplicatedPostgres) -> AsyncIterator[Load]:
+    tenant_id = new_id()
+    await TenantSchemas(postgres.dsn).create(tenant_id, SHARD)
+    writing = Load(postgres.dsn, tenant_id)
+    yield writing
+    await writing.aclose()
+
+
+async def _says(member: Member, query: str) -> str:
+    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=5)
+    try:
+        return str(await connection.fetchval(query))
+    finally:
+        await connection.close()
+
+
+def _send(member: Member, number: int) -> None:
+    assert member.process is not None
+    member.process.send_signal(number)
+
+
+async def test_both_standbys_have_what_was_committed_and_one_may_be_away(
+    postgres: ReplicatedPostgres, load: Load
+) -> None:
+    figures = await postgres.figures()
+    assert [(one["name"], one["role"], one["sync_state"]) for one in figures["servers"]] == [
+        ("PostgreSQL", "primary", None),
+        ("PostgreSQL 2", "standby", "quorum"),
+        ("PostgreSQL 3", "standby", "quorum"),
+    ]
+    assert await _says(postgres.primary, "SHOW synchronous_standby_names") == "ANY 1 (spaza_2, spaza_3)"
+    assert await _says(postgres.primary, "SHOW synchronous_commit") == "on"
+
+    async with load:
+        await until(lambda: load.confirmed_after(0), 10)
+        killed = time.monotonic()
+        _send(postgres.parts[2], signal.SIGKILL)
+        await until(lambda: load.confirmed_after(killed + 0.5), 10)
+        assert await until(lambda: all_follow(postgres), 30) < 30
+
+    assert not load.failed
+    assert load.confirmed.keys() <= await load.rows()
+    counted = f"SELECT count(*) FROM tenant_{load.tenant_id}.product"
+    await until(lambda: _same_everywhere(postgres, counted), 10)
+
+
+async def _same_everywhere(postgres: ReplicatedPostgres, query: str) -> bool:
+    return len({await _says(member, query) for member in postgres.parts}) == 1
+
+
+async def test_a_primary_that_is_well_is_not_replaced(postgres: ReplicatedPostgres) -> None:
+    before = postgres.primary
+
+    with pytest.raises(
+        PromotionRefusedError, match=r"PostgreSQL is the primary, runs \(pid \d+\) and answered in .*--force"
+    ):
+        await postgres.promote(force=False)
+
+    assert postgres.primary is before
+
+
+async def test_a_killed_primary_is_replaced_under_load_without_a_confirmed_write_lost(
+    postgres: ReplicatedPostgres, load: Load, folder: Path
+) -> None:
+    former = postgres.primary
+    async with load:
+        await until(lambda: load.confirmed_after(0), 10)
+        _send(former, signal.SIGKILL)
+        done = await postgres.promote(force=False)
+        promoted = time.monotonic()
+        took_s = await until(lambda: load.confirmed_after(promoted), 10)
+        # And what starts dead servers again has started it, as what it may be.
+        await until(lambda: all_follow(postgres), 60)
+
+    there = await load.rows()
+    assert took_s < 10
+    assert load.confirmed.keys() <= there
+    assert not load.refused & there
+    assert set(load.failed) <= {"ShardUnavailableError", "UnitTimeoutError", "OverloadedError"}
+    assert load.slowest_s < 6
+    assert done["former"] == former.name == "PostgreSQL"
+    assert done["promoted"] == postgres.primary.name != former.name
+    assert await _says(former, "SELECT pg_is_in_recovery()") == "True"
+    assert await _says(postgres.primary, "SHOW synchronous_standby_names") != ""
+    kept = read_roles(folder / "data")
+    assert kept is not None
+    assert (kept.primary, kept.fenced, kept.strayed) == (postgres.primary.number, False, ())
+
+
+async def test_a_primary_that_hangs_is_replaced_only_when_all_standbys_were_asked_and_never_writes_again(
+    postgres: ReplicatedPostgres, load: Load
+) -> None:
+    former, (silent, _) = postgres.primary, [one for one in postgres.parts if one is not postgres.primary]
+    async with load:
+        await until(lambda: load.confirmed_after(0), 10)
+        for member in (former, silent):
+            _send(member, signal.SIGSTOP)
+
+        with pytest.raises(PromotionRefusedError, match=f"{silent.name}: no answer.*--force"):
+            await postgres.promote(force=False)
+        assert postgres.primary is former
+        assert former.process is not None
+        assert former.process.poll() is None
+
+        _send(silent, signal.SIGCONT)
+        hung = former.process
+        await postgres.promote(force=False)
+        promoted = time.monotonic()
+        assert hung.poll() == -signal.SIGKILL
+        await until(lambda: load.confirmed_after(promoted), 10)
+        await until(lambda: all_follow(postgres), 60)
+
+    assert load.confirmed.keys() <= await load.rows()
+    assert await _says(former, "SELECT pg_is_in_recovery()") == "True"
+
+
+async def test_a_change_in_good_order_is_forced_and_two_at_once_are_one(
+    postgres: ReplicatedPostgres, load: Load
+) -> None:
+    former = postgres.primary
+
+    promoting = asyncio.create_task(postgres.promote(force=True))
+    await asyncio.sleep(0)
+    with pytest.raises(PromotionRefusedError, match="under way"):
+        await postgres.promote(force=True)
+    done = await promoting
+
+    assert done["former"] == former.name != postgres.primary.name
+    async with load:
+        await until(lambda: load.confirmed_after(0), 10)
+
+
+async def test_all_killed_at_once_come_back_as_what_they_were(postgres: ReplicatedPostgres, load: Load) -> None:
+    await until(lambda: all_follow(postgres), 60)
+    primary = postgres.primary
+    async with load:
+        await until(lambda: load.confirmed_after(0), 10)
+        for member in postgres.parts:
+            _send(member, signal.SIGKILL)
+        killed = time.monotonic()
+        await until(lambda: load.confirmed_after(killed + 0.5), 30)
+
+    assert postgres.primary is primary
+    assert load.confirmed.keys() <= await load.rows()

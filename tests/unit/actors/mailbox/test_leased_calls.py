@@ -14,7 +14,7 @@ from actors.mailbox.message import Delivery, Message, ack
 from actors.mailbox.window import Window
 from config.topology import Queue
 
-LEASE_S = 0.05
+LEASE_S = 0.25
 
 
 class Slow:

@@ -53,7 +53,10 @@ class Attempt:
     out of the unit's transaction, or closed.
     """
 
-    __slots__ = ("_begin", "_call", "_connection", "_deadline", "_function", "_rollback_s", "_transaction", "_value")
+    __slots__ = (
+        "_begin", "_call", "_connection", "_deadline", "_function", "_only_reads", "_rollback_s", "_transaction",
+        "_value", "may_follow",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made for each unit, where names cost
         self,
@@ -63,6 +66,7 @@ class Attempt:
         publisher: Publisher | None,
         deadline: float,
         rollback_s: float,
+        position_needed: str | None = None,
     ) -> None:
         """Touch nothing yet.
 
@@ -73,6 +77,7 @@ class Attempt:
             publisher: for units that publish.
             deadline: by the event loop's clock.
             rollback_s: patience for a roll-back.
+            position_needed: that a standby has to have replayed.
 
         Raises:
             WrongTenantError: not a tenant's id.
@@ -80,14 +85,15 @@ class Attempt:
         """
         self._connection, self._call, self._function = connection, call, function
         self._deadline, self._rollback_s = deadline, rollback_s
-        self._begin = begin_statement(call.tenant_id, call.locks)
+        self._only_reads = call.max_staleness_s is not None
+        self._begin = begin_statement(
+            call.tenant_id, call.locks, only_reads=self._only_reads, position_needed=position_needed
+        )
+        # Whether its begin may be joined to another's commit. It is to wait for nobody, for the other's answer would
+        # wait too, and what is not fresh enough is to be said of it alone.
+        self.may_follow = not call.locks and position_needed is None
         self._transaction = ShardTransaction(connection, call.shard, call.tenant_id, publisher)
         self._value: Any = None
-
-    @property
-    def may_follow(self) -> bool:
-        """Whether its begin may be joined to another's commit: it waits for nobody, so the other's answer neither."""
-        return not self._call.locks
 
     @property
     def may_be_followed(self) -> bool:
@@ -194,6 +200,8 @@ class Attempt:
     async def _rolled_back(self, error: Exception) -> Ending:
         connection = self._connection
         await connection.roll_back(self._rollback_s)
+        if self._only_reads and takes_no_writes(error):
+            return _failed(UnitFailedError(self._call.name, "25006", "it writes, and was called to read"))
         elsewhere = takes_no_writes(error)
         if elsewhere:
             connection.terminate()

@@ -53,14 +53,16 @@ def single_hosts(dsn: str, attributes: str = "primary") -> tuple[str, ...]:
 
     Args:
         dsn: of a database.
-        attributes: what each is to be, in libpq's words (``target_session_attrs``), unless the DSN says it. Where there
-            is one server it is taken as it is.
+        attributes: what each is to be, in libpq's words (``target_session_attrs``). What the DSN says of that counts
+            for the one that takes writes; where there is one server it is taken as it is.
 
     Raises:
         ValueError: hosts and ports do not go together.
     """
     parts = _split(dsn)
-    options = dict(parse_qsl(parts.query))
+    options = {"target_session_attrs": attributes, **dict(parse_qsl(parts.query))}
+    if attributes == "standby":
+        options["target_session_attrs"] = attributes
     user, at, hosts = parts.netloc.rpartition("@")
     if "," in hosts:
         netlocs = [(f"{user}{at}{host}", options) for host in hosts.split(",")]
@@ -69,10 +71,7 @@ def single_hosts(dsn: str, attributes: str = "primary") -> tuple[str, ...]:
     else:
         return (dsn,)
     return tuple(
-        urlunsplit(
-            parts._replace(netloc=netloc, query=urlencode({"target_session_attrs": attributes, **chosen}, safe="/:"))
-        )
-        for netloc, chosen in netlocs
+        urlunsplit(parts._replace(netloc=netloc, query=urlencode(chosen, safe="/:"))) for netloc, chosen in netlocs
     )
 
 

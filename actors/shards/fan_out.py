@@ -82,7 +82,15 @@ class FanOut:
     def __init__(self, shards: UnitRunner, of: Collection[int] = range(SHARDS)) -> None:
         self._shards, self._of = shards, tuple(of)
 
-    async def each(self, unit: str, arguments: Any, *, timeout_s: float, partial: bool = False) -> Answers:
+    async def each(
+        self,
+        unit: str,
+        arguments: Any,
+        *,
+        timeout_s: float,
+        partial: bool = False,
+        max_staleness_s: float | None = None,
+    ) -> Answers:
         """Run a registered unit without a tenant on every shard.
 
         Args:
@@ -90,11 +98,12 @@ class FanOut:
             arguments: the same for all.
             timeout_s: after which a shard that has not answered is missing.
             partial: whether an answer without some of the shards is one.
+            max_staleness_s: standbys may answer, if they have all that is older (``UnitCall.max_staleness_s``).
 
         Raises:
             ShardsMissingError: no shard answered, or, without ``partial``, not all did.
         """
-        calls = [UnitCall(unit, shard, "", arguments) for shard in self._of]
+        calls = [UnitCall(unit, shard, "", arguments, max_staleness_s=max_staleness_s) for shard in self._of]
         outcomes = await self._shards.run(calls, timeout_s=timeout_s)
         values: dict[int, Any] = {}
         missing: dict[int, SpazaError] = {}
@@ -116,6 +125,7 @@ class FanOut:
         cursor: str | None = None,
         timeout_s: float,
         partial: bool = False,
+        max_staleness_s: float | None = None,
     ) -> Page[Row]:
         """The first rows of all shards in the query's order, behind a cursor.
 
@@ -126,6 +136,7 @@ class FanOut:
             cursor: the ``next_cursor`` of the page before; None begins.
             timeout_s: as with ``each``.
             partial: as with ``each``.
+            max_staleness_s: as with ``each``.
 
         Raises:
             InvalidCursorError: the cursor is none of this query's.
@@ -137,16 +148,25 @@ class FanOut:
         after = None if cursor is None else decode_cursor(cursor, query.name, query.order)
         # One more tells whether there is a next page.
         wanted = PageWanted(parameters, after, limit + 1)
-        answers = await self.each(query.name, wanted, timeout_s=timeout_s, partial=partial)
+        answers = await self.each(
+            query.name, wanted, timeout_s=timeout_s, partial=partial, max_staleness_s=max_staleness_s
+        )
         found = list(islice(merged(answers.values.values(), query.columns, query.order), limit + 1))
         rows = [query.row(*row) for row in found[:limit]]
         more = len(found) > limit
         return Page(rows, encode_cursor(query.name, query.place_of(rows[-1])) if more else None, answers.missing)
 
     async def combine(
-        self, query: CombinedQuery[Row], *parameters: Any, timeout_s: float, partial: bool = False
+        self,
+        query: CombinedQuery[Row],
+        *parameters: Any,
+        timeout_s: float,
+        partial: bool = False,
+        max_staleness_s: float | None = None,
     ) -> Combined[Row]:
         """The query's figures over all shards; arguments and errors as with ``each``."""
-        answers = await self.each(query.name, parameters, timeout_s=timeout_s, partial=partial)
+        answers = await self.each(
+            query.name, parameters, timeout_s=timeout_s, partial=partial, max_staleness_s=max_staleness_s
+        )
         rows = combined(answers.values.values(), query.columns, query.combine)
         return Combined([query.row(*row) for row in rows], answers.missing)

@@ -23,15 +23,16 @@ class Servers:
     primary. Weakness: of two that both take writes it takes either; what starts servers has to prevent that.
     """
 
-    def __init__(self, dsn: str, attributes: str = "primary") -> None:
+    def __init__(self, dsn: str, attributes: str = "primary", *, first: int = 0) -> None:
         """Connect to nothing yet.
 
         Args:
             dsn: with one host or several.
             attributes: what the right one of several is.
+            first: which of them is asked first, by its place in the DSN or any greater number.
         """
         self._dsns = single_hosts(dsn, attributes)
-        self._found = 0
+        self._found = first % len(self._dsns)
         self._losing: set[asyncio.Task[Any]] = set()
 
     @property

@@ -121,13 +121,14 @@ class ShardsHandle:
             outcome. Where an actor could not be reached, or the shard did not answer a moment ago, the error is a
             ``ShardUnavailableError``, and a ``CommitUnknownError`` if the actor was lost after the units were sent.
         """
-        admitted = self._guard.admit({call.shard for call in calls}, _now())
+        # What may be a standby's says nothing of the primary, and is not refused for it.
+        admitted = self._guard.admit({call.shard for call in calls if call.max_staleness_s is None}, _now())
         for shard in admitted.probes:
             self._probe_soon(shard)
         outcomes: dict[int, UnitOutcome] = {}
         positions: defaultdict[int, list[int]] = defaultdict(list)
         for position, call in enumerate(calls):
-            refusal = admitted.refused.get(call.shard)
+            refusal = admitted.refused.get(call.shard) if call.max_staleness_s is None else None
             if refusal is None:
                 positions[group_of(call.shard, self._shards_per_actor)].append(position)
             else:
@@ -136,7 +137,8 @@ class ShardsHandle:
         async def ask(group: int, wanted: Sequence[int]) -> None:
             answer = await self._ask(group, [calls[at] for at in wanted], timeout_s)
             outcomes.update(zip(wanted, answer, strict=True))
-            self._guard.note(((calls[at].shard, outcome) for at, outcome in zip(wanted, answer, strict=True)), _now())
+            told = [(calls[at], outcome) for at, outcome in zip(wanted, answer, strict=True)]
+            self._guard.note(((call.shard, one) for call, one in told if call.max_staleness_s is None), _now())
             if answered is not None:
                 answered(answer)
 

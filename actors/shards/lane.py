@@ -36,9 +36,11 @@ class Lane:
     still waits at its deadline is given up; one that runs is rolled back. For one event loop.
     """
 
-    def __init__(self, dsn: str, shard: int, connections: int, limits: PoolLimits, publisher: Publisher | None) -> None:
+    def __init__(
+        self, servers: Servers, shard: int, connections: int, limits: PoolLimits, publisher: Publisher | None
+    ) -> None:
         self._shard, self._most, self._limits, self._publisher = shard, connections, limits, publisher
-        self._connections = Connections(Servers(dsn), shard, limits, connections)
+        self._connections = Connections(servers, shard, limits, connections)
         self._queue: FairQueue[WaitingUnit] = FairQueue(connections)
         self._patience = Patience(connections, limits.waiting)
         self._hands: set[asyncio.Task[None]] = set()
@@ -190,7 +192,13 @@ class Lane:
             self._held[unit] = connection
             try:
                 return unit, Attempt(
-                    connection, unit.call, unit.function, self._publisher, unit.deadline, self._limits.rollback_s
+                    connection,
+                    unit.call,
+                    unit.function,
+                    self._publisher,
+                    unit.deadline,
+                    self._limits.rollback_s,
+                    unit.position_needed,
                 )
             except SpazaError as error:
                 refusal = error

@@ -10,6 +10,7 @@ from actors.shards.errors import WrongTenantError
 from actors.shards.session import leaves_session_alone
 
 _TENANT_ID = re.compile(r"[0-9a-f]{32}")
+_POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}")
 _LOCKS = range(-(2**63), 2**63)
 _PUBLISH = "{publish}"
 # PostgreSQL takes 1,664 in one SELECT.
@@ -48,7 +49,9 @@ def schema_of(tenant_id: str) -> str:
     return f"tenant_{tenant_id}"
 
 
-def begin_statement(tenant_id: str, locks: Collection[int] = ()) -> str:
+def begin_statement(
+    tenant_id: str, locks: Collection[int] = (), *, only_reads: bool = False, position_needed: str | None = None
+) -> str:
     """Begin, with the tenant set for this transaction and its locks taken, as one text and so one round trip.
 
     The text takes no parameters, which is why the id is checked to the letter and the keys for being integers. Locks
@@ -57,11 +60,15 @@ def begin_statement(tenant_id: str, locks: Collection[int] = ()) -> str:
     Args:
         tenant_id: empty sets none.
         locks: keys of advisory locks, in any order.
+        only_reads: PostgreSQL refuses writes.
+        position_needed: fails (22012) on a standby that has not replayed so far.
 
     Raises:
         WrongTenantError: not a tenant's id.
-        ValueError: a key that is no 64-bit integer.
+        ValueError: a key that is no 64-bit integer, or locks for what only reads; a position that is none.
     """
+    if only_reads and locks:
+        raise ValueError("what only reads, and maybe on a standby, takes no locks")
     calls: list[str] = []
     if tenant_id:
         schema_of(tenant_id)
@@ -70,9 +77,15 @@ def begin_statement(tenant_id: str, locks: Collection[int] = ()) -> str:
         if type(lock) is not int or lock not in _LOCKS:
             raise ValueError("an advisory lock's key is a signed 64-bit integer")
         calls.append(f"pg_advisory_xact_lock({lock})")
+    if position_needed is not None:
+        if _POSITION.fullmatch(position_needed) is None:
+            raise ValueError("a position is two hexadecimal numbers")
+        # Before the snapshot of any statement of the unit.
+        fresh = f"NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '{position_needed}'::pg_lsn"
+        calls.append(f"1 / ({fresh})::int")
     # One SELECT of many columns is cheaper than many, or than one of rows.
     selects = (calls[start : start + _COLUMNS] for start in range(0, len(calls), _COLUMNS))
-    return "BEGIN" + "".join(f"; SELECT {', '.join(part)}" for part in selects)
+    return ("BEGIN READ ONLY" if only_reads else "BEGIN") + "".join(f"; SELECT {', '.join(part)}" for part in selects)
 
 
 @lru_cache(maxsize=4096)

@@ -65,6 +65,8 @@ class UnitCall(NamedTuple):
         locks: keys of advisory locks, 64-bit and signed, held from before the unit's first statement until its
             transaction ends. So that statement sees what whoever held them before has committed.
         timeout_s: its own patience, from its arrival at the pool, where it is less than that of the call.
+        max_staleness_s: it only reads, and may miss what was confirmed within so many seconds. It is run on a standby
+            that has all that is older, where the DSN lists several servers and one is so fresh; else on the primary.
     """
 
     name: str
@@ -73,6 +75,7 @@ class UnitCall(NamedTuple):
     arguments: Any
     locks: tuple[int, ...] = ()
     timeout_s: float | None = None
+    max_staleness_s: float | None = None
 
 
 class UnitOutcome(NamedTuple):

@@ -1,22 +1,29 @@
 """A unit on its way through a lane, and the call that it came with."""
 
 import asyncio
-from collections.abc import Hashable
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from typing import Any, NamedTuple
 
 from actors.shards.unit import UnitCall, UnitFunction, UnitOutcome
 from kernel.errors import SpazaError
 
 
 class Work(NamedTuple):
-    """A unit to be run, with its place in the call it came with."""
+    """A unit to be run, with its place in the call it came with.
+
+    Attributes:
+        position_needed: in the primary's log, which a standby has to have replayed to run it.
+    """
 
     position: int
     call: UnitCall
     function: UnitFunction
+    position_needed: str | None = None
 
 
 Outcomes = dict[int, UnitOutcome]
+# Puts an outcome for each unit into ``outcomes``, by the deadline.
+Runner = Callable[[Sequence[Work], float, Outcomes], Coroutine[Any, Any, None]]
 
 
 class CallOnWay:
@@ -36,12 +43,12 @@ class WaitingUnit:
     """One unit; waits in a ``FairQueue`` until a hand takes it."""
 
     __slots__ = (
-        "call", "deadline", "expected_s", "function", "is_counted", "is_held", "party", "position", "source",
-        "started", "tries",
+        "call", "deadline", "expected_s", "function", "is_counted", "is_held", "party", "position", "position_needed",
+        "source", "started", "tries",
     )  # fmt: skip
 
     def __init__(self, work: Work, source: CallOnWay, deadline: float) -> None:
-        self.position, self.call, self.function = work
+        self.position, self.call, self.function, self.position_needed = work
         self.source, self.deadline = source, deadline
         # Among system units each call is a party.
         self.party: Hashable = self.call.tenant_id or source

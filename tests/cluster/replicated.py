@@ -11,7 +11,7 @@ from typing import Any, Self
 from actors.shards.access import ShardAccess
 from actors.shards.errors import CommitUnknownError
 from actors.shards.pool import ShardPools
-from actors.shards.unit import UnitCall
+from actors.shards.unit import UnitCall, UnitOutcome
 from cluster.parts import Part
 from cluster.postgres import TUNING
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
@@ -109,6 +109,12 @@ class Load:
 
     async def aclose(self) -> None:
         await self._pools.aclose()
+
+    async def unit(self, name: str, arguments: Any = None, *, max_staleness_s: float | None = None) -> UnitOutcome:
+        """Run one unit of the tenant."""
+        call = UnitCall(name, SHARD, self.tenant_id, arguments, max_staleness_s=max_staleness_s)
+        [outcome] = await self._pools.run([call], 4.0)
+        return outcome
 
     async def rows(self) -> set[str]:
         """What is there."""

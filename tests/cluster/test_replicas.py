@@ -11,12 +11,13 @@ import pytest
 import pytest_asyncio
 
 from actors.shards.dsn import shard_dsn
+from actors.shards.errors import UnitFailedError
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cluster.errors import PromotionRefusedError
 from cluster.replicas.member import Member
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
-from cluster.replicas.roles import read_roles
+from cluster.replicas.roles import Roles, read_roles
 from kernel.identifiers import new_id
 from tests.cluster.replicated import Load, all_follow, replicated, until
 from tests.contract.shards.conftest import KEY, SHARD
@@ -109,7 +110,7 @@ async def test_a_killed_primary_is_replaced_under_load_without_a_confirmed_write
         promoted = time.monotonic()
         took_s = await until(lambda: load.confirmed_after(promoted), 10)
         # And what starts dead servers again has started it, as what it may be.
-        await until(lambda: all_follow(postgres), 60)
+        await until(lambda: _is_settled(postgres, folder), 60)
 
     there = await load.rows()
     assert took_s < 10
@@ -121,9 +122,12 @@ async def test_a_killed_primary_is_replaced_under_load_without_a_confirmed_write
     assert done["promoted"] == postgres.primary.name != former.name
     assert await _says(former, "SELECT pg_is_in_recovery()") == "True"
     assert await _says(postgres.primary, "SHOW synchronous_standby_names") != ""
+
+
+async def _is_settled(postgres: ReplicatedPostgres, folder: Path) -> bool:
+    """Whether all follow, and it is written down that they do."""
     kept = read_roles(folder / "data")
-    assert kept is not None
-    assert (kept.primary, kept.fenced, kept.strayed) == (postgres.primary.number, False, ())
+    return await all_follow(postgres) and kept == Roles(postgres.primary.number, 2)
 
 
 async def test_a_primary_that_hangs_is_replaced_only_when_all_standbys_were_asked_and_never_writes_again(
@@ -167,6 +171,61 @@ async def test_a_change_in_good_order_is_forced_and_two_at_once_are_one(
     assert done["former"] == former.name != postgres.primary.name
     async with load:
         await until(lambda: load.confirmed_after(0), 10)
+
+
+_IS_STANDBY = "SELECT pg_is_in_recovery()"
+
+
+async def test_reads_that_may_be_stale_are_a_standbys_and_never_staler_than_they_may_be(
+    postgres: ReplicatedPostgres, load: Load
+) -> None:
+    await until(lambda: all_follow(postgres), 60)
+    standbys = [one for one in postgres.parts if one is not postgres.primary]
+    assert (await load.unit("statement", _IS_STANDBY)).unwrap() == [(False,)]
+
+    async def comes_from_a_standby() -> bool:
+        return bool((await load.unit("statement", _IS_STANDBY, max_staleness_s=30.0)).unwrap() == [(True,)])
+
+    await until(comes_from_a_standby, 5)
+    (await load.unit("add", "old")).unwrap()
+    await asyncio.sleep(0.3)
+    assert (await load.unit("skus", max_staleness_s=0.25)).unwrap() == ["old"]
+
+    for member in standbys:
+        await _says(member, "SELECT pg_wal_replay_pause()::text")
+    try:
+        (await load.unit("add", "new")).unwrap()
+        await asyncio.sleep(0.3)
+
+        # The standbys may answer without the row, and they do; what is to be younger comes from the primary.
+        assert (await load.unit("skus", max_staleness_s=30.0)).unwrap() == ["old"]
+        assert (await load.unit("skus", max_staleness_s=0.25)).unwrap() == ["new", "old"]
+        assert (await load.unit("statement", _IS_STANDBY, max_staleness_s=0.25)).unwrap() == [(False,)]
+    finally:
+        for member in standbys:
+            await _says(member, "SELECT pg_wal_replay_resume()::text")
+
+
+async def test_a_unit_that_writes_where_it_was_called_to_read_is_refused_wherever_it_runs(load: Load) -> None:
+    for staleness_s in (30.0, 0.0):
+        error = (await load.unit("add", "written", max_staleness_s=staleness_s)).error
+        assert isinstance(error, UnitFailedError)
+        assert error.sqlstate == "25006"
+
+    assert await load.rows() == set()
+
+
+async def test_reads_that_may_be_stale_come_from_the_primary_where_no_standby_answers(
+    postgres: ReplicatedPostgres, load: Load
+) -> None:
+    standbys = [one for one in postgres.parts if one is not postgres.primary]
+    for member in standbys:
+        _send(member, signal.SIGSTOP)
+    try:
+        assert (await load.unit("statement", _IS_STANDBY, max_staleness_s=30.0)).unwrap() == [(False,)]
+    finally:
+        for member in standbys:
+            _send(member, signal.SIGCONT)
 
 
 async def test_all_killed_at_once_come_back_as_what_they_were(postgres: ReplicatedPostgres, load: Load) -> None:

@@ -46,6 +46,21 @@ def test_a_transaction_begins_with_its_tenant_in_one_text() -> None:
     assert begin_statement("") == "BEGIN"
 
 
+def test_what_only_reads_begins_with_what_a_standby_has_to_have_replayed() -> None:
+    tenant = f"set_config('app.current_tenant', '{TENANT}', true)"
+    fresh = "1 / (NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '0/30A8'::pg_lsn)::int"
+
+    begin = begin_statement(TENANT, only_reads=True, position_needed="0/30A8")
+
+    assert begin == f"BEGIN READ ONLY; SELECT {tenant}, {fresh}"
+    assert begin_statement("", only_reads=True) == "BEGIN READ ONLY"
+    for wrong in ("", "0/30a8", "0/30A8'", "0/123456789"):
+        with pytest.raises(ValueError, match="hexadecimal"):
+            begin_statement(TENANT, only_reads=True, position_needed=wrong)
+    with pytest.raises(ValueError, match="locks"):
+        begin_statement(TENANT, (1,), only_reads=True)
+
+
 def test_locks_are_taken_in_ascending_order_in_the_text_that_begins() -> None:
     text = f"BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
     ordered = "pg_advisory_xact_lock(-9223372036854775808), pg_advisory_xact_lock(0), pg_advisory_xact_lock(7)"

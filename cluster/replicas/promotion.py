@@ -103,6 +103,7 @@ class Promotion:
             if member is not former:
                 group.told(member, standby_in_words(member, best))
         following = await self._following()
+        await self._start_again([one for one in group.standbys if one is not former and one.name not in following])
         return {
             "promoted": best.name,
             "former": former.name,
@@ -131,6 +132,13 @@ class Promotion:
                 group.follows([member.number for member in following])
             await asyncio.sleep(_POLL_S)
         return [member.name for member in following]
+
+    async def _start_again(self, members: list[Member]) -> None:
+        """End those that run and do not follow; as they are started again they are made anew if it has to be."""
+        for member in members:
+            self._group.remarks(f"{member.name} does not follow {self._group.primary.name}; it is started again.")
+        stops = (end(one.process, signal.SIGINT, timeout_s=1.0, last=signal.SIGQUIT) for one in members)
+        await asyncio.gather(*stops)
 
     async def _ask(self, member: Member) -> Asked:
         found = await _asked(member.dsn)

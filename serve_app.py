@@ -48,6 +48,7 @@ from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
 from services.catalog import wiring as catalog
 from services.catalog.service import Catalog
+from services.documented import document_of
 from services.notifications import wiring as notifications
 from services.notifications.inflow import Probe, flows
 from services.ops import wiring as ops
@@ -186,6 +187,7 @@ class Spaza:
         """The Serve applications, to be run together."""
         settings, redis_url = self.settings, self._redis_url
         topology, per_actor = self.topology, settings.postgres.shards_per_actor
+        products_route = self.routes.named("products", catalog.CATALOG_SERVICE)
 
         def shards() -> ShardsHandle:
             return ShardsHandle(per_actor)
@@ -238,14 +240,19 @@ class Spaza:
             apis=[ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api())],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
-            others=(webhook_route.path,),
+            others=(webhook_route.path, products_route.path),
+            document=document_of(self.routes),
             log_level=settings.log.level,
+        )
+        products = catalog.products_application(
+            products_route, shards=shards, parts=self.gateway_parts(), log_level=settings.log.level
         )
         # The webhook last: what it takes can be handled then.
         return [
             ServeApplication(notifications.NOTIFIER_APP, None, notifier),
             ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
             ServeApplication(ops.OPS_APP, "/", front),
+            ServeApplication(catalog.PRODUCTS_APP, products_route.path, products),
             ServeApplication(whatsapp.WEBHOOK_APP, webhook_route.path, webhook),
         ]
 

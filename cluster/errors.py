@@ -14,6 +14,7 @@ ClusterError
     NoDatabaseError          a command needs the databases, and knows of none
     AdminRefusedError        the instance refuses a command
     TenantFileError          the description of a tenant cannot be read
+    TenantNotNamedError      a command was not told which tenant it is about
     ExportError              a tenant's export cannot be written
     PromotionRefusedError    no standby is made the primary
     PromotionFailedError     a standby was chosen, and is not the primary yet
@@ -238,6 +239,22 @@ class TenantFileError(ClusterError):
 
     def __str__(self) -> str:
         return f"The file {self.name} does not describe a tenant: {self.reason}. Name another with --file."
+
+
+class TenantNotNamedError(ClusterError):
+    """There is no tenant, or more than one, and none was named."""
+
+    code = "tenant_not_named"
+    http_status = 400
+
+    def __init__(self, tenants: int) -> None:
+        super().__init__(tenants)
+        self.tenants = tenants
+
+    def __str__(self) -> str:
+        if self.tenants == 0:
+            return "There is no tenant yet. Make one with: spaza tenant create"
+        return "There is more than one tenant. Name one by its id; spaza tenant list shows them."
 
 
 class ExportError(ClusterError):

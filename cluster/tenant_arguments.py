@@ -49,6 +49,10 @@ def add_tenant_commands(commands: Any) -> None:
     )
     _add_key(rotate)
 
+    token = _command(below, "token", "print a JWT for calls as this merchant, which holds for an hour")
+    token.add_argument("tenant_id", metavar="TENANT", nargs="?", help="its id; not needed where there is one merchant")
+    token.add_argument("--seconds", dest="ttl_s", type=int, metavar="SECONDS", help="for which it holds (default 3600)")
+
     _command(below, "suspend", "answer neither its customers nor its calls, until it is resumed", tenant=True)
     _command(below, "resume", "serve it again", tenant=True)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cluster import tenant_text
 from cluster.admin_client import TENANTS, AdminClient
-from cluster.errors import AdminRefusedError, TenantFileError
+from cluster.errors import AdminRefusedError, TenantFileError, TenantNotNamedError
 from cluster.instance import chosen_data_dir
 from cluster.tenant_export import CHANGED, ExportFile
 from kernel.identifiers import new_id
@@ -65,6 +65,19 @@ def _rotate(client: AdminClient, given: argparse.Namespace, console: Console) ->
         asked["public_key"] = _text_of(given.public_key)
     done = client.send("POST", f"/{given.tenant_id}/rotate", asked, idempotency_key=_key(given))
     return _show(done, given, console, tenant_text.rotated)
+
+
+def _token(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    tenant_id = _only_tenant(client) if given.tenant_id is None else given.tenant_id
+    asked = {} if given.ttl_s is None else {"ttl_s": given.ttl_s}
+    return _show(client.send("POST", f"/{tenant_id}/token", asked), given, console, tenant_text.token)
+
+
+def _only_tenant(client: AdminClient) -> str:
+    tenants = client.get("", limit=2)["tenants"]
+    if len(tenants) != 1:
+        raise TenantNotNamedError(len(tenants))
+    return str(tenants[0]["tenant_id"])
 
 
 def _enter(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -182,6 +195,7 @@ _COMMANDS = {
     "list": _list,
     "show": _one,
     "rotate": _rotate,
+    "token": _token,
     "suspend": _enter,
     "resume": _enter,
     "remove": _remove,

@@ -18,6 +18,11 @@ def rotated(document: dict[str, Any]) -> Iterator[str]:
         yield f"  {one['kid']} holds until {one['expires_at']}"
 
 
+def token(document: dict[str, Any]) -> Iterator[str]:
+    """A token alone, to be taken into a variable of the shell."""
+    yield document["token"]
+
+
 def listed(document: dict[str, Any]) -> Iterator[str]:
     """A line for each tenant."""
     if not document["tenants"]:

@@ -42,3 +42,5 @@ PUT: Final = Operation(
 DELETE: Final = Operation(
     "DELETE", "/{sku}", "Take a product away.", path_parameters=ProductPath, answers={204: None, 404: Refused}
 )
+
+OPERATIONS: Final = (LIST, BATCH, GET, PUT, DELETE)

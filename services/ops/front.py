@@ -5,7 +5,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.answers import answer, refuse
+from gateway.answers import answer, answer_bytes, refuse
+from services.ops.pages import Page
 from services.ops.readiness import Readiness
 
 _NO_STORE = (b"cache-control", b"no-store")
@@ -43,20 +44,30 @@ class Front:
         readiness: of the parts behind.
         others: prefixes that other applications serve. Where such a path arrives here, HAProxy does not know them yet
             or they are being started, so the caller is asked to come again.
+        pages: by path, what never changes.
     """
 
-    def __init__(self, apis: Collection[str], readiness: Readiness, others: Collection[str]) -> None:
-        self._apis, self._readiness, self._others = tuple(apis), readiness, tuple(others)
+    def __init__(
+        self,
+        apis: Collection[str],
+        readiness: Readiness,
+        others: Collection[str],
+        pages: Mapping[str, Page],
+    ) -> None:
+        self._apis, self._readiness, self._others, self._pages = tuple(apis), readiness, tuple(others), pages
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve one request, behind a chain."""
         path = _path(scope)
         if any(_below(path, prefix) for prefix in self._others):
             await refuse(scope, send, 503, "Not ready yet; try again", headers=(_RETRY_AFTER,))
-        elif path not in {"", "/healthz", "/readyz"}:
+        elif path not in {"", "/healthz", "/readyz"} and path not in self._pages:
             await refuse(scope, send, 404, "Not found")
         elif scope["method"] not in {"GET", "HEAD"}:
             await refuse(scope, send, 405, "Method not allowed", headers=((b"allow", b"GET, HEAD"),))
+        elif path in self._pages:
+            page = self._pages[path]
+            await answer_bytes(scope, send, 200, page.body, page.content_type, headers=page.headers)
         elif path == "/healthz":
             await answer(scope, send, 200, {"status": "ok"}, headers=(_NO_STORE,))
         elif path == "/readyz":
@@ -73,8 +84,10 @@ class Front:
 
     def _welcome(self) -> Mapping[str, Any]:
         return {
-            "message": "This is Spaza: it sells through WhatsApp. Nothing is wrong; the API is below these paths.",
-            "paths": [*self._others, *self._apis, "/healthz", "/readyz"],
+            "message": "This is Spaza: it sells through WhatsApp. Nothing is wrong; the API is below these paths, and"
+            " /docs says in a browser how to call it.",
+            "paths": [*self._others, *self._apis, "/healthz", "/readyz", *self._pages],
+            "read": "/docs",
         }
 
 

@@ -17,6 +17,7 @@ from services.admin.actions import Actions
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
 from services.ops.front import Front, FrontApp
+from services.ops.pages import pages_of
 from services.ops.readiness import Readiness
 from services.ops.routes import OpsApp
 from services.ops.service import MailboxOperations, Operator
@@ -47,6 +48,7 @@ def ops_application(
     doubtful: Mapping[str, tuple[str, ...]],
     consumed: Collection[str],
     others: Collection[str],
+    document: Mapping[str, Any],
     log_level: str = "INFO",
 ) -> Application:
     """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``/``.
@@ -62,6 +64,7 @@ def ops_application(
         doubtful: see ``MailboxOperations``.
         consumed: the queues that have a consumer.
         others: the route prefixes of the other applications.
+        document: in OpenAPI, of all routes.
         log_level: of the replica.
     """
     front_route, admin_route = routes.named("front", OPS_SERVICE), routes.named("mailboxes", OPS_SERVICE)
@@ -76,7 +79,7 @@ def ops_application(
         apps: list[tuple[Route, ASGIApp]] = [(admin_route, admin)]
         apps += [(one.route, one.make(handle, audit)) for one in apis]
         served: dict[str, ASGIApp] = {route.path: chained(app, route, plugins) for route, app in apps}
-        front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others)
+        front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others, pages_of(document))
         return FrontApp(served, chained(front, front_route, plugins))
 
     deployment: Any = serve.deployment(

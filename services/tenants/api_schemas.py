@@ -49,6 +49,12 @@ class RotateRequest(_Given):
     public_key: Annotated[str, Field(max_length=10_000), AfterValidator(_rsa_public_key)] | None = None
 
 
+class TokenRequest(_Given):
+    """For how long a token holds: an hour, unless said otherwise."""
+
+    ttl_s: int = Field(default=3_600, ge=60, le=86_400)
+
+
 class ExportQuery(_Given):
     """Where an export is gone on with: table and key of the last row that arrived, and the digest of its first line."""
 

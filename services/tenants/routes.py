@@ -13,7 +13,14 @@ from services.admin.actions import Actions
 from services.admin.edge import AdminApi, Answer, Endpoint, body, query, who
 from services.admin.errors import RefusedRequestError
 from services.tenants.admin_store import TenantRow
-from services.tenants.api_schemas import ExportQuery, ListQuery, NoFields, RemoveQuery, RotateRequest
+from services.tenants.api_schemas import (
+    ExportQuery,
+    ListQuery,
+    NoFields,
+    RemoveQuery,
+    RotateRequest,
+    TokenRequest,
+)
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing, moment
@@ -21,6 +28,7 @@ from services.tenants.removal import TenantRemoval
 from services.tenants.resealing import Resealing
 from services.tenants.schemas import IssuedCredential, TenantSpec
 from services.tenants.service import TenantProvisioning
+from services.tenants.tokens import TenantTokens
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TENANT_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -34,6 +42,7 @@ class TenantUseCases(NamedTuple):
     lifecycle: TenantLifecycle
     removal: TenantRemoval
     resealing: Resealing
+    tokens: TenantTokens
 
 
 class TenantsApp(AdminApi):
@@ -53,6 +62,7 @@ class TenantsApp(AdminApi):
             Endpoint("POST", "/reseal", self._reseal),
             Endpoint("GET", "/{tenant_id}", self._show),
             Endpoint("POST", "/{tenant_id}/rotate", self._rotate),
+            Endpoint("POST", "/{tenant_id}/token", self._sign),
             Endpoint("POST", "/{tenant_id}/suspend", self._suspend),
             Endpoint("POST", "/{tenant_id}/resume", self._resume),
             Endpoint("POST", "/{tenant_id}/remove", self._give_up),
@@ -104,6 +114,14 @@ class TenantsApp(AdminApi):
                 "retired": [{"kid": kid, "expires_at": moment(at)} for kid, at in done.retired],
             },
         )
+
+    async def _sign(self, request: Request) -> Any:
+        tenant_id, asked = _tenant_id(request), body(request, TokenRequest)
+        async with self._recorded(request, "tenant_token", tenant_id, {"ttl_s": asked.ttl_s}, must=True) as outcome:
+            signed = await self._cases.tokens.sign(tenant_id, ttl_s=asked.ttl_s)
+            outcome["kid"] = signed.kid
+        expires_at = moment(signed.expires_at)
+        return Answer(201, {"tenant_id": tenant_id, "kid": signed.kid, "token": signed.token, "expires_at": expires_at})
 
     async def _suspend(self, request: Request) -> Any:
         return await self._entered(request, "tenant_suspend", self._cases.lifecycle.suspend)

@@ -14,6 +14,7 @@ from services.tenants.resealing import Resealing
 from services.tenants.routes import TenantsApp, TenantUseCases
 from services.tenants.sealing import Sealer
 from services.tenants.service import SchemaOwner, TenantProvisioning
+from services.tenants.tokens import TenantTokens
 
 TENANT_SERVICE: Final = "tenant-service"
 
@@ -50,5 +51,6 @@ def tenants_app(
         lifecycle=TenantLifecycle(shards, listing, IssuingRequests(shards, sealer), directory),
         removal=TenantRemoval(shards, listing, schemas, directory),
         resealing=Resealing(shards, sealer, directory, forget_other_keys),
+        tokens=TenantTokens(shards, listing, sealer),
     )
     return TenantsApp(cases, actions, token)

@@ -105,6 +105,29 @@ def test_each_request_has_a_key_of_its_own_unless_one_is_given(capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out.split("}\n{")[0] + "}")["tenant_id"] == ID
 
 
+def test_a_token_is_printed_alone_and_the_only_merchant_need_not_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    signed = {"tenant_id": ID, "kid": "k1", "token": "a.b.c", "expires_at": "2026-11-29T10:00:00Z"}
+    FakeClient.answers = [{"tenants": [{"tenant_id": ID}]}, signed, signed]
+
+    assert run("token") == 0
+    assert run("token", ID, "--seconds", "60") == 0
+
+    assert capsys.readouterr().out == "a.b.c\na.b.c\n"
+    assert FakeClient.asked == [
+        ("GET", "", {"limit": 2}), ("POST", f"/{ID}/token", {}), ("POST", f"/{ID}/token", {"ttl_s": 60}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tenants", "remedy"), [(0, "spaza tenant create"), (2, "spaza tenant list")])
+def test_of_several_merchants_one_has_to_be_named(
+    tenants: int, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeClient.answers = [{"tenants": [{"tenant_id": ID}] * tenants}]
+
+    assert run("token") == FAILED
+    assert remedy in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_file_that_describes_nothing_is_refused(
     tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,9 @@
 """What answers at ``/``, over doubles of the parts behind."""
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +15,11 @@ from starlette.types import Receive, Scope, Send
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
 from services.ops.front import Front, FrontApp
+from services.ops.pages import pages_of
 from services.ops.readiness import Readiness
 from tests import gateway
 
+PAGES = pages_of({"openapi": "3.1.0", "paths": {"/x": {}}})
 WEBHOOK, ADMIN = "/api/v1/webhooks/whatsapp", "/api/v1/mailboxes"
 OWNED = {"partitions": {"0": {"state": "owning"}}, "consumer_up": True}
 PASSIVE = {"partitions": {"0": {"state": "passive"}}, "consumer_up": True}
@@ -57,7 +62,7 @@ def behind() -> Behind:
 def client(behind: Behind) -> httpx.AsyncClient:
     readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
     served = {ADMIN: admin}
-    front = FrontApp(served, gateway.behind("front", Front(served, readiness, (WEBHOOK,))))
+    front = FrontApp(served, gateway.behind("front", Front(served, readiness, (WEBHOOK,), PAGES)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
 
 
@@ -74,6 +79,8 @@ async def test_a_newcomer_at_the_root_is_told_where_things_are(client: httpx.Asy
 
     assert answer.status_code == 200
     assert {WEBHOOK, ADMIN, "/healthz", "/readyz"} <= set(answer.json()["paths"])
+    assert answer.json()["read"] == "/docs"
+    assert {"/docs", "/openapi.json"} <= set(answer.json()["paths"])
     assert (await client.post("/")).status_code == 405
     assert (await client.head("/")).text == ""
 
@@ -141,3 +148,30 @@ async def test_an_answer_has_the_id_that_serve_gave_the_request_unless_the_calle
     callers = await client.get("/nothing", headers={"X-Request-ID": "serves", "X-Correlation-ID": "callers"})
 
     assert (serves.json()["request_id"], callers.json()["request_id"]) == ("serves", "callers")
+
+
+async def test_the_document_is_for_programs_and_its_page_for_people(client: httpx.AsyncClient) -> None:
+    document = await client.get("/openapi.json")
+    page = await client.get("/docs")
+
+    assert document.headers["content-type"] == "application/json"
+    assert document.json() == {"openapi": "3.1.0", "paths": {"/x": {}}}
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "x-correlation-id" in page.headers
+    assert (await client.head("/docs")).text == ""
+    assert (await client.post("/openapi.json")).status_code == 405
+
+
+async def test_the_page_asks_nothing_of_other_machines_and_a_browser_runs_nothing_but_it(
+    client: httpx.AsyncClient,
+) -> None:
+    page = await client.get("/docs")
+
+    policy = page.headers["content-security-policy"]
+    script = re.search(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    assert script is not None
+    print_of_script = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{print_of_script}'" in policy
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", page.text)
+    assert "innerHTML" not in page.text

@@ -1,0 +1,113 @@
+"""A merchant's program: a token, and then products over HTTP, on the whole platform."""
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from tests.journeys.platform import Platform
+
+BREAD = {"name": "Brown bread", "price": {"amount": 1749, "currency": "ZAR"}, "stock": 3}
+ORLANDO = {"lat": -26.24, "lon": 27.85}
+# Of what schemathesis found: none of these may be.
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+async def spaza(platform: Platform, *arguments: str) -> Any:
+    done = await asyncio.to_thread(platform.command, "tenant", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def thandis_token(platform: Platform) -> str:
+    [thandi] = [one for one in (await spaza(platform, "list"))["tenants"] if one["name"] == "Thandi's Spaza"]
+    done = await asyncio.to_thread(platform.command, "tenant", "token", thandi["tenant_id"])
+    return done.stdout.strip()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_merchants_program_searches_and_changes_its_shelf(
+    platform: Platform, client: httpx.AsyncClient
+) -> None:
+    url, headers = f"{platform.api}/api/v1/products", bearer(await thandis_token(platform))
+
+    found = (await client.get(url, params={"q": "bread", **ORLANDO}, headers=headers)).json()["products"]
+    listed = (await client.get(url, headers=headers)).json()
+    made = await client.put(f"{url}/journey-bread", json=BREAD, headers=headers)
+    mistyped = (await client.get(url, params={"q": "browm bread"}, headers=headers)).json()["products"]
+    batch = await client.post(
+        f"{url}/batch", json={"products": [{"sku": "journey-bread", **BREAD}, {"sku": "!"}]}, headers=headers
+    )
+    gone = await client.delete(f"{url}/journey-bread", headers=headers)
+
+    assert [one["sku"] for one in found] == ["bread-brown", "bread-white"]
+    assert all(0 < one["distance_km"] < 2 for one in found)
+    assert (len(listed["products"]), listed["next_cursor"]) == (30, None)
+    assert (made.status_code, gone.status_code) == (201, 204)
+    assert {"bread-brown", "journey-bread"} <= {one["sku"] for one in mistyped}
+    assert [one["status"] for one in batch.json()["results"]] == ["unchanged", "refused"]
+
+
+async def test_nobody_sees_products_without_a_token_that_holds(platform: Platform, client: httpx.AsyncClient) -> None:
+    url = f"{platform.api}/api/v1/products"
+    token = await thandis_token(platform)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    forged = jwt.encode(claims, base64.b64decode("aGFja2VyaGFja2VyaGFja2VyaGFja2VyaGFja2Vy"), "HS256")
+
+    for headers in ({}, bearer(forged), bearer("x"), {"X-Tenant-ID": claims["tenant_id"]}):
+        refused = await client.get(url, headers=headers)
+        assert refused.status_code == 401, headers
+        assert "message" in refused.json()
+    assert (await client.get(url, headers=bearer(token))).status_code == 200
+
+
+async def test_what_the_front_says_is_true(platform: Platform, client: httpx.AsyncClient) -> None:
+    welcome = (await client.get(platform.api)).json()
+    document = (await client.get(f"{platform.api}/openapi.json")).json()
+    page = await client.get(f"{platform.api}{welcome['read']}")
+
+    assert "/api/v1/products" in welcome["paths"]
+    assert {path for path in document["paths"] if path.count("/") == 3} <= {*welcome["paths"], "/api/v1/tenants"}
+    assert page.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.timeout(240)
+async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platform: Platform, tmp_path: Path) -> None:
+    number = f"{time.time_ns() % 10**15}=+27110000099"
+    made = await spaza(
+        platform, "create", "--name", "Sipho", "--number", number, "--lat", "-26", "--lon", "28",
+        "--access-token", "EAAG", "--minute", "1000000", "--hour", "1000000",
+    )  # fmt: skip
+    signed = await spaza(platform, "token", made["tenant_id"])
+
+    as_merchant = _schemathesis(platform, signed["token"], tmp_path / "merchant", "--include-path-regex", "/products")
+    # What would hold up other journeys is left out.
+    as_operator = _schemathesis(
+        platform, "sandbox-admin-token", tmp_path / "operator",
+        "--exclude-path-regex", "/(products|webhooks|remove|pause|purge|reseal)", "--max-examples", "5",
+    )  # fmt: skip
+    for running in (await as_merchant, await as_operator):
+        output, _ = await running.communicate()
+        assert running.returncode == 0, output.decode()[-12_000:]
+
+
+async def _schemathesis(platform: Platform, token: str, folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    folder.mkdir()
+    return await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("schemathesis"), "run", f"{platform.api}/openapi.json",
+        "--header", f"Authorization: Bearer {token}", "--checks", CHECKS, "--phases", "examples,coverage,fuzzing",
+        "--max-examples", "15", "--seed", "1", "--generation-database", "none", "--suppress-health-check", "all",
+        "--request-timeout", "20", "--no-color", *arguments,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": ""},
+    )  # fmt: skip

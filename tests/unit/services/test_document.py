@@ -1,0 +1,97 @@
+"""The OpenAPI document: valid, of all that is served, and of what is validated."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from config.routes_file import load_routes
+from gateway.operations import Operation
+from services.catalog import operations as catalog
+from services.catalog.routes import ProductsApi
+from services.documented import document_of
+from services.ops import operations as ops
+from services.ops.routes import OpsApp
+from services.tenants import operations as tenants
+from services.tenants.routes import TenantsApp
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return document_of(load_routes())
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, one in item.items():
+            yield path, method, one
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_each_operation_is_named_once_and_refuses_in_the_one_shape(document: dict[str, Any]) -> None:
+    names = [one["operationId"] for _, _, one in operations(document)]
+
+    assert len(set(names)) == len(names) > 25
+    refused = document["components"]["schemas"]["Refused"]
+    assert set(refused["properties"]) == {"message", "request_id", "errors"}
+    for path, method, one in operations(document):
+        assert {"503", "504"} <= set(one["responses"]), f"{method} {path}"
+
+
+def test_who_may_call_is_said_of_each(document: dict[str, Any]) -> None:
+    schemes = {
+        (path, method): [name for each in one["security"] for name in each]
+        for path, method, one in operations(document)
+    }
+
+    assert schemes["/api/v1/products", "get"] == ["tenant"]
+    assert schemes["/api/v1/tenants", "post"] == schemes["/api/v1/mailboxes/{queue}/purge", "post"] == ["admin"]
+    assert schemes["/api/v1/webhooks/whatsapp", "post"] == ["signature"]
+    assert schemes["/api/v1/webhooks/whatsapp", "get"] == schemes["/docs", "get"] == schemes["/", "get"] == []
+
+
+def test_parameters_and_bodies_are_those_of_the_models(document: dict[str, Any]) -> None:
+    listing = document["paths"]["/api/v1/products"]["get"]
+    limit = next(one for one in listing["parameters"] if one["name"] == "limit")
+    lat = next(one for one in listing["parameters"] if one["name"] == "lat")
+    created = document["paths"]["/api/v1/tenants"]["post"]
+
+    assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
+    assert (lat["schema"], lat["required"]) == ({"type": "number", "minimum": -90, "maximum": 90}, False)
+    assert "words" in next(one for one in listing["parameters"] if one["name"] == "q")["description"]
+    assert [one["name"] for one in created["parameters"]] == ["Idempotency-Key"]
+    assert created["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/TenantSpec"
+    }
+    batch = document["components"]["schemas"]["BatchRequest"]["properties"]["products"]
+    assert (batch["maxItems"], sorted(batch["items"]["required"])) == (1000, ["name", "price", "sku"])
+
+
+def pairs(of: Sequence[Any]) -> set[tuple[str, str]]:
+    return {(one.method, one.path) for one in of}
+
+
+@pytest.mark.parametrize(
+    ("documented", "app"),
+    [(tenants.OPERATIONS, TenantsApp), (ops.MAILBOXES, OpsApp)],
+    ids=["tenants", "mailboxes"],
+)
+def test_what_operators_can_ask_is_documented_and_nothing_else(
+    documented: Sequence[Operation], app: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(
+        "services.admin.edge.AdminApi.__init__", lambda _self, endpoints, _token: served.extend(endpoints)
+    )
+
+    app(None, None, b"token")
+
+    assert pairs(served) == pairs(documented)
+
+
+def test_what_merchants_can_ask_is_documented_and_nothing_else() -> None:
+    assert ProductsApi(None).operations == catalog.OPERATIONS  # type: ignore[arg-type]

@@ -55,12 +55,12 @@ def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
     }
     for name, wanted in {
         "whatsapp": {"hmac-auth", "correlation-id"},
-        "products": {"jwt-auth", "rate-limiting", "request-transformer"},
+        "products": {"jwt-auth", "request-validator"},
         "orders": {"jwt-auth", "rate-limiting", "response-transformer"},
         "payments": {"jwt-auth", "rate-limiting", "request-validator"},
     }.items():
         assert wanted <= set(routes[name].plugins), name
-    unlimited = {"whatsapp", "paystack", "ozow", "tenants", "mailboxes", "front"}
+    unlimited = {"whatsapp", "products", "paystack", "ozow", "tenants", "mailboxes", "front"}
     assert {name for name, one in routes.items() if "rate-limiting" not in one.plugins} == unlimited
     assert all("correlation-id" in one.plugins for one in routes.values())
 

@@ -24,6 +24,7 @@ from telemetry.log import get_logger
 
 _NAME: Final = re.compile(r"[\w.@+ -]{1,64}")
 _RETRY_AFTER_S: Final = "2"
+_NOT_ROUTED: Final = {404: "Not found", 405: "Method not allowed"}
 _log = get_logger("admin")
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -150,7 +151,10 @@ def _refusal(request: Request, status: int, message: str, errors: tuple[tuple[st
 
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _refusal(request, error.status_code, "Not found" if error.status_code == 404 else error.detail)
+    refusal = _refusal(request, error.status_code, _NOT_ROUTED.get(error.status_code, error.detail))
+    # Which methods a path has.
+    refusal.headers.update(error.headers or {})
+    return refusal
 
 
 def _request_id(request: Request) -> str:

@@ -1,7 +1,7 @@
 """What a tenant is made of, as it comes in and as it is answered."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
@@ -20,21 +20,35 @@ def _like(pattern: str, remedy: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _documented(pattern: str, example: str) -> Any:
+    """The same for the reader of a schema."""
+    return Field(json_schema_extra={"pattern": f"^{pattern}$", "examples": [example]})
+
+
 def _header_fit(secret: SecretStr) -> SecretStr:
     if len(secret) > 4096 or _VISIBLE.fullmatch(secret.get_secret_value()) is None:
         raise ValueError("must be 1 to 4096 visible ASCII characters alone; no spaces, no line breaks")
     return secret
 
 
+_DIGITS, _E164, _SITE_CODE = "[0-9]{1,32}", r"\+[1-9][0-9]{6,14}", "[A-Za-z0-9-]{1,50}"
 PhoneNumberId = Annotated[
-    str, _like("[0-9]{1,32}", "must be Meta's id of the number, 1 to 32 digits; not the number itself")
+    str,
+    _like(_DIGITS, "must be Meta's id of the number, 1 to 32 digits; not the number itself"),
+    _documented(_DIGITS, "100000000000001"),
 ]
-MetaId = Annotated[str, _like("[0-9]{1,32}", "must be Meta's id, 1 to 32 digits")]
+MetaId = Annotated[str, _like(_DIGITS, "must be Meta's id, 1 to 32 digits"), _documented(_DIGITS, "200000000000001")]
 E164 = Annotated[
-    str, _like(r"\+[1-9][0-9]{6,14}", "must be in E.164: a plus, the country code, the number, no spaces: +27821234567")
+    str,
+    _like(_E164, "must be in E.164: a plus, the country code, the number, no spaces: +27821234567"),
+    _documented(_E164, "+27821234567"),
 ]
-SiteCode = Annotated[str, _like("[A-Za-z0-9-]{1,50}", "must be the site code that Ozow gave, such as TSTSTE0001")]
-Token = Annotated[SecretStr, AfterValidator(_header_fit)]
+SiteCode = Annotated[
+    str,
+    _like(_SITE_CODE, "must be the site code that Ozow gave, such as TSTSTE0001"),
+    _documented(_SITE_CODE, "TSTSTE0001"),
+]
+Token = Annotated[SecretStr, AfterValidator(_header_fit), _documented(r"[\x21-\x7e]{1,4096}", "EAAG...")]
 
 
 class _Schema(BaseModel):

@@ -15,6 +15,10 @@ Write to the shop as a customer would, in another terminal:
   curl -i -H 'Content-Type: application/json' -H "X-Hub-Signature-256: sha256=$SIGNATURE" --data-raw "$BODY" \\
     {api}/api/v1/webhooks/whatsapp
   sleep 1; curl '{sandbox}/sandbox/outbox?to=27821234567'
+
+Or search the shop as a program of its own does; {api}/docs shows all that there is:
+
+  curl -H "Authorization: Bearer $(.venv/bin/spaza tenant token)" '{api}/api/v1/products?q=bread&lat=-26.24&lon=27.85'
 """
 _REAL = """\
 Point your Meta app's webhook at {api}/api/v1/webhooks/whatsapp, as it is reached from outside, with the verify token

@@ -58,11 +58,11 @@ WITH asked AS MATERIALIZED (
            (SELECT coalesce(sum(CASE WHEN known.found_by @@ term.named THEN 8 WHEN known.found_by @@ term.begun THEN 4
                                      WHEN known.found_by @@ term.told THEN 2 ELSE 1 END), 0)::int
             FROM unnest(asked.named, asked.begun, asked.told) AS term (named, begun, told)) AS score,
-           round(2 * 6371008.8 * asin(least(1, sqrt(
+           CASE WHEN $5::float8 IS NOT NULL THEN round(2 * 6371008.8 * asin(least(1, sqrt(
                sin(radians(coalesce(known.latitude, profile.latitude) - $5) / 2) ^ 2
                + cos(radians($5)) * cos(radians(coalesce(known.latitude, profile.latitude)))
                  * sin(radians(coalesce(known.longitude, profile.longitude) - $6) / 2) ^ 2
-           ))))::int AS metres
+           ))))::int END AS metres
     FROM known CROSS JOIN {schema}.profile CROSS JOIN asked
     WHERE asked.whole IS NULL OR known.found_by @@ asked.whole
 )

@@ -98,7 +98,8 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platfor
     # What would hold up other journeys is left out.
     as_operator = _schemathesis(
         platform, "sandbox-admin-token", tmp_path,
-        "--exclude-path-regex", "/(products|webhooks|remove|suspend|rotate|pause|purge|redrive|reseal)", "--max-examples", "5",
+        "--exclude-path-regex", "/(products|webhooks|remove|suspend|rotate|pause|purge|redrive|reseal)",
+        "--max-examples", "5",
     )  # fmt: skip
     for running in (await as_merchant, await as_operator):
         output, _ = await running.communicate()

@@ -10,7 +10,7 @@ from actors.shards.access import ShardAccess
 from actors.shards.pool import ShardPools
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
-from actors.shards.unit import UnitCall, registry
+from actors.shards.unit import Transaction, UnitCall, registry
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
 from services.catalog import store as catalog
@@ -27,6 +27,15 @@ KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 SHARD = 3
 # Orlando West, where the shop is.
 HOME = (-26.2485, 27.8540)
+
+
+async def write_as_earlier_code(transaction: Transaction, name: str) -> None:
+    """A product as it was written before there were words, which may happen while a release goes out."""
+    await transaction.execute(
+        "INSERT INTO {schema}.product (sku, name, price_minor, currency, latitude, longitude)"
+        " VALUES ('earlier', $1, 1, 'ZAR', -26.2485, 27.8540)",
+        name,
+    )
 
 
 class Shop(Protocol):
@@ -62,7 +71,8 @@ class MemoryShop:
 class ShardShop:
     def __init__(self, dsn: str) -> None:
         access = ShardAccess.derive(dsn, KEY)
-        self.pools = ShardPools(access, range(32), registry(catalog.UNITS, tenants.UNITS), None)
+        units = registry(catalog.UNITS, tenants.UNITS, {"write_as_earlier_code": write_as_earlier_code})
+        self.pools = ShardPools(access, range(32), units, None)
         self.runner = PoolRunner(self.pools)
         self._schemas = TenantSchemas(dsn)
         self.search: ProductSearch = ShardProductSearch(self.runner)

@@ -124,6 +124,14 @@ async def test_text_and_place_are_both_held_to_and_of_equals_the_nearest_comes_f
     assert await asked(shop, shelf, "milk", around=Around(*HOME, 10.0)) == ["d-home", "b-middle", "c-told"]
 
 
+async def test_without_a_place_no_product_has_a_distance(shop: Shop) -> None:
+    shelf = await shelf_of(shop, product("home", "Milk"), product("far", "Milk", location=at(30)))
+
+    for question in (Question(), Question("milk"), Question("mlik")):
+        page = await shop.search.search(shelf, question, timeout_s=10)
+        assert [(one.sku, one.distance_km) for one in page.products] == [("far", None), ("home", None)]
+
+
 @pytest.mark.parametrize(("lat", "lon"), [(90, 0), (-90, 180), (0, 180), (0, -180)])
 async def test_poles_and_the_date_line_are_places(shop: Shop, lat: float, lon: float) -> None:
     there = ProductLocation(lat=lat, lon=-lon)

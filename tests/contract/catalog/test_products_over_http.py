@@ -237,6 +237,17 @@ def _order(n: int) -> list[dict[str, Any]]:
     return [{"sku": sku, **one} for sku in skus]
 
 
+async def test_what_earlier_code_wrote_is_found_as_well(shard_shop: ShardShop) -> None:
+    shelf = await shard_shop.open()
+    merchant = Merchant(shelf, shard_shop.runner)
+    call = UnitCall("write_as_earlier_code", shelf.shard, shelf.tenant_id, "White bread")
+    [outcome] = await shard_shop.runner.run([call], timeout_s=5)
+    outcome.unwrap()
+
+    assert await merchant.skus(q="bread", lat=HOME[0], lon=HOME[1]) == await merchant.skus(q="wite") == ["earlier"]
+    await merchant.client.aclose()
+
+
 @pytest.mark.parametrize(
     ("error", "status", "comes_again"),
     [

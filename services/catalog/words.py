@@ -26,8 +26,13 @@ Groups = tuple[tuple[str, ...], ...]
 
 def words_of(text: str) -> list[str]:
     """The words of a text in their order, folded."""
-    folded = unicodedata.normalize("NFKD", _APOSTROPHES.sub("", text).casefold())
-    plain = "".join(letter for letter in folded if not unicodedata.category(letter).startswith("M"))
+    # Some letters fold to what has to be taken apart, and some of those parts to what has to be folded.
+    folded = text
+    for _ in range(2):
+        folded = unicodedata.normalize("NFKD", folded).casefold()
+    plain = "".join(
+        letter for letter in _APOSTROPHES.sub("", folded) if not unicodedata.category(letter).startswith("M")
+    )
     return [word[:_LETTERS_AT_MOST] for word in _WORD.findall(plain)]
 
 

@@ -79,10 +79,13 @@ class ProductFields(_Schema):
     image_url: _ImageUrl | None = None
 
 
-class ProductSpec(ProductFields):
-    """One product with its sku."""
-
+class _UnderSku(_Schema):
     sku: Sku
+
+
+# The sku is the first of its fields.
+class ProductSpec(ProductFields, _UnderSku):
+    """One product with its sku."""
 
 
 class ProductBody(ProductFields):

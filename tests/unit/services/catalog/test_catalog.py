@@ -109,7 +109,7 @@ async def test_a_batch_says_of_each_what_became_of_it_and_one_that_is_wrong_keep
     assert [one.index for one in answer.results] == [*range(8)]
     assert [one.sku for one in answer.results[3:]] == ["new", "wrong", "no sku!", None, None]
     assert _fields(answer.results[4]) == ["price.amount", "colour"]
-    assert _fields(answer.results[7]) == ["name", "price", "sku"]
+    assert _fields(answer.results[7]) == ["sku", "name", "price"]
     (call,) = shards.calls
     assert [one.row.sku for one in call.arguments] == ["new", "changed", "same"]
 

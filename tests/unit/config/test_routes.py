@@ -55,7 +55,7 @@ def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
     }
     for name, wanted in {
         "whatsapp": {"hmac-auth", "correlation-id"},
-        "products": {"jwt-auth", "request-validator"},
+        "products": {"jwt-auth", "request-transformer", "request-validator"},
         "orders": {"jwt-auth", "rate-limiting", "response-transformer"},
         "payments": {"jwt-auth", "rate-limiting", "request-validator"},
     }.items():

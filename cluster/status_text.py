@@ -64,7 +64,7 @@ def _server(one: Mapping[str, Any]) -> str:
     behind = "-" if one["lag_bytes"] is None else f"{one['lag_bytes']:,} B"
     lag = "-" if one["lag_s"] is None else duration(one["lag_s"])
     cells = (one["role"], one["received_lsn"] or "-", one["replayed_lsn"] or "-", behind, lag)
-    remark = "   does not follow" if one["role"] == "standby" and not one["streaming"] else ""
+    remark = "   does not follow" if one["role"] == "standby" and one["streaming"] is False else ""
     return f"  {one['name']:<{_LABEL}}" + "".join(f"{cell:>14}" for cell in cells) + remark
 
 

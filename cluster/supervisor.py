@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class Supervisor:
         screen: Screen,
         *,
         replicated: "ReplicatedPostgres | None" = None,
+        servers_figures: Callable[[], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -55,10 +56,12 @@ class Supervisor:
             node: started with the servers, and told of them.
             screen: for who watches.
             replicated: of whose servers some change roles.
+            servers_figures: of PostgreSQL's servers, where there are several and they are given.
         """
         self._instance, self._node, self._screen = instance, node, screen
         self._servers: Sequence[Part] = servers
         self._replicated = replicated
+        self._servers_figures = servers_figures if replicated is None else replicated.figures
         if replicated is not None:
             replicated.tell(self.part_changed, screen.warn)
         self._parts: Sequence[Part] = (*servers, *(() if sandbox is None else (sandbox,)), node)
@@ -120,7 +123,7 @@ class Supervisor:
         return {"ready": ready, "instance_id": self._instance.instance_id, "parts": parts, "figures": figures}
 
     async def _server_figures(self) -> dict[str, Any]:
-        return {} if self._replicated is None else {"postgres": await self._replicated.figures()}
+        return {} if self._servers_figures is None else {"postgres": await self._servers_figures()}
 
     async def _promote(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         if self._replicated is None:

@@ -5,15 +5,17 @@ import base64
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from actors.shards.dsn import shard_dsn, single_hosts
 from cluster.descendants import kill_earlier, marked_environment
 from cluster.errors import NodeFailedError
-from cluster.instance import Instance
+from cluster.instance import WANTED_FIRST_BYTES, Instance, refuse_full
 from cluster.next_thing import next_thing
 from cluster.node_environment import metrics_address, pick_ports
 from cluster.node_link import NodeOrder, Servers
@@ -101,7 +103,13 @@ class _Assembly:
         order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
         supervisor = Supervisor(
-            instance, self._servers(), self._sandbox(), node, self._screen, replicated=self._replicated
+            instance,
+            self._servers(),
+            self._sandbox(),
+            node,
+            self._screen,
+            replicated=self._replicated,
+            servers_figures=self._given_figures(),
         )
         await supervisor.run(self._where, self._ready)
 
@@ -130,9 +138,21 @@ class _Assembly:
         roles = wanted_roles(read_roles(self._instance.data_dir), wanted)
         if roles is None:
             return None
+        if read_roles(self._instance.data_dir) is None:
+            refuse_full(self._instance.data_dir, WANTED_FIRST_BYTES * (1 + roles.replicas))
         from cluster.replicas.replicated_postgres import ReplicatedPostgres  # noqa: PLC0415 - as above
 
         return ReplicatedPostgres(self._instance.data_dir, self._instance.run_dir, roles, environment=self._environment)
+
+    def _given_figures(self) -> Callable[[], Awaitable[dict[str, Any]]] | None:
+        """Asks the servers of a given PostgreSQL who is the primary, where there are several."""
+        dsn = self._settings.postgres.dsn
+        of_shard = None if dsn is None else shard_dsn(dsn.get_secret_value(), 0)
+        if of_shard is None or len(single_hosts(of_shard)) == 1:
+            return None
+        from cluster.replicas.figures import given_figures  # noqa: PLC0415 - as above
+
+        return partial(given_figures, of_shard)
 
     def _given_postgres(self, dsn: SecretStr) -> Part:
         from cluster.given_servers import GivenPostgres  # noqa: PLC0415

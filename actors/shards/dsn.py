@@ -75,6 +75,14 @@ def single_hosts(dsn: str, attributes: str = "primary") -> tuple[str, ...]:
     )
 
 
+def host_of(dsn: str) -> str:
+    """Where the server of a DSN is, for people: its host and port, or its socket."""
+    parts = _split(dsn)
+    options = dict(parse_qsl(parts.query))
+    socket = " port ".join(filter(None, (options.get("host"), options.get("port"))))
+    return _hosts(parts) or socket or "a Unix socket"
+
+
 def server_of(dsn: str) -> str:
     """What tells one server from another: its hosts and options, without user, password and database."""
     parts = _split(dsn)

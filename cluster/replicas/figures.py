@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from actors.shards.dsn import host_of, single_hosts
 from cluster.replicas.asking import UNREACHED, Follower, Standing, followers, standing
 from cluster.replicas.choice import position_text
 from cluster.replicas.group import Group
@@ -30,6 +31,21 @@ async def figures(group: Group) -> dict[str, Any]:
         "fenced": group.roles.fenced,
         "servers": [describe(one.name, standings[one.number], head, follow.get(one.slot)) for one in members],
     }
+
+
+async def given_figures(dsn: str) -> dict[str, Any]:
+    """The same of servers that the settings name, of which no more is known than what each says to whoever asks.
+
+    Args:
+        dsn: of a database, with its hosts.
+    """
+    hosts = single_hosts(dsn, "any")
+    found = await asyncio.gather(*(_said_by(host) for host in hosts))
+    head = next((one for one in found if one is not None and not one.standby), None)
+    servers = [describe(host_of(host), said, head, None) for host, said in zip(hosts, found, strict=True)]
+    primary = next((one["name"] for one in servers if one["role"] == "primary"), None)
+    # Who follows whom they tell to superusers alone.
+    return {"primary": primary, "fenced": False, "servers": [one | {"streaming": None} for one in servers]}
 
 
 def describe(name: str, said: Standing | None, primary: Standing | None, follower: Follower | None) -> dict[str, Any]:
@@ -62,7 +78,15 @@ def describe(name: str, said: Standing | None, primary: Standing | None, followe
 
 async def _standing(member: Member) -> Standing | None:
     try:
+        # Before the first start there is no password, and so no DSN.
         return await standing(member.dsn)
+    except UNREACHED:
+        return None
+
+
+async def _said_by(dsn: str) -> Standing | None:
+    try:
+        return await standing(dsn)
     except UNREACHED:
         return None
 

@@ -15,6 +15,7 @@ from actors.shards.errors import UnitFailedError
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cluster.errors import PromotionRefusedError
+from cluster.replicas.figures import given_figures
 from cluster.replicas.member import Member
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
 from cluster.replicas.roles import Roles, read_roles
@@ -86,6 +87,15 @@ async def test_both_standbys_have_what_was_committed_and_one_may_be_away(
 
 async def _same_everywhere(postgres: ReplicatedPostgres, query: str) -> bool:
     return len({await _says(member, query) for member in postgres.parts}) == 1
+
+
+async def test_who_is_the_primary_of_given_servers_they_say_themselves(postgres: ReplicatedPostgres) -> None:
+    figures = await given_figures(shard_dsn(postgres.dsn, SHARD))
+
+    assert [one["role"] for one in figures["servers"]] == ["primary", "standby", "standby"]
+    assert figures["primary"] == figures["servers"][0]["name"]
+    assert figures["primary"].endswith("port 5432")
+    assert {one["lag_bytes"] for one in figures["servers"]} <= {None, *range(100_000)}
 
 
 async def test_a_primary_that_is_well_is_not_replaced(postgres: ReplicatedPostgres) -> None:

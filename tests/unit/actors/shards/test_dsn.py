@@ -1,6 +1,14 @@
 import pytest
 
-from actors.shards.dsn import database_of, maintenance_dsn, server_of, shard_dsn, single_hosts, without_credentials
+from actors.shards.dsn import (
+    database_of,
+    host_of,
+    maintenance_dsn,
+    server_of,
+    shard_dsn,
+    single_hosts,
+    without_credentials,
+)
 
 SOCKET = "postgresql://spaza:pw@/?host=/run/pg&port=5433"
 
@@ -86,3 +94,8 @@ def test_what_is_not_a_url_is_refused_without_being_quoted() -> None:
         shard_dsn("host=db password=secret", 0)
 
     assert "secret" not in str(caught.value)
+
+
+def test_where_a_server_is_is_said_without_who_comes() -> None:
+    assert host_of("postgresql://u:secret@db-1:5432/x?sslmode=require") == "db-1:5432"
+    assert host_of("postgresql://u:secret@/x?host=/run/pg&port=5433") == "/run/pg port 5433"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from actors.rate_limiter.decision import Limits
 from config.plugins import (
     CorrelationIdOptions,
     CorsOptions,
@@ -10,6 +11,7 @@ from config.plugins import (
     IpRestrictionOptions,
     JwtAuthOptions,
     PolicyOptions,
+    RateLimitingOptions,
     RequestSizeLimitingOptions,
     RequestTransformerOptions,
     RequestValidatorOptions,
@@ -21,6 +23,7 @@ from gateway.credentials import Credentials
 from gateway.deadline import Deadline
 from gateway.edge import Edge
 from gateway.errors import UnbuiltChainError
+from gateway.limited_routes import PLUGIN, limits_of
 from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
 from gateway.operations import Operation, Operations
@@ -29,6 +32,7 @@ from gateway.plugins.cors import Cors
 from gateway.plugins.hmac_auth import HmacAuth
 from gateway.plugins.ip_restriction import IpRestriction
 from gateway.plugins.jwt_auth import JwtAuth
+from gateway.plugins.rate_limiting import RateLimiting
 from gateway.plugins.request_size_limiting import RequestSizeLimiting
 from gateway.plugins.request_transformer import RequestTransformer
 from gateway.plugins.request_validator import RequestValidator
@@ -42,12 +46,16 @@ class Parts(NamedTuple):
     Attributes:
         observer: watches.
         limiter: for rate-limiting.
+        limits: of tenants and routes that have none of their own.
+        counts_messages: the application counts what it is sent by itself, for it alone knows whose that is.
         credentials: for jwt-auth.
         app_secrets: for hmac-auth.
     """
 
     observer: GatewayObserver
     limiter: Limiter | None = None
+    limits: Limits = Limits(100, 5000)
+    counts_messages: bool = False
     credentials: Credentials | None = None
     app_secrets: tuple[bytes, ...] = ()
 
@@ -109,6 +117,20 @@ def _response_transformer(app: ASGIApp, options: ResponseTransformerOptions, _se
     return ResponseTransformer(app, options)
 
 
+def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting) -> ASGIApp:
+    parts, route = setting.parts, setting.route
+    if parts.counts_messages:
+        return app
+    if parts.limiter is None:
+        raise setting.needs(PLUGIN, "a limiter")
+    if "jwt-auth" not in route.plugins:
+        raise setting.needs(PLUGIN, "jwt-auth before it, for nobody else says who calls,")
+    if options.on_limit == "defer":
+        raise setting.needs(PLUGIN, "on_limit: reject, for requests cannot wait in a mailbox,")
+    policy = setting.policy(PLUGIN, options)
+    return RateLimiting(app, options, policy, parts.limiter, limits_of(route, parts.limits))
+
+
 # By name, what makes a plugin. What is not here yet cannot be put in front of anything.
 MAKERS: Final[Mapping[str, Maker]] = {
     "cors": _cors,
@@ -118,6 +140,7 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "ip-restriction": _ip_restriction,
     "request-transformer": _request_transformer,
     "response-transformer": _response_transformer,
+    PLUGIN: _rate_limiting,
 }
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})

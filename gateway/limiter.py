@@ -2,14 +2,15 @@
 
 from typing import Protocol
 
-from actors.rate_limiter.decision import Decision, Limits
+from actors.rate_limiter.decision import Decision
+from actors.rate_limiter.ledger import Check
 
 
 class Limiter(Protocol):
     """Decides whether requests pass."""
 
-    async def check(self, tenant_id: str, route: str, cost: int, *, limits: Limits, timeout_s: float) -> Decision:
-        """Take so many requests from every window, or from none of them.
+    async def check(self, check: Check, *, timeout_s: float) -> Decision:
+        """Take what is asked for from both windows, or from none of them.
 
         Raises:
             SpazaError: it cannot be decided now.

@@ -10,6 +10,7 @@ from actors.rate_limiter.figures import Figures
 from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.owner import Owner
 from actors.rate_limiter.store import CounterStore
+from kernel.garbage import spare_what_stays
 from telemetry.log import configure_logging, get_logger
 from telemetry.observing import failing_open
 
@@ -49,6 +50,7 @@ class RateLimiterActor:
         self._number, self._deployed_as = number, deployed_as
         self._owner, self._figures = Owner(limiters, store()), Figures()
         self._reporting = asyncio.get_running_loop().create_task(self._report())
+        spare_what_stays()
         _log.info("rate_limiter_started", number=number, limiters=limiters)
 
     async def check(self, packed: bytes, limiters: int) -> bytes | None:
@@ -91,4 +93,4 @@ class RateLimiterActor:
             await asyncio.sleep(_REPORT_S)
             with failing_open(_log):
                 self._owner.sweep()
-                self._figures.report(self._number, self._owner.statistics(), self._owner.by_route)
+                self._figures.report(self._number, self._owner.figures(), self._owner.by_route)

@@ -14,6 +14,10 @@ class Limits(NamedTuple):
     minute: int
     hour: int
 
+    def with_own(self, minute: int | None, hour: int | None) -> "Limits":
+        """These, where somebody has none of its own; each by itself."""
+        return Limits(self.minute if minute is None else minute, self.hour if hour is None else hour)
+
 
 class WindowState(NamedTuple):
     """One window as the caller is told of it.

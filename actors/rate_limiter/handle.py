@@ -116,6 +116,7 @@ class RateLimiterHandle:
         if breaker.admit(loop.time()) is Admission.REFUSED:
             raise LimiterUnavailableError(actor_name(number), "it did not answer a moment ago")
         lost: list[LimiterUnavailableError] = []
+        asked = loop.time()
         try:
             async with asyncio.timeout(timeout_s):
                 decisions = await self._insist(number, checks, lost)
@@ -127,7 +128,7 @@ class RateLimiterHandle:
         now = loop.time()
         for check, decision in zip(checks, decisions, strict=True):
             if not decision.is_allowed:
-                self._refusals.note(check, decision, now)
+                self._refusals.note(check, decision, asked, now)
         return decisions
 
     async def _insist(

@@ -12,7 +12,7 @@ from actors.rate_limiter.ledger import Check
 
 
 class _Refusal(NamedTuple):
-    """What the owner said ``at`` some time; ``least`` is the smallest cost that cannot be had ``until`` then."""
+    """What the owner had said ``at`` some time; ``least`` is the smallest cost that cannot be had ``until`` then."""
 
     limits: Limits
     least: int
@@ -36,13 +36,17 @@ class Refusals:
     def __len__(self) -> int:
         return len(self._held)
 
-    def note(self, check: Check, decision: Decision, now: float) -> None:
+    def note(self, check: Check, decision: Decision, asked: float, now: float) -> None:
         """Remember how a check ended, if it was refused.
+
+        The decision was made at some time between the two: it is believed as if early, and told as if late, so that
+        neither is anybody refused whose window has ended, nor told too few seconds.
 
         Args:
             check: that was asked.
             decision: the owner's.
-            now: by any clock that only goes up.
+            asked: when it was asked, by any clock that only goes up.
+            now: when it was answered.
         """
         minute, hour = decision.minute, decision.hour
         least = min(minute.remaining, hour.remaining) + 1
@@ -51,7 +55,7 @@ class Refusals:
             return
         if len(self._held) >= self._capacity:
             self._make_room(now)
-        self._held[check.pair] = _Refusal(check.limits, least, now + lasts_s, minute, hour, now)
+        self._held[check.pair] = _Refusal(check.limits, least, asked + lasts_s, minute, hour, now)
 
     def find(self, check: Check, now: float) -> Decision | None:
         """The decision, where it is sure without asking: the limits are the same, and there is too little left."""

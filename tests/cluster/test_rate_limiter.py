@@ -23,9 +23,17 @@ from actors.rate_limiter.start import start_rate_limiters
 from cache.connection import RedisConnection
 from cache.counters import RedisCounters
 from cluster.redis_server import RedisServer
+from config.plugins import RateLimitingOptions
+from gateway.asgi import ASGIApp, Receive, Scope, Send
+from gateway.chain import Parts, chained
+from gateway.context import Identity, context_of
+from gateway.plugins.rate_limiting import RateLimiting
+from gateway.policy import Policy
 from kernel.identifiers import new_id
 from tests.cluster.limit_callers import Caller, admitted
+from tests.gateway import Watch
 from tests.servers import redis
+from tests.unit.gateway.bench import App, answered, route
 
 LIMITERS: Final = 2
 # Of the hour, whose end is seldom waited for.
@@ -111,6 +119,33 @@ async def test_three_processes_share_one_limit_exactly(server: RedisServer) -> N
     assert sum(passed) == 100
     for one in callers:
         ray.kill(one)
+
+
+async def test_of_a_thousand_requests_through_the_gateways_of_three_replicas_exactly_a_hundred_get_through(
+    server: RedisServer,
+) -> None:
+    tenant, app = new_id(), App({})
+    known = RateLimitingOptions(minute=LIMITS.minute, hour=LIMITS.hour)
+
+    def replica() -> ASGIApp:
+        policy = Policy("things", "rate-limiting", Watch(), enforced=True)
+        limiting = RateLimiting(app, known, policy, RateLimiterHandle(LIMITERS), LIMITS)
+
+        async def identified(scope: Scope, receive: Receive, send: Send) -> None:
+            context_of(scope).identity = Identity(tenant, "kid", 0, 1)
+            await limiting(scope, receive, send)
+
+        return chained(identified, route(), Parts(Watch()))
+
+    replicas = [replica() for _ in range(3)]
+    await _within_an_hour()
+
+    answers = await asyncio.gather(*(answered(replicas[at % 3]) for at in range(1_000)))
+
+    refused = [one for one in answers if one.status == 429]
+    assert (len(app.scopes), len(refused)) == (100, 900)
+    assert {one.headers["x-ratelimit-remaining-hour"] for one in refused} == {"0"}
+    assert all(0 < int(one.headers["retry-after"]) <= 3600 for one in refused)
 
 
 async def test_a_changed_limit_counts_at_once(handle: RateLimiterHandle) -> None:

@@ -18,7 +18,7 @@ def refused(minute: int = 0, hour: int = 20, cost: int = 1) -> Decision:
 
 def test_what_was_refused_is_refused_until_its_window_ends_with_what_is_true_by_then() -> None:
     refusals = Refusals()
-    refusals.note(check(), refused(), 100.0)
+    refusals.note(check(), refused(), 100.0, 100.0)
 
     found = refusals.find(check(), 112.0)
 
@@ -27,9 +27,20 @@ def test_what_was_refused_is_refused_until_its_window_ends_with_what_is_true_by_
     assert len(refusals) == 0
 
 
+def test_a_decision_that_took_its_time_is_believed_as_if_early_and_told_as_if_late() -> None:
+    refusals = Refusals()
+    refusals.note(check(), refused(), 100.0, 100.5)
+
+    found = refusals.find(check(), 129.5)
+
+    assert found is not None
+    assert found.retry_after_s == 1.0
+    assert refusals.find(check(), 130.0) is None
+
+
 def test_while_the_hour_is_used_up_minutes_go_by() -> None:
     refusals = Refusals()
-    refusals.note(check(), refused(hour=0), 100.0)
+    refusals.note(check(), refused(hour=0), 100.0, 100.0)
 
     found = refusals.find(check(), 145.0)
 
@@ -38,7 +49,7 @@ def test_while_the_hour_is_used_up_minutes_go_by() -> None:
 
 def test_other_limits_are_asked_about() -> None:
     refusals = Refusals()
-    refusals.note(check(), refused(), 100.0)
+    refusals.note(check(), refused(), 100.0, 100.0)
 
     assert refusals.find(check(limits=Limits(6, 50)), 101.0) is None
     assert refusals.find(check(limits=Limits(4, 50)), 101.0) is None
@@ -46,7 +57,7 @@ def test_other_limits_are_asked_about() -> None:
 
 def test_less_than_was_refused_and_a_part_may_still_be_there() -> None:
     refusals = Refusals()
-    refusals.note(check(4), refused(minute=2, cost=4), 100.0)
+    refusals.note(check(4), refused(minute=2, cost=4), 100.0, 100.0)
 
     assert refusals.find(check(2), 101.0) is None
     assert refusals.find(check(3), 101.0) is not None
@@ -55,7 +66,7 @@ def test_less_than_was_refused_and_a_part_may_still_be_there() -> None:
 
 def test_nothing_is_left_for_a_part_either() -> None:
     refusals = Refusals()
-    refusals.note(check(4, partly=True), refused(cost=4), 100.0)
+    refusals.note(check(4, partly=True), refused(cost=4), 100.0, 100.0)
 
     assert refusals.find(check(2, partly=True), 101.0) is not None
     assert refusals.find(check(), 101.0) is not None
@@ -63,14 +74,14 @@ def test_nothing_is_left_for_a_part_either() -> None:
 
 def test_to_be_told_only_is_always_asked() -> None:
     refusals = Refusals()
-    refusals.note(check(), refused(), 100.0)
+    refusals.note(check(), refused(), 100.0, 100.0)
 
     assert refusals.find(check(0), 101.0) is None
 
 
 def test_what_never_gets_through_bars_nothing_else() -> None:
     refusals = Refusals()
-    refusals.note(check(6), refused(minute=5, cost=6), 100.0)
+    refusals.note(check(6), refused(minute=5, cost=6), 100.0, 100.0)
 
     assert refusals.find(check(5), 101.0) is None
 
@@ -78,7 +89,7 @@ def test_what_never_gets_through_bars_nothing_else() -> None:
 def test_it_stays_bounded() -> None:
     refusals = Refusals(capacity=3)
     for number in range(10):
-        refusals.note(check(tenant=str(number)), refused(), 100.0)
+        refusals.note(check(tenant=str(number)), refused(), 100.0, 100.0)
 
     assert len(refusals) == 3
     assert refusals.find(check(tenant="9"), 101.0) is not None

@@ -1,0 +1,32 @@
+"""Which routes have limits, and how much a tenant without limits of its own has there."""
+
+from typing import Final, NamedTuple
+
+from actors.rate_limiter.decision import Limits
+from config.plugins import RateLimitingOptions
+from config.routes import Route, Routes
+
+PLUGIN: Final = "rate-limiting"
+
+
+class LimitedRoute(NamedTuple):
+    """A route and its limits."""
+
+    name: str
+    path: str
+    limits: Limits
+
+
+def limits_of(route: Route, platform: Limits) -> Limits:
+    """The limits of a route: its own, and where it has none the platform's."""
+    options = route.options(PLUGIN, RateLimitingOptions())
+    return platform.with_own(options.minute, options.hour)
+
+
+def limited_routes(routes: Routes, platform: Limits) -> tuple[LimitedRoute, ...]:
+    """The routes with limits, in the order of the file."""
+    return tuple(
+        LimitedRoute(route.name, route.path, limits_of(route, platform))
+        for route in routes.routes.values()
+        if PLUGIN in route.plugins
+    )

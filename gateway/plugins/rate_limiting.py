@@ -1,0 +1,101 @@
+"""rate-limiting: so many requests of a tenant pass in a minute and in an hour of the clock, exactly.
+
+Headers, statuses and bodies are Kong's, with the IETF's draft beside them, and Kong's choice of the window that the
+headers without a unit speak of: the one of which least is left, and of equals the longer. Where Kong reads first and
+counts later, so that calls at once all pass, here one owner decides. ``Retry-After`` is true where Kong's may lie: it
+names the window that has to end, not the one of the other headers.
+
+The tenant is that of jwt-auth. Who was identified by nobody, as where that plugin runs in shadow, has no limit.
+
+Source: Kong, kong/plugins/rate-limiting/handler.lua (priority 910); draft-ietf-httpapi-ratelimit-headers-10.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, WindowState
+from actors.rate_limiter.ledger import Check
+from config.plugins import RateLimitingOptions
+from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
+from gateway.context import context_of
+from gateway.limiter import Limiter
+from gateway.policy import Policy
+from gateway.refusal import Refusal
+from kernel.errors import SpazaError
+from telemetry.log import get_logger
+
+_MESSAGE: Final = "API rate limit exceeded"
+_UNDECIDED: Final = Refusal(500, "An unexpected error occurred")
+# Of the route's time what is left for the answer.
+_CHECK_S: Final = 2.5
+_log = get_logger("gateway")
+
+
+class RateLimiting:
+    """Lets each tenant have its limits on the route.
+
+    Args:
+        app: the rest of the chain.
+        options: see there.
+        policy: carries out the refusals.
+        limiter: decides.
+        limits: of the route, for tenants without limits of their own.
+    """
+
+    def __init__(
+        self, app: ASGIApp, options: RateLimitingOptions, policy: Policy, limiter: Limiter, limits: Limits
+    ) -> None:
+        self._app, self._policy, self._limiter, self._limits = app, policy, limiter, limits
+        self._tolerant, self._hides = options.fault_tolerant, options.hide_client_headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request."""
+        context = context_of(scope)
+        identity = context.identity
+        if identity is not None:
+            limits = self._limits.with_own(identity.limit_minute, identity.limit_hour)
+            check = Check(identity.tenant_id, context.route, limits)
+            try:
+                decision = await self._limiter.check(check, timeout_s=context.remaining_s(_CHECK_S))
+            except SpazaError as error:
+                _log.warning("limit_not_checked", route=context.route, error=error.code, passes=self._tolerant)
+                if not self._tolerant and await self._policy.refuses(scope, send, _UNDECIDED):
+                    return
+            else:
+                if not self._hides and self._policy.enforced:
+                    context.answer_headers += told(decision)
+                if not decision.is_allowed and await self._policy.refuses(scope, send, self._refusal(decision)):
+                    return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, decision: Decision) -> Refusal:
+        after_s = decision.retry_after_s
+        headers = () if self._hides or after_s is None else ((b"retry-after", b"%d" % _seconds(after_s)),)
+        return Refusal(429, _MESSAGE, headers=headers)
+
+
+def told(decision: Decision) -> Sequence[Header]:
+    """The headers that say how much is left."""
+    minute, hour = decision.minute, decision.hour
+    least = minute if minute.remaining < hour.remaining else hour
+    return (
+        (b"x-ratelimit-limit-minute", b"%d" % minute.limit),
+        (b"x-ratelimit-remaining-minute", b"%d" % minute.remaining),
+        (b"x-ratelimit-limit-hour", b"%d" % hour.limit),
+        (b"x-ratelimit-remaining-hour", b"%d" % hour.remaining),
+        (b"ratelimit-limit", b"%d" % least.limit),
+        (b"ratelimit-remaining", b"%d" % least.remaining),
+        (b"ratelimit-reset", b"%d" % _seconds(least.resets_in_s)),
+        (b"ratelimit-policy", b'"minute";q=%d;w=%d, "hour";q=%d;w=%d' % (minute.limit, MINUTE_S, hour.limit, HOUR_S)),
+        (b"ratelimit", b"%s, %s" % (_left(b"minute", minute), _left(b"hour", hour))),
+    )
+
+
+def _left(name: bytes, window: WindowState) -> bytes:
+    return b'"%s";r=%d;t=%d' % (name, window.remaining, _seconds(window.resets_in_s))
+
+
+def _seconds(seconds: float) -> int:
+    """Whole seconds, after which it is true; at least one, as Kong says it."""
+    return max(1, math.ceil(seconds))

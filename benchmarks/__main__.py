@@ -1,17 +1,19 @@
-"""``python -m benchmarks``: the peer and Spaza in turns. Parts: ``broker``, ``units``, ``tenants``, ``gateway``."""
+"""``python -m benchmarks``: peer and Spaza in turns. Parts: ``broker units limiter tenants gateway``."""
 
 import argparse
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.broker.__main__ import main as broker
 from benchmarks.broker.backlog import main as backlog
 from benchmarks.contest import Contest
 from benchmarks.gateway.__main__ import main as gateway
+from benchmarks.limiter.__main__ import main as limiter
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
 from benchmarks.spaza.system import SpazaSystem
@@ -22,20 +24,22 @@ from benchmarks.units.__main__ import main as units
 
 _RESULTS = Path(__file__).parent / "results"
 SYSTEMS = ("peer", "spaza")
+# What is measured alone.
+_PARTS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "broker": broker,
+    "backlog": backlog,
+    "units": units,
+    "limiter": limiter,
+    "tenants": tenants,
+    "gateway": gateway,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments[:1] == ["broker"]:
-        return broker(arguments[1:])
-    if arguments[:1] == ["backlog"]:
-        return backlog(arguments[1:])
-    if arguments[:1] == ["units"]:
-        return units(arguments[1:])
-    if arguments[:1] == ["tenants"]:
-        return tenants(arguments[1:])
-    if arguments[:1] == ["gateway"]:
-        return gateway(arguments[1:])
+    part = _PARTS.get(arguments[0]) if arguments else None
+    if part is not None:
+        return part(arguments[1:])
     options = _parser().parse_args(arguments)
     parts = frozenset(options.parts or PARTS)
     scale = Scale(options.messages, options.acks, options.steady_s, options.singles)

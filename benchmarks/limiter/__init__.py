@@ -1,0 +1,1 @@
+"""How many checks a rate limiter decides, and what one costs."""

@@ -24,6 +24,7 @@ from actors.mailbox.last_resort import ShardLastResort
 from actors.mailbox.operator_handle import MailboxOperator
 from actors.mailbox.relocation import apply_topology
 from actors.mailbox.start import start_mailboxes
+from actors.rate_limiter.decision import Limits
 from actors.rate_limiter.handle import RateLimiterHandle
 from actors.rate_limiter.start import start_rate_limiters
 from actors.redeploy import release_of
@@ -44,6 +45,7 @@ from config.settings import Settings, load_settings
 from config.topology import Topology
 from config.topology_file import load_topology
 from gateway.chain import Parts
+from gateway.limited_routes import limited_routes
 from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
 from services.catalog import wiring as catalog
@@ -62,8 +64,11 @@ from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import TENANT_SERVICE, tenants_app
 from services.units import CHORES
+from services.usage.routes import USAGE_SERVICE, usage_api
 from services.whatsapp import wiring as whatsapp
 from services.whatsapp.handle import WebhookHandle
+from services.whatsapp.message_limits import MessageLimits, message_limits
+from services.whatsapp.metrics import MessageLimitMetrics
 from telemetry.log import configure_logging, get_logger
 
 _UNITS: Final = "services.units:UNITS"
@@ -167,6 +172,11 @@ class Spaza:
         )
 
     @property
+    def limits(self) -> Limits:
+        """Of tenants and routes that have none of their own."""
+        return Limits(self.settings.limits.minute, self.settings.limits.hour)
+
+    @property
     def consumed(self) -> frozenset[str]:
         """The queues that a part of Spaza consumes; the others wait for theirs."""
         return frozenset(_CONSUMERS)
@@ -221,12 +231,19 @@ class Spaza:
         processor = whatsapp.processor_application(
             redis_url, shards=shards, tenants=tenants, mailbox=mailbox, log_level=settings.log.level
         )
+        limits, limiters = self.limits, settings.limits.limiters
         webhook_route = self.routes.named("whatsapp", whatsapp.WHATSAPP_SERVICE)
+
+        def limited() -> MessageLimits | None:
+            found = tenants(shards(), RedisConnection(redis_url))
+            return message_limits(webhook_route, limits, RateLimiterHandle(limiters), found, MessageLimitMetrics())
+
         webhook = whatsapp.webhook_application(
             settings.whatsapp,
             webhook_route,
             mailbox,
-            parts=lambda: Parts(GatewayMetrics()),
+            parts=lambda: Parts(GatewayMetrics(), counts_messages=True),
+            limits=limited,
             replicas=settings.http.webhook_replicas,
             log_level=settings.log.level,
         )
@@ -237,7 +254,10 @@ class Spaza:
             operator=lambda: MailboxOperator(topology),
             shards=shards,
             parts=self.gateway_parts(),
-            apis=[ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api())],
+            apis=[
+                ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api()),
+                ops.MountedApi(self.routes.named("usage", USAGE_SERVICE), self._usage_api()),
+            ],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
             others=(webhook_route.path, products_route.path),
@@ -263,11 +283,13 @@ class Spaza:
     def gateway_parts(self) -> Callable[[UnitRunner], Parts]:
         """Makes what the plugins stand on, in the process that serves a route, over its handle of the shards."""
         redis_url, key, others = self._redis_url, self._key, self._other_keys
+        limits, limiters = self.limits, self.settings.limits.limiters
 
         def make(shards: UnitRunner) -> Parts:
             redis = RedisConnection(redis_url)
             directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
-            return Parts(GatewayMetrics(), credentials=OpenedCredentials(directory, Sealer(key, *others)))
+            credentials = OpenedCredentials(directory, Sealer(key, *others))
+            return Parts(GatewayMetrics(), RateLimiterHandle(limiters), limits, credentials=credentials)
 
         return make
 
@@ -289,6 +311,11 @@ class Spaza:
             )
 
         return make
+
+    def _usage_api(self) -> ops.MakeApi:
+        """Makes the API of usage in the process that serves it."""
+        limited, limiters = limited_routes(self.routes, self.limits), self.settings.limits.limiters
+        return lambda _shards, _actions: usage_api(RateLimiterHandle(limiters), limited)
 
     def provisioning(self) -> TenantProvisioning:
         """The making of tenants; needs the owner's DSN."""

@@ -30,7 +30,7 @@ PREFIX = "SPAZA_"
 # Read by the test suite, not by the platform.
 _FOREIGN = frozenset({"SPAZA_FIXTURES"})
 # Of parts that are still to come.
-_NOT_USED_YET: Final = tuple(f"{PREFIX}{group}__" for group in ("ELASTICSEARCH", "LIMITS", "OZOW", "PAYSTACK"))
+_NOT_USED_YET: Final = tuple(f"{PREFIX}{group}__" for group in ("ELASTICSEARCH", "OZOW", "PAYSTACK"))
 # For who seals nothing.
 _ANY_KEY: Final = base64.b64encode(bytes(32)).decode()
 DEMO_APP_SECRET = "sandbox-app-secret"

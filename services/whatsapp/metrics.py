@@ -18,6 +18,26 @@ class WebhookMetrics:
         self._dead_lettered.add(1, {"reason": reason})
 
 
+class MessageLimitMetrics:
+    """Watches the limits of merchants."""
+
+    def __init__(self) -> None:
+        self._over = Counter(
+            "spaza_webhook_over_limit_total",
+            "Messages over their merchant's limit, by whether that had effects.",
+            ("mode",),
+        )
+        self._not_counted = Counter("spaza_webhook_not_counted_total", "Messages that no limit could be asked about.")
+
+    def over_limit(self, messages: int, *, enforced: bool) -> None:
+        """So many messages were over their merchant's limit."""
+        self._over.add(messages, {"mode": "enforce" if enforced else "shadow"})
+
+    def not_counted(self, messages: int) -> None:
+        """So many could not be counted."""
+        self._not_counted.add(messages)
+
+
 class ProcessorMetrics:
     """Watches the processor, by the batch."""
 

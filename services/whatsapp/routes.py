@@ -19,12 +19,14 @@ from gateway.refusal import Refusal
 from kernel.errors import SpazaError
 from services.whatsapp.envelope import split
 from services.whatsapp.errors import NotAnEnvelopeError
+from services.whatsapp.message_limits import MessageLimits
 from services.whatsapp.ports import Publisher
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
 
 EXCHANGE, QUEUE = "whatsapp.messages", "whatsapp.inbound"
 
+_MESSAGES: Final = "inbound.message"
 _ACCEPTED: Final = b'{"message":"accepted"}'
 _TEXT: Final = b"text/plain; charset=utf-8"
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
@@ -63,6 +65,7 @@ class WebhookApp:
         verify_token: by which Meta recognises this webhook.
         observer: is told of what could not be read.
         policy: see there.
+        limits: decide about messages over their merchant's; None where there are none.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class WebhookApp:
         observer: WebhookObserver,
         *,
         policy: WebhookPolicy = _POLICY,
+        limits: MessageLimits | None = None,
     ) -> None:
         self._publisher, self._verify_token, self._observer, self._policy = publisher, verify_token, observer, policy
+        self._limits = limits
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -110,7 +115,7 @@ class WebhookApp:
         late = _not_kept(self._policy.retry_after_s)
         context.allow(context.remaining_s(self._policy.answer_s), late)
         try:
-            await self._publish(context, time())
+            again_s = await self._publish(context, time())
         except (SpazaError, TimeoutError) as error:
             if isinstance(error, SpazaError) and not error.retryable:
                 raise
@@ -118,18 +123,23 @@ class WebhookApp:
             after_s = getattr(error, "retry_after_s", None)
             await refuse_with(scope, send, late if after_s is None else _not_kept(max(1, round(after_s))))
             return
-        await answer_bytes(scope, send, 200, _ACCEPTED, JSON)
+        if again_s is None:
+            await answer_bytes(scope, send, 200, _ACCEPTED, JSON)
+        else:
+            await refuse(scope, send, 429, "API rate limit exceeded", headers=((b"retry-after", b"%d" % again_s),))
 
-    async def _publish(self, context: RequestContext, now: float) -> None:
+    async def _publish(self, context: RequestContext, now: float) -> int | None:
+        """Keep what may be kept; returns the seconds after which the rest has to come again, if there is any."""
         timeout_s = context.remaining_s(self._policy.publish_s)
         try:
             parts = split(context.body, correlation_id=context.correlation_id, received_at=now)
         except NotAnEnvelopeError as error:
             await self._dead_letter(context, error.reason, now, timeout_s)
-            return
+            return None
         routed: dict[str, list[Message]] = {}
         for kind, message in parts:
             routed.setdefault(f"inbound.{kind}", []).append(message)
+        again_s = await self._limited(routed)
         # All of it, or else a 503, after which Meta delivers all of it again under the same ids.
         await asyncio.gather(
             *(
@@ -137,6 +147,16 @@ class WebhookApp:
                 for routing_key, messages in routed.items()
             )
         )
+        return again_s
+
+    async def _limited(self, routed: dict[str, list[Message]]) -> int | None:
+        """Leave out what its merchant's limit keeps back; returns as ``_publish``."""
+        if self._limits is None or _MESSAGES not in routed:
+            return None
+        admitted = await self._limits.admit(routed.pop(_MESSAGES))
+        if admitted.messages:
+            routed[_MESSAGES] = [*admitted.messages]
+        return admitted.retry_after_s
 
     async def _dead_letter(self, context: RequestContext, reason: str, now: float, timeout_s: float) -> None:
         body, correlation_id = context.body, context.correlation_id

@@ -16,6 +16,7 @@ from gateway.chain import Parts, chained
 from kernel.garbage import spare_what_stays
 from services.tenants.ports import Tenants
 from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
+from services.whatsapp.message_limits import MessageLimits
 from services.whatsapp.metrics import ProcessorMetrics, WebhookMetrics
 from services.whatsapp.ports import Publisher, Shards, Teller
 from services.whatsapp.processor import InboundProcessor
@@ -35,6 +36,7 @@ def webhook_application(
     mailbox: Callable[[], Publisher],
     *,
     parts: Callable[[], Parts],
+    limits: Callable[[], MessageLimits | None],
     replicas: int = 1,
     log_level: str = "INFO",
 ) -> Application:
@@ -45,13 +47,15 @@ def webhook_application(
         route: with its plugins.
         mailbox: makes a handle, in the replica.
         parts: makes what the plugins stand on, in the replica.
+        limits: makes what decides about messages over a limit, in the replica.
         replicas: that share the port.
         log_level: of the replicas.
     """
 
     def build() -> ASGIApp:
         configure_logging(log_level, sys.__stderr__)
-        app = WebhookApp(mailbox(), settings.verify_token.get_secret_value().encode(), WebhookMetrics())
+        token = settings.verify_token.get_secret_value().encode()
+        app = WebhookApp(mailbox(), token, WebhookMetrics(), limits=limits())
         chain = chained(app, route, parts()._replace(app_secrets=settings.app_secrets))
         spare_what_stays()
         return chain

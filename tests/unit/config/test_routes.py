@@ -49,18 +49,19 @@ def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
         "payments": ("/api/v1/payments", "payment-service", 30.0),
         "paystack": ("/api/v1/webhooks/paystack", "payment-service", 30.0),
         "ozow": ("/api/v1/webhooks/ozow", "payment-service", 30.0),
+        "usage": ("/api/v1/usage", "usage-service", 5.0),
         "tenants": ("/api/v1/tenants", "tenant-service", 900.0),
         "mailboxes": ("/api/v1/mailboxes", "ops-service", 900.0),
         "front": ("/", "ops-service", 10.0),
     }
     for name, wanted in {
-        "whatsapp": {"hmac-auth", "correlation-id"},
-        "products": {"jwt-auth", "request-transformer", "request-validator"},
+        "whatsapp": {"hmac-auth", "rate-limiting", "correlation-id"},
+        "products": {"jwt-auth", "rate-limiting", "request-transformer", "request-validator"},
         "orders": {"jwt-auth", "rate-limiting", "response-transformer"},
         "payments": {"jwt-auth", "rate-limiting", "request-validator"},
     }.items():
         assert wanted <= set(routes[name].plugins), name
-    unlimited = {"whatsapp", "products", "paystack", "ozow", "tenants", "mailboxes", "front"}
+    unlimited = {"paystack", "ozow", "usage", "tenants", "mailboxes", "front"}
     assert {name for name, one in routes.items() if "rate-limiting" not in one.plugins} == unlimited
     assert all("correlation-id" in one.plugins for one in routes.values())
 

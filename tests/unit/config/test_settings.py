@@ -111,9 +111,9 @@ def test_an_address_without_a_host_is_refused(url: str) -> None:
 
 
 def test_what_nothing_uses_yet_is_known_for_it() -> None:
-    given = {"SPAZA_LIMITS__MINUTE": "7", "SPAZA_HTTP__PORT": "1", "SPAZA_PAYSTACK__URL": "http://x", "PATH": ""}
+    given = {"SPAZA_OZOW__URL": "http://y", "SPAZA_HTTP__PORT": "1", "SPAZA_PAYSTACK__URL": "http://x", "PATH": ""}
 
-    assert without_effect(given) == ["SPAZA_LIMITS__MINUTE", "SPAZA_PAYSTACK__URL"]
+    assert without_effect(given) == ["SPAZA_OZOW__URL", "SPAZA_PAYSTACK__URL"]
 
 
 def test_secrets_are_masked_when_settings_are_printed() -> None:

@@ -9,6 +9,7 @@ from actors.mailbox.errors import JournalUnavailableError, OverloadedError, Unro
 from actors.mailbox.message import Message
 from gateway.chain import Parts
 from integrations.whatsapp.signature import sign
+from services.whatsapp.message_limits import Admitted, MessageLimits
 from services.whatsapp.routes import WebhookApp, WebhookPolicy
 from tests import gateway
 
@@ -88,9 +89,11 @@ async def call(
     policy: WebhookPolicy | None = None,
     disconnect: bool = False,
     also: Sequence[tuple[bytes, bytes]] = (),
+    limits: MessageLimits | None = None,
 ) -> Response | None:
-    app = WebhookApp(mailbox, b"verify-me", watch or Watch(), policy=policy or WebhookPolicy())
-    chain = gateway.behind("whatsapp", app, Parts(gateway.Watch(), app_secrets=(b"older", SECRET)))
+    app = WebhookApp(mailbox, b"verify-me", watch or Watch(), policy=policy or WebhookPolicy(), limits=limits)
+    parts = Parts(gateway.Watch(), app_secrets=(b"older", SECRET), counts_messages=True)
+    chain = gateway.behind("whatsapp", app, parts)
     pieces = [body] if isinstance(body, bytes) else list(body)
     incoming: list[dict[str, Any]] = [
         {"type": "http.request", "body": piece, "more_body": at < len(pieces) - 1 or disconnect}
@@ -130,6 +133,37 @@ async def test_a_signed_post_is_answered_once_its_parts_are_published_each_by_it
         ("whatsapp.messages", "inbound.message"): 1,
         ("whatsapp.messages", "inbound.status"): 1,
     }
+
+
+class Limits:
+    """Lets so many messages pass, and has the rest come again."""
+
+    def __init__(self, most: int, retry_after_s: int | None) -> None:
+        self._most, self._retry_after_s = most, retry_after_s
+        self.asked: list[str] = []
+
+    async def admit(self, messages: Sequence[Message]) -> Admitted:
+        self.asked += [message.id for message in messages]
+        return Admitted(messages[: self._most], self._retry_after_s)
+
+
+async def test_messages_are_held_against_limits_and_statuses_are_not() -> None:
+    mailbox, limits = FakeMailbox(), Limits(1, None)
+
+    assert (await post(mailbox, limits=limits)).status == 200
+
+    assert limits.asked == ["100:wamid.A"]
+    assert len(mailbox.published) == 2
+
+
+async def test_what_is_over_a_limit_is_to_come_again_and_the_rest_is_kept() -> None:
+    mailbox = FakeMailbox()
+
+    response = await post(mailbox, limits=Limits(0, 17))
+
+    assert (response.status, response.headers[b"retry-after"]) == (429, b"17")
+    assert response.json()["message"] == "API rate limit exceeded"
+    assert [key for _, key, _ in mailbox.published] == ["inbound.status"]
 
 
 async def test_the_correlation_id_comes_back_and_goes_along_with_the_message() -> None:

@@ -1,6 +1,5 @@
 """Usage as it is told to tenants and operators: limit, used, remaining, and when the window ends. Pure."""
 
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +17,8 @@ def usage_document(decision: Decision, wall: float) -> dict[str, Any]:
 
 
 def window_document(window: WindowState, wall: float) -> dict[str, Any]:
-    """One window; ``resets_at`` in RFC 3339, to the second that has passed then."""
-    resets_at = datetime.fromtimestamp(math.ceil(wall + window.resets_in_s - 0.001), UTC)
+    """One window; ``resets_at`` in RFC 3339, to the nearest second, for what was decided elsewhere is old by a moment."""
+    resets_at = datetime.fromtimestamp(round(wall + window.resets_in_s), UTC)
     return {
         "limit": window.limit,
         "used": window.used,

@@ -17,7 +17,7 @@ def usage_document(decision: Decision, wall: float) -> dict[str, Any]:
 
 
 def window_document(window: WindowState, wall: float) -> dict[str, Any]:
-    """One window; ``resets_at`` in RFC 3339, to the nearest second, for what was decided elsewhere is old by a moment."""
+    """One window; ``resets_at`` in RFC 3339, to the nearest second, for what is told is a moment old."""
     resets_at = datetime.fromtimestamp(round(wall + window.resets_in_s), UTC)
     return {
         "limit": window.limit,

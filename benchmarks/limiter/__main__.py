@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+import psutil
 import ray
 import uvloop
 
@@ -61,17 +62,34 @@ async def _measure(options: argparse.Namespace) -> Figures:
     p50_ms: list[float] = []
     p99_ms: list[float] = []
     checks = calls = 0
+    cpu_s = 0.0
     for number in range(1, options.rounds + 1):
         print(f"round {number} of {options.rounds}", flush=True)
         before = (await handle.statistics())[0]
+        cpu_before = _cpu_s(before["pid"])
         per_s.append(await checks_per_s(handle, options.callers, options.seconds))
         after = (await handle.statistics())[0]
+        cpu_s += _cpu_s(after["pid"]) - cpu_before
         checks += after["checks"] - before["checks"]
         calls += after["calls"] - before["calls"]
         spread = summarize(await latencies_s(handle, options.rate, options.seconds))
         p50_ms.append(spread.p50_ms)
         p99_ms.append(spread.p99_ms)
-    return Figures(options.callers, TENANTS, options.rate, per_s, checks / max(1, calls), p50_ms, p99_ms)
+    return Figures(
+        options.callers,
+        TENANTS,
+        options.rate,
+        per_s,
+        checks / max(1, calls),
+        cpu_s / max(1, checks) * 1e6,
+        p50_ms,
+        p99_ms,
+    )
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,6 +22,7 @@ class Figures(NamedTuple):
         rate: checks a second of the open loop.
         per_s: checks a second, closed loop.
         checks_a_call: how many came with one call to the owner.
+        owner_cpu_us: of the actor for each check, closed loop; says what it could decide on a core of its own.
         p50_ms: of a check, open loop.
         p99_ms: likewise.
     """
@@ -31,6 +32,7 @@ class Figures(NamedTuple):
     rate: float
     per_s: Sequence[float]
     checks_a_call: float
+    owner_cpu_us: float
     p50_ms: Sequence[float]
     p99_ms: Sequence[float]
 
@@ -56,6 +58,7 @@ def as_table(figures: Figures) -> str:
         f"at least {PER_S:,.0f}: {said['checks/s']}",
     )
     table.add_row("checks in one call", f"{figures.checks_a_call:,.0f}", "")
+    table.add_row("the actor's CPU a check, us", f"{figures.owner_cpu_us:.1f}", "")
     for name, values, goal in (("p50", figures.p50_ms, P50_MS), ("p99", figures.p99_ms, P99_MS)):
         table.add_row(
             f"a check at {figures.rate:g}/s, {name} ms", f"{median(values):.2f}", f"below {goal:g}: {said[name]}"

@@ -18,7 +18,7 @@ from benchmarks.load.connection import Connection
 from config.routes_file import load_routes
 
 _RESULTS = Path(__file__).parents[1] / "results"
-_START_S = 60.0
+_START_S = 120.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> list[Turn]:
     url = f"http://127.0.0.1:{ground.port}"
     bare, whole = ground.request("bare"), ground.request("whole")
     async with asyncio.timeout(_START_S):
-        await _until_up(url)
+        await _until_up(url, ground)
     for request in (bare, whole):
         await _per_s(url, request, options.connections, 1.0)  # the first calls connect and look up
     turns = []
@@ -56,12 +56,13 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> list[Turn]:
     return turns
 
 
-async def _until_up(url: str) -> None:
+async def _until_up(url: str, ground: Ground) -> None:
+    ground.demand_server()
     try:
         (await Connection.open(url)).close()
     except OSError:
-        await asyncio.sleep(0.1)
-        await _until_up(url)
+        await asyncio.sleep(0.2)
+        await _until_up(url, ground)
 
 
 async def _per_s(url: str, request: bytes, connections: int, seconds: float) -> float:

@@ -83,6 +83,11 @@ class Ground:
         if self._postgres is not None:
             self._postgres.stop()
 
+    def demand_server(self) -> None:
+        """Raise if the server has ended; its log says why."""
+        if self._server is not None and self._server.poll() is not None:
+            raise RuntimeError((self._directory / "server.log").read_text()[-2_000:])
+
     def request(self, part: str) -> bytes:
         """A call of one of the two."""
         return (

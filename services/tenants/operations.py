@@ -47,6 +47,13 @@ class CredentialShown(BaseModel):
     secret: str
 
 
+class PublicKeyTaken(BaseModel):
+    """The name of a public key that was given; its tenant signs with the private one."""
+
+    kid: str
+    algorithm: Literal["RS256"]
+
+
 class TenantMade(BaseModel):
     """A tenant that is there, whole, with its credential."""
 
@@ -63,9 +70,13 @@ class RetiredCredential(BaseModel):
     expires_at: datetime
 
 
-class CredentialRotated(TenantMade):
+class CredentialRotated(BaseModel):
     """A tenant's new credential, and the older ones."""
 
+    success: Literal[True]
+    tenant_id: str
+    shard_id: int
+    credential: CredentialShown | PublicKeyTaken
     retired: list[RetiredCredential]
 
 

@@ -12,6 +12,7 @@ from actors.shards.unit import UnitCall, UnitRunner
 from services.tenants import store
 from services.tenants.errors import TenantStateError
 from services.tenants.listing import TenantListing
+from services.tenants.requests import SHARED_KEY_ALGORITHM
 from services.tenants.sealing import Sealer, credential_context
 from services.tenants.states import ACTIVE, SUSPENDED
 
@@ -50,7 +51,7 @@ class TenantTokens:
 
         Raises:
             UnknownTenantError: there is none.
-            TenantStateError: it is being removed, or has no credential.
+            TenantStateError: it is being removed, has no credential, or one whose private key is its own.
             ShardError: a shard that knows of it does not answer.
         """
         row = await self._listing.row(tenant_id)
@@ -65,6 +66,9 @@ class TenantTokens:
         found: list[store.CredentialRow] = outcome.unwrap()
         if not found:
             raise TenantStateError(tenant_id, row.state, "its credential was just replaced; ask again")
+        if found[0].algorithm != SHARED_KEY_ALGORITHM:
+            remedy = "its latest credential is a public key, so only the holder of the private one signs"
+            raise TenantStateError(tenant_id, row.state, remedy)
         key = base64.b64decode(self._sealer.unseal(found[0].secret_sealed, credential_context(tenant_id, kid)))
         expires_at = int(self._clock()) + ttl_s
         claims = {"tenant_id": tenant_id, "kid": kid, "exp": expires_at}

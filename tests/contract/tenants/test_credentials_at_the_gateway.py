@@ -107,6 +107,8 @@ async def test_a_credential_with_a_public_key_lets_in_who_has_the_private_one(be
     assert (await gate.call(new, RSA, "RS256")).status_code == 200
     assert (await gate.call(new, b"k" * 32, "HS256")).json()["message"] == "Invalid algorithm"
     assert (await gate.call(made)).status_code == 401
+    token = await bench.post(f"/{made['tenant_id']}/token")
+    assert (token.status_code, "public key" in token.json()["message"]) == (409, True)
 
 
 @pytest.mark.parametrize("key", ["no key", SMALL, "x" * 10_001])

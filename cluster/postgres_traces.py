@@ -20,4 +20,4 @@ def newest(folder: Path, *, since: float) -> Path | None:
     written = [(path.stat().st_mtime, path) for path in folder.glob("*.log")]
     at, path = max(written, default=(0.0, None))
     # A file's time is as coarse as the kernel's clock.
-    return path if at >= since - 0.1 else None
+    return path if at >= since - 0.02 else None

@@ -1,0 +1,56 @@
+"""``spaza up --replicas 2`` from outside: a primary that hangs is replaced by a command, and the shop goes on."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.journeys.platform import Platform, deliver, replies_to, text_message
+
+
+def _roles(platform: Platform) -> dict[str, str]:
+    return {one["name"]: one["role"] for one in platform.status()["figures"]["postgres"]["servers"]}
+
+
+async def _ready(platform: Platform, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not (status := await asyncio.to_thread(platform.status))["ready"]:
+        assert time.monotonic() < deadline, status["parts"]
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.timeout(400)
+async def test_the_shop_goes_on_when_its_primary_is_replaced(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data_dir: Path = tmp_path_factory.mktemp("rep") / "data"
+    platform = Platform(data_dir)
+    try:
+        await asyncio.to_thread(platform.start, "--replicas", "2")
+        assert _roles(platform) == {"PostgreSQL": "primary", "PostgreSQL 2": "standby", "PostgreSQL 3": "standby"}
+        refused = platform.command("cluster", "promote", "--json")
+        assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, "promotion_refused")
+
+        async with httpx.AsyncClient(timeout=10) as client:
+            await deliver(client, platform.webhook, text_message("27821110001", "Hi", "wamid.REP1"))
+            postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+            os.kill(postmaster, signal.SIGSTOP)
+            done = await asyncio.to_thread(platform.command, "cluster", "promote", "--json")
+            promoted = time.monotonic()
+            await deliver(client, platform.webhook, text_message("27821110002", "Hi", "wamid.REP2"))
+            took_s = time.monotonic() - promoted
+            had = await replies_to(client, platform.sandbox, ["27821110001", "27821110002"], limit_s=30)
+        await _ready(platform, 120)
+
+        assert done.returncode == 0, done.stderr
+        assert took_s < 10
+        assert [len(messages) for messages in had.values()] == [1, 1]
+        roles = _roles(platform)
+        assert roles["PostgreSQL"] == "standby"
+        assert roles[json.loads(done.stdout)["promoted"]] == "primary"
+        assert await asyncio.to_thread(platform.stop) < 10
+    finally:
+        platform.stop()

@@ -106,7 +106,8 @@ def guard_file(path: Path, environment: Mapping[str, str]) -> None:
 
 def _json(header: str, message: str) -> str:
     body = f'{{"message":"{message}","request_id":"%[req.hdr(x-request-id)]"}}'
-    return f"content-type application/json{header} lf-string '{body}'"
+    correlation = " hdr X-Correlation-ID %[req.hdr(x-request-id)]"
+    return f"content-type application/json{header}{correlation} lf-string '{body}'"
 
 
 def _replaced(config: str, pattern: str, by: str) -> str:

@@ -59,7 +59,7 @@ class Front:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve one request, behind a chain."""
         path = _path(scope)
-        if any(_below(path, prefix) for prefix in self._others):
+        if any(_below(_as_sent(scope), prefix) for prefix in self._others):
             await refuse(scope, send, 503, "Not ready yet; try again", headers=(_RETRY_AFTER,))
         elif path not in {"", "/healthz", "/readyz"} and path not in self._pages:
             await refuse(scope, send, 404, "Not found")
@@ -95,6 +95,12 @@ def _path(scope: Scope) -> str:
     """The path without a slash at its end."""
     path: str = scope["path"]
     return path.rstrip("/")
+
+
+def _as_sent(scope: Scope) -> str:
+    """The path as it stands in the request, by which HAProxy chooses; an encoded one will never get there."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("latin-1").rstrip("/")
 
 
 def _below(path: str, prefix: str) -> bool:

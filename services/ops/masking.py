@@ -1,14 +1,14 @@
 """Customers' phone numbers, made unreadable but for their beginning and end. Pure.
 
 What looks like a phone number is 9 to 15 digits in a row, with or without a plus. Some that are none are masked as
-well, such as Meta's times. Our own ids are left alone, and so is a wamid, though it holds its customer's number in
-base64: it is what an operator looks for a message by.
+well, such as Meta's times. Our own ids and SHA-256 sums are left alone, and so is a wamid, though it holds its
+customer's number in base64: it is what an operator looks for a message by.
 """
 
 import re
 
 # Ids first, for they may have as many digits in a row.
-_IDS = r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|wamid\.[0-9A-Za-z+/=_-]+"
+_IDS = r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])|wamid\.[0-9A-Za-z+/=_-]+"
 _NUMBER = re.compile(_IDS + r"|(?<![0-9])\+?[0-9]{9,15}(?![0-9])")
 _LONGEST_NUMBER = 16
 

@@ -55,7 +55,7 @@ def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_agai
     lines = [line.strip() for line in shaped(WRITTEN).splitlines()]
 
     body = """'{"message":"Not ready yet; try again","request_id":"%[req.hdr(x-request-id)]"}'"""
-    again = f"hdr Retry-After 2 lf-string {body}"
+    again = f"hdr Retry-After 2 hdr X-Correlation-ID %[req.hdr(x-request-id)] lf-string {body}"
     assert f"http-error status 503 content-type application/json {again}" in lines
     assert f"http-request return status 503 content-type application/json {again}" in lines
     assert not [line for line in lines if "text/plain" in line]

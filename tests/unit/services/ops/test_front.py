@@ -95,6 +95,13 @@ async def test_a_path_of_another_application_that_is_not_there_yet_asks_to_come_
     assert answer.json()["request_id"] == answer.headers["x-correlation-id"]
 
 
+@pytest.mark.parametrize("path", [WEBHOOK.replace("w", "%77", 1), WEBHOOK.replace("/", "%2F")])
+async def test_a_path_that_no_application_will_ever_get_is_not_said_to_come(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    assert (await client.post(path, content=b"{}")).status_code == 404
+
+
 async def test_the_admin_api_has_its_paths_and_no_others(client: httpx.AsyncClient) -> None:
     assert (await client.get(ADMIN)).text == "admin "
     assert (await client.get(f"{ADMIN}/queue/messages")).text == "admin /queue/messages"

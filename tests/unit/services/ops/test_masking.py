@@ -32,6 +32,7 @@ def test_a_spared_number_is_shown() -> None:
         ("27821234567", "2782*****67"),
         ("27821234567:27821234567", "27821234567:27821234567"),
         ("order-7", "order-7"),
+        (f"sha256:{'93d583fa384712345678901234567890' * 2}", f"sha256:{'93d583fa384712345678901234567890' * 2}"),
     ],
 )
 def test_of_a_key_the_customers_number_alone_is_masked(key: str, shown: str) -> None:

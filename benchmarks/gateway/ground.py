@@ -66,7 +66,8 @@ class Ground:
             [sys.executable, "-m", "benchmarks.gateway.server", str(self.port)],
             log_path=self._directory / "server.log",
             environment={
-                **os.environ,
+                # Not the settings of whoever measures.
+                **{name: value for name, value in os.environ.items() if not name.startswith("SPAZA_")},
                 **environment,
                 "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
                 "BENCH_TENANT": f"{self.tenant_id}:{self.shard}",

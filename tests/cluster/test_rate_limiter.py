@@ -125,7 +125,7 @@ async def test_of_a_thousand_requests_through_the_gateways_of_three_replicas_exa
     server: RedisServer,
 ) -> None:
     tenant, app = new_id(), App({})
-    known = RateLimitingOptions(minute=LIMITS.minute, hour=LIMITS.hour)
+    known = RateLimitingOptions()
 
     def replica() -> ASGIApp:
         policy = Policy("things", "rate-limiting", Watch(), enforced=True)

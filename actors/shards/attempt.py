@@ -10,13 +10,20 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitFailedError, UnitTimeoutError
+from actors.shards.errors import (
+    CommitUnknownError,
+    ShardUnavailableError,
+    TenantMovedError,
+    UnitFailedError,
+    UnitTimeoutError,
+)
 from actors.shards.session import ShardConnection
 from actors.shards.transaction import Publisher, ShardTransaction, begin_statement
 from actors.shards.translation import (
     FOREIGN,
     commit_is_refused,
     is_of_begin,
+    may_be_of_a_schema,
     may_retry,
     takes_no_writes,
     translate,
@@ -27,6 +34,8 @@ from telemetry.log import get_logger
 
 # A commit that has been sent is given so much beyond the deadline, for to cut it off is not to know how it ended.
 _COMMIT_GRACE_S = 0.5
+# Whose schema is here and open. It is asked after a failure alone, so that nobody pays for it who is not late.
+_IS_HERE = "SELECT coalesce(has_schema_privilege(to_regnamespace($1), 'USAGE'), false)"
 _log = get_logger("shards")
 
 
@@ -205,8 +214,25 @@ class Attempt:
         elsewhere = takes_no_writes(error)
         if elsewhere:
             connection.terminate()
+        if self._transaction.schema and may_be_of_a_schema(error) and not await self._is_here():
+            return _failed(TenantMovedError(self._call.tenant_id, self._call.shard))
         again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN))
         return _failed(_in_our_words(error, self._call), again=again)._replace(elsewhere=elsewhere)
+
+    async def _is_here(self) -> bool:
+        """Whether the tenant's schema may be used; True also where that cannot be found out."""
+        if self._connection.is_closed():
+            return True
+        try:
+            async with asyncio.timeout(self._rollback_s):
+                is_here: bool = await self._connection.fetchval(_IS_HERE, self._transaction.schema)
+        except (TimeoutError, *FOREIGN):
+            self._connection.terminate()
+            return True
+        except BaseException:
+            self._connection.terminate()
+            raise
+        return is_here
 
     def _committed(self) -> Ending:
         if self._connection.has_warned:

@@ -8,6 +8,8 @@ ShardError
     UnitFailedError             the unit was refused by PostgreSQL or has a fault: nothing of it is there
     UnknownUnitError            no unit of that name is registered
     WrongTenantError            not the id of a tenant
+    TenantMovedError            the tenant is not on this shard, or not any more: nothing of the unit is there
+    MoveError                   see move_errors
     ShardsMissingError          not all shards answered a question to all of them
     InvalidCursorError          not the cursor of a page of this query
     SetupError                  the databases or roles could not be made
@@ -123,6 +125,21 @@ class WrongTenantError(ShardError):
 
     def __str__(self) -> str:
         return f"{self.tenant_id!r} is not a tenant's id: 32 lower-case hexadecimal digits are"
+
+
+class TenantMovedError(ShardError):
+    """The tenant is being moved, or lives on another shard by now. Look its shard up anew and come again."""
+
+    code: ClassVar[str] = "tenant_moved"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, tenant_id: str, shard: int) -> None:
+        super().__init__(tenant_id, shard)
+        self.tenant_id, self.shard = tenant_id, shard
+
+    def __str__(self) -> str:
+        return f"tenant {self.tenant_id} is not served on shard {self.shard:02d}: it is being moved, or was"
 
 
 class ShardsMissingError(ShardError):

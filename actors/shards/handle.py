@@ -12,6 +12,7 @@ from actors.redeploy import deployed_as, retire_changed
 from actors.shards.access import ShardAccess
 from actors.shards.actor import ShardPoolActor
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError
+from actors.shards.following import Following, has_moved
 from actors.shards.guard import PROBE_S, ShardGuard
 from actors.shards.placement import group_of, groups
 from actors.shards.probe import PROBE
@@ -100,6 +101,7 @@ class ShardsHandle:
         self._actors: dict[int, Any] = {}
         self._guard = ShardGuard()
         self._probes: set[asyncio.Task[None]] = set()
+        self._following = Following(self._run)
 
     async def run(
         self,
@@ -120,7 +122,20 @@ class ShardsHandle:
             An outcome for each call, in their order. It never raises for a unit: what went wrong stands in its
             outcome. Where an actor could not be reached, or the shard did not answer a moment ago, the error is a
             ``ShardUnavailableError``, and a ``CommitUnknownError`` if the actor was lost after the units were sent.
+            Units whose tenant has moved are run where it is; if that took too long it is a ``TenantMovedError``.
         """
+        began = _now()
+        outcomes = await self._run(calls, timeout_s, answered)
+        if any(map(has_moved, outcomes)):
+            await self._following.follow(calls, outcomes, began + timeout_s - _now(), answered)
+        return outcomes
+
+    async def _run(
+        self,
+        calls: Sequence[UnitCall],
+        timeout_s: float,
+        answered: Callable[[Sequence[UnitOutcome]], None] | None = None,
+    ) -> list[UnitOutcome]:
         # What may be a standby's says nothing of the primary, and is not refused for it.
         admitted = self._guard.admit({call.shard for call in calls if call.max_staleness_s is None}, _now())
         for shard in admitted.probes:

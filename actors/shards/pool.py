@@ -9,6 +9,7 @@ from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import ShardUnavailableError, UnknownUnitError
 from actors.shards.finding import Servers
+from actors.shards.following import FIND_SHARDS, find_shards
 from actors.shards.lane import Lane
 from actors.shards.probe import PROBE, probe
 from actors.shards.roles import APP_ROLE, SYSTEM_ROLE
@@ -35,7 +36,7 @@ class ShardPools:
         publisher: Publisher | None = None,
     ) -> None:
         limits = access.limits
-        self._units: Mapping[str, UnitFunction] = {**units, PROBE: probe}
+        self._units: Mapping[str, UnitFunction] = {**units, PROBE: probe, FIND_SHARDS: find_shards}
         self._lanes: dict[tuple[int, bool], Lane] = {}
         for shard in shards:
             app = shard_dsn(access.dsn_template, shard, APP_ROLE, access.app_password)

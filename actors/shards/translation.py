@@ -19,6 +19,9 @@ _LOST_AGAINST_ANOTHER = (
 _UNAVAILABLE_CLASSES = ("08", "53", "58", "XX")
 _UNAVAILABLE_STATES = frozenset({"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 
+# What a statement says that names a schema which is gone, or which its role may not use any more.
+_OF_A_SCHEMA = frozenset({"3F000", "42501", "42704", "42883", "42P01"})
+
 # What a transaction begins with waits for locks, and its functions raise SP...; a commit that does leaves none open.
 _OF_BEGIN = frozenset({"40P01", "55P03", "SP001", "SP002"})
 
@@ -31,6 +34,11 @@ def may_retry(error: BaseException) -> bool:
 def takes_no_writes(error: BaseException) -> bool:
     """Whether the server is read-only, as one that has become a standby is; the primary is another one."""
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+
+
+def may_be_of_a_schema(error: BaseException) -> bool:
+    """Whether a statement may have failed because its schema is not there, or closed."""
+    return sqlstate_of(error) in _OF_A_SCHEMA
 
 
 def commit_is_refused(error: BaseException) -> bool:

@@ -16,8 +16,8 @@ from actors.replicated_commits import ReplicatedConnection
 
 _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
-# A setting, a second statement, or a lock that belongs to the session.
-_TOUCHES_SESSION = re.compile(r"set_config|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
+# A setting, also by the view that takes updates for it, a second statement, or a lock that belongs to the session.
+_TOUCHES_SESSION = re.compile(r"set_config|pg_settings|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
 _CHECK_S = 2.0
 # What a session can hold beyond a transaction. The tenant reads '' once it has been set for one.
 _LEFT = """

@@ -60,6 +60,7 @@ LEAKS = (
     "SELECT set_config('app.current_tenant', '{tenant}', false)",
     "SET search_path = {other}",
     "SET work_mem = '65kB'",
+    "UPDATE pg_settings SET setting = '65' WHERE name = 'work_mem'",
     "SELECT pg_advisory_lock(7)",
     "PREPARE leak AS SELECT * FROM {other}.product",
     "LISTEN leak",

@@ -37,6 +37,7 @@ def test_statements_on_rows_need_no_check(statement: str) -> None:
         "LISTEN x",
         "/* hidden */ SET x = 1",
         "CALL p()",
+        "UPDATE pg_settings SET setting = '65' WHERE name = 'work_mem'",
     ],
 )
 def test_what_may_change_the_session_is_checked_on_release(statement: str) -> None:

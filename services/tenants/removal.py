@@ -80,6 +80,9 @@ class TenantRemoval:
             raise TenantStateError(tenant_id, row.state, "nothing of it is left")
         tables = await self._tables(row)
         found = await self._digest(row, tables)
+        if (await self._listing.row(tenant_id)).epoch != row.epoch:
+            # It has moved meanwhile, and where it was there may have been nothing any more.
+            return await self.export(tenant_id, place=place, digest=digest)
         if digest is not None and digest != found:
             raise RowsChangedError(tenant_id)
         return Export(found, self._lines(row, tables, place, found))
@@ -110,13 +113,16 @@ class TenantRemoval:
         _log.info("tenant_removed", tenant_id=tenant_id, shard=row.shard)
 
     async def _drop(self, row: TenantRow, digest: str) -> None:
-        async def unchanged() -> bool:
-            return await self._digest(row, await self._tables(row)) == digest
-
         home = shard_of(row.tenant_id)
         change = StateChange(row.tenant_id, DROPPING, (REMOVING, DROPPING))
         if not await self._one(admin_store.SET_STATE, home, change):
-            raise TenantStateError(row.tenant_id, ACTIVE, "it was resumed meanwhile")
+            raise TenantStateError(row.tenant_id, ACTIVE, "it was resumed meanwhile, or is being moved")
+        # From here on it stays where it is.
+        row = await self._listing.row(row.tenant_id)
+
+        async def unchanged() -> bool:
+            return await self._digest(row, await self._tables(row)) == digest
+
         if not await self._schemas.drop(row.tenant_id, row.shard, unchanged):
             await self._one(admin_store.SET_STATE, home, StateChange(row.tenant_id, REMOVING, (DROPPING,)))
             raise RowsChangedError(row.tenant_id)

@@ -12,7 +12,7 @@ from services.catalog import store as catalog
 from services.notifications import store as notifications
 from services.ops import store as ops
 from services.tenants import admin_store as tenants_admin
-from services.tenants import sealed_store
+from services.tenants import move_store, sealed_store
 from services.tenants import store as tenants
 from services.whatsapp import store as whatsapp
 
@@ -20,6 +20,7 @@ UNITS: Final = registry(
     tenants.UNITS,
     tenants_admin.UNITS,
     sealed_store.UNITS,
+    move_store.UNITS,
     tenant_rows.UNITS,
     catalog.UNITS,
     whatsapp.UNITS,

@@ -1,7 +1,7 @@
 """The schema of one tenant, made as the owner of the databases: all of it in one transaction, or nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -125,14 +125,38 @@ async def build(
     """
     version = await connection.fetchval(QUERIES["version"], schema) or 0
     known = await released(connection, TENANT)
-    wanted = for_a_new_schema(files, known)
+    await build_as(connection, schema, tenant_id, for_a_new_schema(files, known), len(known), version=version)
+
+
+async def build_as(
+    connection: "asyncpg.Connection[Any]",
+    schema: str,
+    tenant_id: str,
+    wanted: Sequence[Migration],
+    known: int,
+    *,
+    version: int = 0,
+) -> None:
+    """Apply certain migrations to a schema, in a transaction as for ``build``.
+
+    Args:
+        connection: of the owner.
+        schema: which has ``version`` of them.
+        tenant_id: whose.
+        wanted: all of them, from 1.
+        known: how many the shard has released; those beyond are released with it.
+        version: see above.
+
+    Raises:
+        asyncpg.PostgresError: as the migration's name says in a note.
+    """
     for migration in wanted[version:]:
         try:
             await connection.execute(filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}))
         except asyncpg.PostgresError as error:
             error.add_note(f"{migration.name}: {said(error)}")
             raise
-    for migration in wanted[len(known) :]:
+    for migration in wanted[known:]:
         await release(connection, TENANT, migration)
     if len(wanted) > version:
         await connection.execute(QUERIES["record_version"], schema, len(wanted))

@@ -116,10 +116,49 @@ FROM spaza.tenant_placement
 WHERE state <> 'removed' OR $1
 
 -- name: set_state
+-- A tenant that is being moved goes nowhere else.
 UPDATE spaza.tenant_placement
 SET state = $2, changed_at = now()
-WHERE tenant_id = $1 AND state = ANY($3::text[])
+WHERE tenant_id = $1 AND state = ANY($3::text[]) AND ($2 <> 'dropping' OR move_to IS NULL)
 RETURNING tenant_id
+
+-- name: read_moves
+-- The tenants whose placement is on this shard and that are being moved, or were when their mover died; or these.
+SELECT tenant_id, shard, epoch, state, move_from, move_to, move_step, move_token
+FROM spaza.tenant_placement
+WHERE tenant_id = ANY($1::text[]) OR ($1::text[] IS NULL AND move_to IS NOT NULL)
+
+-- name: begin_move
+UPDATE spaza.tenant_placement
+SET move_from = $2, move_to = $3, move_step = 'copying', move_token = $4, move_since = now()
+WHERE tenant_id = $1 AND shard = $2 AND move_to IS NULL AND state = ANY($5::text[])
+RETURNING tenant_id
+
+-- name: take_move
+-- Who began it is gone, and changes nothing any more.
+UPDATE spaza.tenant_placement
+SET move_token = $3
+WHERE tenant_id = $1 AND move_token = $2
+RETURNING move_step
+
+-- name: flip_move
+-- From here on the tenant lives on its new shard.
+UPDATE spaza.tenant_placement
+SET shard = move_to, epoch = epoch + 1, move_step = 'flipped', changed_at = now()
+WHERE tenant_id = $1 AND move_token = $2 AND move_step = 'copying' AND state IN ('active', 'suspended', 'removing')
+RETURNING epoch
+
+-- name: undo_move
+-- From here on it cannot be flipped.
+UPDATE spaza.tenant_placement
+SET move_step = 'undoing'
+WHERE tenant_id = $1 AND move_token = $2 AND move_step IN ('copying', 'undoing')
+RETURNING tenant_id
+
+-- name: end_move
+UPDATE spaza.tenant_placement
+SET move_from = NULL, move_to = NULL, move_step = NULL, move_token = NULL, move_since = NULL
+WHERE tenant_id = $1 AND move_token = $2
 
 -- name: read_details
 -- What is shown of a tenant's profile, and which payment gateways it has. In its context.

@@ -1,34 +1,70 @@
 """Set-up and upkeep by an owner who is no superuser, as a managed PostgreSQL gives it."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
-from actors.shards.errors import SetupError
+from actors.shards.errors import SetupError, TenantMovedError
+from actors.shards.pool import ShardPools
 from actors.shards.roles import SYSTEM_ROLE, role_password
 from actors.shards.setup import set_up_shards
+from actors.shards.tenant_move import TenantMoves
+from actors.shards.tenant_schema import TenantSchemas
+from kernel.identifiers import new_id
+from tests.contract.shards.calls import UNITS, run
 from tests.contract.shards.conftest import KEY
 from tests.servers import postgres
 
 _DAY_S = 86_400
 
 
-@pytest.fixture
-async def template(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The DSN template of such an owner, and the DSN of the superuser."""
     folder: Path = tmp_path_factory.mktemp("plain")
     with postgres(folder) as server:
         superuser = server.database_dsn("postgres")
-        keeper = await asyncpg.connect(superuser)
-        await keeper.execute("CREATE ROLE plain LOGIN CREATEDB CREATEROLE PASSWORD 'secret'")
-        await keeper.close()
+        asyncio.run(_make_role(superuser))
         host = urlsplit(shard_dsn(server.tcp_dsn, 0))
         yield f"postgresql://plain:secret@{host.hostname}:{host.port}/plain_{{shard}}", superuser
+
+
+async def _make_role(superuser: str) -> None:
+    keeper = await asyncpg.connect(superuser)
+    await keeper.execute("CREATE ROLE plain LOGIN CREATEDB CREATEROLE PASSWORD 'secret'")
+    await keeper.close()
+
+
+async def test_such_an_owner_moves_all_rows_of_a_tenant_though_row_security_holds_for_it_too(
+    template: tuple[str, str],
+) -> None:
+    dsn, _ = template
+    await set_up_shards(dsn, KEY)
+    tenant, old, new = new_id(), 3, 5
+    schemas, pools = TenantSchemas(dsn), ShardPools(ShardAccess.derive(dsn, KEY), [old, new], UNITS)
+    await schemas.create(tenant, old)
+    for sku in ("bread", "milk"):
+        (await run(pools, "add", tenant, sku, shard=old)).unwrap()
+
+    async with TenantMoves(dsn).between(tenant, old, new) as move:
+        await move.copy()
+        await move.freeze()
+        refused = await run(pools, "add", tenant, "eggs", shard=old)
+        await move.open()
+        await move.finish()
+
+    assert isinstance(refused.error, TenantMovedError)
+    assert move.rows == 2
+    assert (await run(pools, "skus", tenant, shard=new)).unwrap() == ["bread", "milk"]
+    assert isinstance((await run(pools, "skus", tenant, shard=old)).error, TenantMovedError)
+    await pools.aclose()
 
 
 async def test_an_owner_without_privileges_of_a_superuser_sets_up_and_keeps_what_is_unsettled(

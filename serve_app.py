@@ -6,7 +6,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,6 +36,7 @@ from actors.shards.migration_report import MigrationReport
 from actors.shards.migration_run import TenantMigrations
 from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
+from actors.shards.tenant_move import TenantMoves
 from actors.shards.tenant_schema import TenantSchemas
 from cache.connection import RedisConnection
 from cache.counters import RedisCounters
@@ -56,6 +57,8 @@ from services.notifications.inflow import Probe, flows
 from services.ops import wiring as ops
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
+from services.tenants.listing import TenantListing
+from services.tenants.moving import TenantMoving
 from services.tenants.opened_credentials import OpenedCredentials
 from services.tenants.routes import TenantsApp
 from services.tenants.rows import UnitRunner
@@ -79,6 +82,8 @@ _LIMITER_FOLDERS: Final = ("actors/rate_limiter", "cache", "kernel", "telemetry"
 _LIMITER_CODE: Final = tuple(Path(__file__).parent / name for name in _LIMITER_FOLDERS)
 # Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
 _MIGRATION_LIMIT_S: Final = 90.0
+# Between two looks for moves of tenants whose mover died.
+_LEFT_MOVES_S: Final = 10.0
 # One line for each request costs more than the request; and with INFO Serve makes it before it throws it away.
 _LOGGING: Final = LoggingConfig(enable_access_log=False, encoding="JSON", log_level="WARNING")
 
@@ -262,6 +267,7 @@ class Spaza:
             consumed=self.consumed,
             others=(webhook_route.path, products_route.path),
             document=document_of(self.routes),
+            keepers=[self._moves_keeper()],
             log_level=settings.log.level,
         )
         products = catalog.products_application(
@@ -296,7 +302,7 @@ class Spaza:
     def _tenants_api(self) -> ops.MakeApi:
         """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""
         dsn, key, others, redis_url = self._dsn, self._key, self._other_keys, self._redis_url
-        token = self.settings.admin.token.get_secret_value().encode()
+        token, moves = self.settings.admin.token.get_secret_value().encode(), self._moves()
 
         def make(shards: UnitRunner, actions: Actions) -> TenantsApp:
             redis = RedisConnection(redis_url)
@@ -308,6 +314,7 @@ class Spaza:
                 sealer=Sealer(key, *others),
                 directory=TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis)),
                 forget_other_keys=lambda: forget_other_keys(dsn, key),
+                moves=moves(),
             )
 
         return make
@@ -316,6 +323,24 @@ class Spaza:
         """Makes the API of usage in the process that serves it."""
         limited, limiters = limited_routes(self.routes, self.limits), self.settings.limits.limiters
         return lambda _shards, _actions: usage_api(RateLimiterHandle(limiters), limited)
+
+    def _moves(self) -> Callable[[], TenantMoves]:
+        """Makes what opens moves of tenants; it has the owner's DSN."""
+        dsn, topology = self._dsn, self.topology
+        queues = [queue.name for queue in topology.sources() if queue.partition_by == "shard"]
+        return lambda: TenantMoves(dsn, queues)
+
+    def _moves_keeper(self) -> ops.MakeKeeper:
+        """Makes what ends the moves whose movers have died."""
+        redis_url, moves = self._redis_url, self._moves()
+
+        def make(shards: UnitRunner) -> Callable[[], Awaitable[None]]:
+            redis = RedisConnection(redis_url)
+            directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+            moving = TenantMoving(shards, TenantListing(shards), moves(), directory)
+            return partial(moving.look_after, _LEFT_MOVES_S)
+
+        return make
 
     def provisioning(self) -> TenantProvisioning:
         """The making of tenants; needs the owner's DSN."""

@@ -56,6 +56,9 @@ def add_tenant_commands(commands: Any) -> None:
     _command(below, "suspend", "answer neither its customers nor its calls, until it is resumed", tenant=True)
     _command(below, "resume", "serve it again", tenant=True)
 
+    move = _command(below, "move", "move a merchant to another shard while it is in use", tenant=True)
+    move.add_argument("--to", dest="shard", type=int, required=True, metavar="SHARD", help="0 to 31")
+
     remove = _command(below, "remove", "export a merchant's rows to a file, and take it away", tenant=True)
     remove.add_argument("--export", required=True, metavar="FILE", help="JSON lines; gone on with if a part is there")
     remove.add_argument("--yes", action="store_true", help="do not ask")

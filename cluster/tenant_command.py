@@ -84,6 +84,14 @@ def _enter(client: AdminClient, given: argparse.Namespace, console: Console) -> 
     return _show(client.post(f"/{given.tenant_id}/{given.tenant_command}"), given, console, tenant_text.state)
 
 
+def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    """Ask until it is done; to ask again joins the move that is under way."""
+    while True:
+        done = client.post(f"/{given.tenant_id}/move", shard=given.shard)
+        if done["success"]:
+            return _show(done, given, console, tenant_text.moved)
+
+
 def _remove(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
     """Give it up, export it, take it away; run again after a crash, it goes on where that left off."""
     shown = client.get(f"/{given.tenant_id}")
@@ -198,6 +206,7 @@ _COMMANDS = {
     "token": _token,
     "suspend": _enter,
     "resume": _enter,
+    "move": _move,
     "remove": _remove,
     "reseal": _reseal,
 }

@@ -46,6 +46,8 @@ def shown(document: dict[str, Any]) -> Iterator[str]:
     yield f"{document['name'] or 'Tenant'}   {document['state']}"
     yield f"  tenant {document['tenant_id']}, shard {document['shard_id']}, epoch {document['epoch']}"
     yield f"  made {document['created_at']}, changed {document['changed_at']}"
+    if "moving" in document:
+        yield f"  moving to shard {document['moving']['to_shard_id']}: {document['moving']['step']}"
     if "location" not in document:
         return
     for number in document["phone_numbers"]:
@@ -64,6 +66,21 @@ def shown(document: dict[str, Any]) -> Iterator[str]:
 def state(document: dict[str, Any]) -> Iterator[str]:
     """In what state a tenant is now."""
     yield f"Tenant {document['tenant_id']} is {document['state']}."
+
+
+def moved(document: dict[str, Any]) -> Iterator[str]:
+    """A tenant that lives on another shard now."""
+    if not document["moved"]:
+        yield f"Tenant {document['tenant_id']} lives on shard {document['shard_id']} already."
+        return
+    yield (
+        f"Tenant {document['tenant_id']} moved from shard {document['from_shard_id']} to shard {document['shard_id']}"
+        f" in {document['seconds']:.1f} s."
+    )
+    yield (
+        f"Its units waited for {document['freeze_ms']:.0f} ms; {document['rows']:,} rows were compared,"
+        f" {document['messages']:,} waiting messages went with it."
+    )
 
 
 def removed(document: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What answers at ``/``: a word to newcomers, health, the admin APIs, JSON to whoever asks for what is not there."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,7 @@ from services.ops.readiness import Readiness
 
 _NO_STORE = (b"cache-control", b"no-store")
 _RETRY_AFTER = (b"retry-after", b"2")
+Keeper = Callable[[], Awaitable[None]]
 
 
 class FrontApp:
@@ -19,10 +21,11 @@ class FrontApp:
     Args:
         apis: by prefix, without a slash at its end, the chain of what serves all below it.
         front: the chain of what serves the rest.
+        keepers: what this process looks after from its start to its end.
     """
 
-    def __init__(self, apis: Mapping[str, ASGIApp], front: ASGIApp) -> None:
-        self._apis, self._front = apis, front
+    def __init__(self, apis: Mapping[str, ASGIApp], front: ASGIApp, keepers: Sequence[Keeper] = ()) -> None:
+        self._apis, self._front, self._keepers = apis, front, tuple(keepers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and end."""
@@ -33,7 +36,12 @@ class FrontApp:
                     await api({**scope, "root_path": prefix, "path": path}, receive, send)
                     return
         # None of them has anything to start or end, and one answer is enough.
-        await self._front(scope, receive, send)
+        tasks = [asyncio.ensure_future(keeper()) for keeper in self._keepers] if scope["type"] == "lifespan" else []
+        try:
+            await self._front(scope, receive, send)
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 class Front:

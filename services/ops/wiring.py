@@ -16,7 +16,7 @@ from gateway.chain import Parts, chained
 from services.admin.actions import Actions
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
-from services.ops.front import Front, FrontApp
+from services.ops.front import Front, FrontApp, Keeper
 from services.ops.pages import pages_of
 from services.ops.readiness import Readiness
 from services.ops.routes import OpsApp
@@ -27,6 +27,7 @@ from telemetry.log import configure_logging
 OPS_APP: Final = "ops"
 OPS_SERVICE: Final = "ops-service"
 MakeApi = Callable[[UnitRunner, Actions], ASGIApp]
+MakeKeeper = Callable[[UnitRunner], Keeper]
 
 
 class MountedApi(NamedTuple):
@@ -49,6 +50,7 @@ def ops_application(
     consumed: Collection[str],
     others: Collection[str],
     document: Mapping[str, Any],
+    keepers: Sequence[MakeKeeper] = (),
     log_level: str = "INFO",
 ) -> Application:
     """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``/``.
@@ -65,6 +67,7 @@ def ops_application(
         consumed: the queues that have a consumer.
         others: the route prefixes of the other applications.
         document: in OpenAPI, of all routes.
+        keepers: make what the replica looks after, over the handle of the shards.
         log_level: of the replica.
     """
     front_route, admin_route = routes.named("front", OPS_SERVICE), routes.named("mailboxes", OPS_SERVICE)
@@ -80,7 +83,7 @@ def ops_application(
         apps += [(one.route, one.make(handle, audit)) for one in apis]
         served: dict[str, ASGIApp] = {route.path: chained(app, route, plugins) for route, app in apps}
         front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others, pages_of(document))
-        return FrontApp(served, chained(front, front_route, plugins))
+        return FrontApp(served, chained(front, front_route, plugins), [make(handle) for make in keepers])
 
     deployment: Any = serve.deployment(
         serve.ingress()(Ops),

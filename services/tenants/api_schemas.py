@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from actors.shards.placement import SHARDS
 from services.tenants.removal import ExportPlace
 
 _LEAST_BITS: Final = 2048
@@ -89,6 +90,12 @@ class RemoveQuery(_Given):
     """The digest of the last line of the export, as proof that there is one."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class MoveRequest(_Given):
+    """Where a tenant is to live."""
+
+    shard: int = Field(ge=0, lt=SHARDS)
 
 
 class NoFields(_Given):

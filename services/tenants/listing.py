@@ -7,9 +7,10 @@ from typing import Any, Final
 from actors.shards.fan_out import FanOut
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitRunner
-from services.tenants import admin_store, store
+from services.tenants import admin_store, move_store, store
 from services.tenants.admin_store import LISTING, DetailsRow, TenantRow
 from services.tenants.errors import UnknownTenantError
+from services.tenants.move_store import MoveRow
 from services.tenants.rows import DirectoryRows
 
 _STEP_S: Final = 5.0
@@ -57,6 +58,14 @@ class TenantListing:
             raise UnknownTenantError(tenant_id)
         return rows[0]
 
+    async def _row_and_move(self, tenant_id: str) -> tuple[TenantRow, MoveRow | None]:
+        units = (admin_store.READ_TENANTS, move_store.READ_MOVES)
+        calls = [UnitCall(unit, shard_of(tenant_id), "", [tenant_id]) for unit in units]
+        rows, moves = [one.unwrap() for one in await self._shards.run(calls, timeout_s=_STEP_S)]
+        if not rows:
+            raise UnknownTenantError(tenant_id)
+        return rows[0], next(iter(moves), None)
+
     async def show(self, tenant_id: str) -> dict[str, Any]:
         """One tenant with its numbers, credentials and profile.
 
@@ -64,8 +73,10 @@ class TenantListing:
             UnknownTenantError: there is none.
             ShardError: a shard that knows of it does not answer.
         """
-        row = await self.row(tenant_id)
+        row, move = await self._row_and_move(tenant_id)
         document = _placed(row)
+        if move is not None and move.move_to is not None:
+            document["moving"] = {"from_shard_id": move.move_from, "to_shard_id": move.move_to, "step": move.step}
         if row.state in {"dropping", "removed"}:
             return document
         listed_numbers, listed_kids = row.phone_numbers, row.kids

@@ -16,6 +16,7 @@ from services.tenants.admin_store import TenantRow
 from services.tenants.api_schemas import (
     ExportQuery,
     ListQuery,
+    MoveRequest,
     NoFields,
     RemoveQuery,
     RotateRequest,
@@ -24,6 +25,8 @@ from services.tenants.api_schemas import (
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing, moment
+from services.tenants.moves_under_way import MovesUnderWay
+from services.tenants.moving import MoveReport
 from services.tenants.removal import TenantRemoval
 from services.tenants.resealing import Resealing
 from services.tenants.schemas import IssuedCredential, TenantSpec
@@ -32,6 +35,8 @@ from services.tenants.tokens import TenantTokens
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TENANT_ID: Final = re.compile(r"[0-9a-f]{32}")
+# Well within what callers wait for an answer.
+_MOVE_S: Final = 25.0
 
 
 class TenantUseCases(NamedTuple):
@@ -43,6 +48,7 @@ class TenantUseCases(NamedTuple):
     removal: TenantRemoval
     resealing: Resealing
     tokens: TenantTokens
+    moves: MovesUnderWay
 
 
 class TenantsApp(AdminApi):
@@ -65,6 +71,7 @@ class TenantsApp(AdminApi):
             Endpoint("POST", "/{tenant_id}/token", self._sign),
             Endpoint("POST", "/{tenant_id}/suspend", self._suspend),
             Endpoint("POST", "/{tenant_id}/resume", self._resume),
+            Endpoint("POST", "/{tenant_id}/move", self._move),
             Endpoint("POST", "/{tenant_id}/remove", self._give_up),
             Endpoint("GET", "/{tenant_id}/export", self._export),
             Endpoint("DELETE", "/{tenant_id}", self._remove),
@@ -132,6 +139,14 @@ class TenantsApp(AdminApi):
     async def _give_up(self, request: Request) -> Any:
         return await self._entered(request, "tenant_give_up", self._cases.lifecycle.give_up)
 
+    async def _move(self, request: Request) -> Any:
+        tenant_id, asked = _tenant_id(request), body(request, MoveRequest)
+        async with self._recorded(request, "tenant_move", tenant_id, {"shard": asked.shard}) as outcome:
+            report = await self._cases.moves.move(tenant_id, asked.shard, patience_s=_MOVE_S)
+            outcome.update({"under_way": True} if report is None else _moved(report))
+        document = {"tenant_id": tenant_id, **outcome}
+        return Answer(202, {"success": False, **document}) if report is None else {"success": True, **document}
+
     async def _entered(self, request: Request, action: str, change: Callable[[str], Awaitable[TenantRow]]) -> Any:
         body(request, NoFields)
         tenant_id = _tenant_id(request)
@@ -191,6 +206,20 @@ def _credential(issued: IssuedCredential) -> dict[str, str]:
         # What signs is the tenant's own.
         return {"kid": issued.kid, "algorithm": issued.algorithm}
     return {"kid": issued.kid, "secret": issued.secret.get_secret_value()}
+
+
+def _moved(report: MoveReport) -> dict[str, Any]:
+    return {
+        "from_shard_id": report.source,
+        "shard_id": report.shard,
+        "epoch": report.epoch,
+        "moved": report.moved,
+        "rows": report.rows,
+        "rounds": report.rounds,
+        "messages": report.messages,
+        "freeze_ms": round(report.freeze_ms, 1),
+        "seconds": round(report.seconds, 3),
+    }
 
 
 def _tenant_id(request: Request) -> str:

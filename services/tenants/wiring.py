@@ -8,6 +8,8 @@ from services.admin.actions import Actions
 from services.tenants.directory import TenantDirectory
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing
+from services.tenants.moves_under_way import MovesUnderWay
+from services.tenants.moving import Moves, TenantMoving
 from services.tenants.removal import SchemaRemover, TenantRemoval
 from services.tenants.requests import IssuingRequests
 from services.tenants.resealing import Resealing
@@ -32,6 +34,7 @@ def tenants_app(
     sealer: Sealer,
     directory: TenantDirectory,
     forget_other_keys: Callable[[], Awaitable[int]],
+    moves: Moves,
 ) -> TenantsApp:
     """Put the use cases together over what one process has.
 
@@ -43,6 +46,7 @@ def tenants_app(
         sealer: under all keys.
         directory: is told of every change.
         forget_other_keys: see ``Resealing``.
+        moves: opens moves of tenants, as the owner of the databases.
     """
     listing = TenantListing(shards)
     cases = TenantUseCases(
@@ -52,5 +56,6 @@ def tenants_app(
         removal=TenantRemoval(shards, listing, schemas, directory),
         resealing=Resealing(shards, sealer, directory, forget_other_keys),
         tokens=TenantTokens(shards, listing, sealer),
+        moves=MovesUnderWay(TenantMoving(shards, listing, moves, directory)),
     )
     return TenantsApp(cases, actions, token)

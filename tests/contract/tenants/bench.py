@@ -15,6 +15,7 @@ from actors.shards.errors import ShardUnavailableError
 from actors.shards.placement import shard_of
 from actors.shards.pool import ShardPools
 from actors.shards.sealing_key import forget_other_keys
+from actors.shards.tenant_move import TenantMoves
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome
 from cache.connection import RedisConnection
@@ -92,6 +93,7 @@ class Bench:
         app = tenants_app(
             self.runner, self.record, TOKEN.encode(), schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),
+            moves=TenantMoves(dsn),
         )  # fmt: skip
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=behind("tenants", app)), base_url="http://spaza",

@@ -271,3 +271,26 @@ def test_a_public_key_is_sent_from_its_file_and_no_secret_is_spoken_of(
     assert "k2" in said
     assert "secret" not in said
     assert run("rotate", ID, "--public-key", str(tmp_path / "none.pem")) == FAILED
+
+
+def test_a_move_is_asked_for_until_it_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    moved = {
+        "success": True, "tenant_id": ID, "from_shard_id": 3, "shard_id": 7, "epoch": 2, "moved": True, "rows": 20_000,
+        "rounds": 3, "messages": 4, "freeze_ms": 123.4, "seconds": 61.0,
+    }  # fmt: skip
+    FakeClient.answers = [{"success": False, "tenant_id": ID, "under_way": True}, moved]
+
+    status = run("move", ID, "--to", "7")
+
+    assert status == 0
+    assert FakeClient.asked == [("POST", f"/{ID}/move", {"shard": 7})] * 2
+    said = capsys.readouterr().out
+    assert "from shard 3 to shard 7" in said
+    assert "123 ms" in said
+
+
+def test_a_move_to_where_it_lives_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    FakeClient.answers = [{"success": True, "tenant_id": ID, "shard_id": 7, "moved": False}]
+
+    assert run("move", ID, "--to", "7") == 0
+    assert "lives on shard 7 already" in capsys.readouterr().out

@@ -182,3 +182,33 @@ async def test_the_page_asks_nothing_of_other_machines_and_a_browser_runs_nothin
     assert f"script-src 'sha256-{print_of_script}'" in policy
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", page.text)
     assert "innerHTML" not in page.text
+
+
+async def test_what_the_process_looks_after_runs_from_its_start_to_its_end(behind: Behind) -> None:
+    began, ended, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def keeper() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def receive() -> dict[str, Any]:
+        if not began.is_set():
+            return {"type": "lifespan.startup"}
+        await over.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def send(_event: Any) -> None:
+        await began.wait()
+
+    readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
+    front = FrontApp({}, gateway.behind("front", Front({}, readiness, (), {})), [keeper])
+    life = asyncio.ensure_future(front({"type": "lifespan"}, receive, send))
+    await began.wait()
+    assert not ended.is_set()
+    over.set()
+    await life
+
+    await asyncio.wait_for(ended.wait(), 5)

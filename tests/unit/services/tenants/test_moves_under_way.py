@@ -1,0 +1,77 @@
+"""A move that takes longer than a request is joined by who asks again."""
+
+import asyncio
+
+import pytest
+
+from actors.shards.move_errors import MoveFailedError, MoveUnderWayError
+from services.tenants.moves_under_way import MovesUnderWay
+from services.tenants.moving import MoveReport
+
+TENANT = "0" * 31 + "1"
+
+
+class Moving:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.began = asyncio.Event()
+        self.ends: asyncio.Future[MoveReport] = asyncio.get_running_loop().create_future()
+
+    async def move(self, tenant_id: str, shard: int) -> MoveReport:
+        self.asked.append((tenant_id, shard))
+        self.began.set()
+        return await self.ends
+
+
+def report(shard: int) -> MoveReport:
+    return MoveReport(TENANT, 1, shard, 2, moved=True)
+
+
+async def test_who_asks_again_joins_the_move_and_gets_its_report() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+
+    first = await moves.move(TENANT, 5, patience_s=0.0)
+    moving.ends.set_result(report(5))
+    second = await moves.move(TENANT, 5, patience_s=5.0)
+
+    assert (first, second) == (None, report(5))
+    assert moving.asked == [(TENANT, 5)]
+
+
+async def test_who_wants_it_elsewhere_is_refused_while_it_is_moved() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+    await moves.move(TENANT, 5, patience_s=0.0)
+
+    with pytest.raises(MoveUnderWayError):
+        await moves.move(TENANT, 6, patience_s=0.0)
+
+    moving.ends.set_result(report(5))
+    await moves.move(TENANT, 5, patience_s=5.0)
+
+
+async def test_a_failure_is_said_and_the_next_move_is_another() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+    moving.ends.set_exception(MoveFailedError(TENANT, "no"))
+
+    for _ in range(2):
+        with pytest.raises(MoveFailedError):
+            await moves.move(TENANT, 5, patience_s=5.0)
+
+    assert len(moving.asked) == 2
+
+
+async def test_a_caller_that_goes_leaves_the_move_alone() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+    caller = asyncio.ensure_future(moves.move(TENANT, 5, patience_s=60.0))
+    await moving.began.wait()
+    caller.cancel()
+    await asyncio.wait({caller})
+
+    moving.ends.set_result(report(5))
+
+    assert await moves.move(TENANT, 5, patience_s=5.0) == report(5)
+    assert len(moving.asked) == 1

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: peer and Spaza in turns. Parts: ``broker units limiter tenants gateway``."""
+"""``python -m benchmarks``: peer and Spaza in turns. Parts: ``broker units limiter tenants move gateway``."""
 
 import argparse
 import shutil
@@ -14,6 +14,7 @@ from benchmarks.broker.backlog import main as backlog
 from benchmarks.contest import Contest
 from benchmarks.gateway.__main__ import main as gateway
 from benchmarks.limiter.__main__ import main as limiter
+from benchmarks.move.__main__ import main as move
 from benchmarks.peer.system import PeerSystem, Tuning
 from benchmarks.report import as_json, as_table
 from benchmarks.spaza.system import SpazaSystem
@@ -31,6 +32,7 @@ _PARTS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "units": units,
     "limiter": limiter,
     "tenants": tenants,
+    "move": move,
     "gateway": gateway,
 }
 

@@ -22,6 +22,7 @@ from actors.shards.transaction import Publisher, ShardTransaction, begin_stateme
 from actors.shards.translation import (
     FOREIGN,
     commit_is_refused,
+    is_denied,
     is_of_begin,
     may_be_of_a_schema,
     may_retry,
@@ -216,7 +217,8 @@ class Attempt:
             connection.terminate()
         if self._transaction.schema and may_be_of_a_schema(error) and not await self._is_here():
             return _failed(TenantMovedError(self._call.tenant_id, self._call.shard))
-        again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN))
+        # By the last the schema may have been closed, and was opened before it was looked at.
+        again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN)) or is_denied(error)
         return _failed(_in_our_words(error, self._call), again=again)._replace(elsewhere=elsewhere)
 
     async def _is_here(self) -> bool:

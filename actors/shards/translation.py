@@ -41,6 +41,14 @@ def may_be_of_a_schema(error: BaseException) -> bool:
     return sqlstate_of(error) in _OF_A_SCHEMA
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether a privilege is missing, on a schema or on what is in it; row security does not count."""
+    return (
+        isinstance(error, asyncpg.InsufficientPrivilegeError)
+        and getattr(error, "server_source_function", None) == "aclcheck_error"
+    )
+
+
 def commit_is_refused(error: BaseException) -> bool:
     """Whether an error in answer to COMMIT proves that nothing was committed.
 

@@ -82,13 +82,13 @@ async def test_who_comes_to_the_old_shard_is_refused_and_finds_the_new_one_by_it
     await mover.moving.move(tenant, new)
 
     stale = await mover.run("write", tenant, old, "bread")
-    following = await mover.follow("write", tenant, old, "milk")
+    following = await mover.follow("write", tenant, old, f"{tenant}.milk")
 
     assert isinstance(stale.error, TenantMovedError)
     assert stale.error.retryable
     assert following.error is None
     assert [row.queue for row in following.published] == ["notifications.whatsapp"]
-    assert await mover.skus(tenant, new) == ["milk"]
+    assert await mover.skus(tenant, new) == [f"{tenant}.milk"]
 
 
 async def test_who_comes_too_early_to_the_new_shard_is_refused_too(bench: Bench, mover: Mover) -> None:
@@ -211,16 +211,17 @@ async def test_a_tenant_goes_away_and_comes_back_with_what_waits_for_it(bench: B
     tenant = (await bench.made())["tenant_id"]
     old, new = shard_of(tenant), other_than(tenant)
     for place in range(3):
-        (await mover.run("write", tenant, old, f"k.{place}")).unwrap()
+        (await mover.run("write", tenant, old, f"{tenant}.{place}")).unwrap()
 
     away = await mover.moving.move(tenant, new)
-    (await mover.run("write", tenant, new, "k.3")).unwrap()
+    (await mover.run("write", tenant, new, f"{tenant}.3")).unwrap()
     back = await mover.moving.move(tenant, old)
 
     assert (away.messages, back.messages) == (3, 4)
     assert await mover.waiting(tenant, new) == []
-    assert await mover.waiting(tenant, old) == ["k.0", "k.1", "k.2", "k.3"]
-    assert await mover.skus(tenant, old) == ["k.0", "k.1", "k.2", "k.3"]
+    written = [f"{tenant}.{place}" for place in range(4)]
+    assert await mover.waiting(tenant, old) == written
+    assert await mover.skus(tenant, old) == written
 
 
 async def test_the_owner_of_a_partition_from_which_messages_go_is_fenced(bench: Bench, mover: Mover) -> None:
@@ -228,7 +229,7 @@ async def test_the_owner_of_a_partition_from_which_messages_go_is_fenced(bench: 
     old, new = shard_of(tenant), other_than(tenant)
     await mover.owns("notifications.whatsapp", old, clock_s=100.0)
     await mover.owns("notifications.whatsapp", new, clock_s=7.0)
-    (await mover.run("write", tenant, old, "k.0")).unwrap()
+    (await mover.run("write", tenant, old, f"{tenant}.0")).unwrap()
     await mover.execute(old, f"UPDATE spaza.journal SET clock_s = 90 WHERE tenant_id = '{tenant}'")
 
     await mover.moving.move(tenant, new)

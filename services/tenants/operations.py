@@ -10,6 +10,7 @@ from gateway.refused import Refused
 from services.tenants.api_schemas import (
     ExportQuery,
     ListQuery,
+    MoveRequest,
     NoFields,
     RemoveQuery,
     RotateRequest,
@@ -136,14 +137,56 @@ class CredentialListed(BaseModel):
     expires_at: datetime | None
 
 
+class MoveShown(BaseModel):
+    """A move that is under way, or that its mover has left and that is ended soon."""
+
+    from_shard_id: int
+    to_shard_id: int
+    step: Literal["copying", "flipped", "undoing"]
+
+
 class TenantShown(TenantListed):
     """A tenant in full, without secrets. Of one that is being taken away only the placement is left."""
 
+    moving: MoveShown | None = None
     phone_numbers: list[PhoneNumber] = Field(default_factory=list)
     location: Location | None = None
     whatsapp: AccountShown | None = None
     payments: list[Literal["paystack", "ozow"]] = Field(default_factory=list)
     credentials: list[CredentialListed] = Field(default_factory=list)
+
+
+class TenantMoved(BaseModel):
+    """Where a tenant lives now.
+
+    Attributes:
+        moved: false if it lived there already.
+        rows: that were compared on both shards.
+        rounds: of copying, the last one in the freeze.
+        messages: that waited for it and went with it.
+        freeze_ms: for how long nothing of it could be read or written.
+        seconds: for all of it.
+    """
+
+    success: Literal[True]
+    tenant_id: str
+    from_shard_id: int
+    shard_id: int
+    epoch: int
+    moved: bool
+    rows: int
+    rounds: int
+    messages: int
+    freeze_ms: float
+    seconds: float
+
+
+class MoveGoesOn(BaseModel):
+    """It takes longer; who asks again gets to know how it ended."""
+
+    success: Literal[False]
+    tenant_id: str
+    under_way: Literal[True]
 
 
 class TenantState(BaseModel):
@@ -245,6 +288,14 @@ OPERATIONS: Final = (
             ("resume", "Serve it again."),
             ("remove", "Begin its removal; its rows stand still to be exported."),
         )
+    ),
+    Operation(
+        "POST",
+        "/{tenant_id}/move",
+        "Move it to another shard while it is in use.",
+        body=MoveRequest,
+        path_parameters=TenantPath,
+        answers={200: TenantMoved, 202: MoveGoesOn, 404: Refused, 409: Refused},
     ),
     Operation(
         "GET",

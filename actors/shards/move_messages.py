@@ -5,21 +5,24 @@ the order of each key is kept. The old partition's owner is fenced, for a messag
 partition up again at once. Dead letters stay where they died.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from actors.shards.move_side import QUERIES, MoveSide
 
 MOST_MESSAGES = 10_000
 _KEPT = (
-    "queue", "published_on", "message_id", "key", "priority", "published_at", "ttl_ms", "headers", "body", "checksum",
+    "published_on", "message_id", "key", "priority", "published_at", "ttl_ms", "headers", "body", "checksum",
 )  # fmt: skip
 
 
 async def waiting(side: MoveSide, queues: Sequence[str]) -> int:
-    """How many messages of the tenant wait on its shard, ``MOST_MESSAGES`` and one at most."""
-    count: int = await side.connection.fetchval(QUERIES["waiting_messages"], list(queues), side.shard, side.tenant_id)
-    return count
+    """How many messages of the tenant wait on its shard; of each queue ``MOST_MESSAGES`` and one at most."""
+    counts = [
+        await side.connection.fetchval(QUERIES["waiting_messages"], queue, side.shard, side.tenant_id)
+        for queue in queues
+    ]
+    return sum(counts)
 
 
 async def move_messages(source: MoveSide, target: MoveSide, queues: Sequence[str]) -> int:
@@ -28,59 +31,62 @@ async def move_messages(source: MoveSide, target: MoveSide, queues: Sequence[str
     They are inserted first and settled as moved after that, for the two journals have no transaction in common. After a
     crash in between they are delivered from both, and their consumer tells by their ids.
     """
-    old, new = source.connection, target.connection
+    return sum([await _move(source, target, queue) for queue in queues])
+
+
+async def _move(source: MoveSide, target: MoveSide, queue: str) -> int:
+    old, new, where = source.connection, target.connection, (queue, source.shard)
     async with old.transaction():
-        asked = (list(queues), source.shard, source.tenant_id)
-        concerned = sorted({row["queue"] for row in await old.fetch(QUERIES["messages"], *asked)})
-        if not concerned:
+        if not await old.fetchval(QUERIES["waiting_messages"], *where, source.tenant_id):
+            # Nobody is fenced for nothing. One below the low water mark that came late is delivered from here.
             return 0
-        held = await old.fetch(QUERIES["lock_partitions"], concerned, source.shard)
-        clocks = {row["queue"]: row["clock_s"] for row in held}
-        await old.execute(QUERIES["take_partitions"], concerned, source.shard)
+        held = await old.fetchval(QUERIES["lock_partition"], *where)
+        await old.execute(QUERIES["take_partition"], *where)
         # What was settled meanwhile is not among them, and nothing more is settled now.
-        rows = await old.fetch(QUERIES["messages"], concerned, *asked[1:])
+        rows = await old.fetch(QUERIES["messages"], *where, source.tenant_id)
         async with new.transaction():
-            await _insert(target, rows, clocks)
-        await old.execute(
-            QUERIES["settle_moved"],
-            source.shard,
-            f"to shard {target.shard}",
-            [row["published_on"] for row in rows],
-            [row["queue"] for row in rows],
-            [row["seq"] for row in rows],
-        )
+            await _insert(target, queue, rows, held)
+        days, seqs = [row["published_on"] for row in rows], [row["seq"] for row in rows]
+        await old.execute(QUERIES["settle_moved"], *where, f"to shard {target.shard}", days, seqs)
     return len(rows)
 
 
-async def _insert(target: MoveSide, rows: Sequence[Any], clocks: Mapping[str, float]) -> None:
-    new = target.connection
-    there = await new.fetch(QUERIES["clocks"], sorted({row["queue"] for row in rows}), target.shard)
-    clocks_there = {row["queue"]: row["clock_s"] for row in there}
+async def _insert(target: MoveSide, queue: str, rows: Sequence[Any], clock_s: float | None) -> None:
+    new, where = target.connection, (queue, target.shard)
+    clock_there_s = await new.fetchval(QUERIES["clock"], *where)
     columns: list[list[Any]] = [[row[name] for row in rows] for name in _KEPT]
-    columns.insert(6, [_clock(row, clocks, clocks_there) for row in rows])
-    inserted = await new.fetch(QUERIES["insert_messages"], target.shard, target.tenant_id, *columns)
+    columns.insert(5, [_clock(row["clock_s"], clock_s, clock_there_s) for row in rows])
+    inserted = await new.fetch(QUERIES["insert_messages"], *where, target.tenant_id, *columns)
     seqs = {_name(row): row["seq"] for row in inserted}
     if missing := [row for row in rows if _name(row) not in seqs]:
-        names = ([row[name] for row in missing] for name in ("queue", "published_on", "message_id"))
-        back = await new.fetch(QUERIES["come_back"], target.shard, *names)
-        seqs |= {_name(row): row["seq"] for row in back}
+        seqs |= await _come_back(target, queue, missing)
     tried = [row for row in rows if row["retries"] is not None and _name(row) in seqs]
     await new.execute(
         QUERIES["remember_tries"],
-        target.shard,
-        [row["queue"] for row in tried],
+        *where,
         [seqs[_name(row)] for row in tried],
         *([row[name] for row in tried] for name in ("retries", "deliveries", "not_before", "deferred_s", "reason")),
     )
 
 
-def _name(row: Any) -> tuple[str, Any, str]:
-    return row["queue"], row["published_on"], row["message_id"]
+async def _come_back(target: MoveSide, queue: str, rows: Sequence[Any]) -> dict[tuple[Any, str], int]:
+    """Have messages wait again that are there, for they were moved away from here before."""
+    new, where = target.connection, (queue, target.shard)
+    days = list({row["published_on"] for row in rows})
+    there = await new.fetch(QUERIES["where_they_are"], *where, [row["message_id"] for row in rows], days)
+    seqs = {_name(row): row["seq"] for row in there}
+    back = {row["seq"] for row in await new.fetch(QUERIES["come_back"], *where, list(seqs.values()), days)}
+    if back:
+        await new.execute(QUERIES["lower_water"], *where, min(back))
+    return {name: seq for name, seq in seqs.items() if seq in back}
 
 
-def _clock(row: Any, here: Mapping[str, float], there: Mapping[str, float]) -> float | None:
+def _name(row: Any) -> tuple[Any, str]:
+    return row["published_on"], row["message_id"]
+
+
+def _clock(clock_s: float | None, here_s: float | None, there_s: float | None) -> float | None:
     """It has aged as much there as here; None lets its new owner begin."""
-    clock_s, queue = row["clock_s"], row["queue"]
-    if clock_s is None or queue not in here or queue not in there:
+    if clock_s is None or here_s is None or there_s is None:
         return None
-    return float(clock_s - here[queue] + there[queue])
+    return clock_s - here_s + there_s

@@ -54,84 +54,96 @@ DELETE FROM spaza.schema_version WHERE scope = $1
 DELETE FROM spaza.inbound_message WHERE tenant_id = $1
 
 -- name: waiting_messages
--- How many messages of a tenant wait in some queues of this shard, 10,001 at most.
+-- How many messages of a tenant wait in a queue of this shard, 10,001 at most. See below for what is read.
 SELECT count(*) FROM (
     SELECT FROM spaza.journal j
-    WHERE j.queue = ANY ($1::text[]) AND j.partition = $2 AND j.tenant_id = $3 AND NOT EXISTS (
+    WHERE j.queue = $1 AND j.partition = $2 AND j.tenant_id = $3
+      AND j.seq >= coalesce((SELECT low_water FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2), 0)
+      AND NOT EXISTS (
         SELECT FROM spaza.settlement s
-        WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq AND s.published_on = j.published_on)
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
     LIMIT 10001
 ) AS waiting
 
--- name: lock_partitions
--- What their owner has under way ends first, and what it begins waits until this transaction ends.
-SELECT queue, clock_s FROM spaza.mailbox_owner WHERE queue = ANY ($1::text[]) AND partition = $2
-ORDER BY queue FOR UPDATE
+-- name: lock_partition
+-- What its owner has under way ends first, and what it begins waits until this transaction ends.
+SELECT clock_s FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 FOR UPDATE
 
--- name: take_partitions
--- Whoever owns these partitions writes no more, and reads them anew.
+-- name: take_partition
+-- Whoever owns it writes no more, and reads it anew.
 UPDATE spaza.mailbox_owner SET epoch = epoch + 1, owner = '', lease_until = '-infinity'
-WHERE queue = ANY ($1::text[]) AND partition = $2
+WHERE queue = $1 AND partition = $2
 
--- name: clocks
-SELECT queue, clock_s FROM spaza.mailbox_owner WHERE queue = ANY ($1::text[]) AND partition = $2
+-- name: clock
+SELECT clock_s FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2
 
 -- name: messages
--- What waits of a tenant in some queues of this shard, in order, with what is known of its tries.
+-- What waits of a tenant in a queue of this shard, in order, with what is known of its tries. Below the low water mark of
+-- the partition's owner all is settled, but for what was published by transactions that its sweep has not seen to end.
+WITH owner AS MATERIALIZED (
+    SELECT low_water, swept_to FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2
+    UNION ALL SELECT 0, '0' WHERE NOT EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2)
+), found AS (
+    SELECT j.* FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.tenant_id = $3 AND j.seq >= (SELECT low_water FROM owner)
+    UNION ALL
+    SELECT j.* FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.tenant_id = $3 AND j.transactional
+      AND j.txid >= (SELECT swept_to FROM owner) AND j.seq < (SELECT low_water FROM owner)
+)
 SELECT j.queue, j.published_on, j.seq, j.message_id, j.key, j.priority, j.published_at, j.clock_s, j.ttl_ms, j.headers,
        j.body, j.checksum, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
-FROM spaza.journal j
-LEFT JOIN spaza.redelivery r ON r.queue = j.queue AND r.partition = j.partition AND r.seq = j.seq
-WHERE j.queue = ANY ($1::text[]) AND j.partition = $2 AND j.tenant_id = $3 AND NOT EXISTS (
+FROM found j
+LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+WHERE NOT EXISTS (
     SELECT FROM spaza.settlement s
-    WHERE s.queue = j.queue AND s.partition = j.partition AND s.seq = j.seq AND s.published_on = j.published_on)
-ORDER BY j.queue, j.seq
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+ORDER BY j.seq
 
 -- name: insert_messages
 -- Behind what is there, in their order, as if a unit had published them. One that is there already is left alone.
--- $1 partition, $2 tenant, then columns
-INSERT INTO spaza.journal (partition, tenant_id, queue, published_on, message_id, key, priority, published_at, clock_s,
+-- $1 queue, $2 partition, $3 tenant, then columns
+INSERT INTO spaza.journal (queue, partition, tenant_id, published_on, message_id, key, priority, published_at, clock_s,
                            ttl_ms, headers, body, checksum, transactional)
-SELECT $1, $2, given.queue, given.published_on, given.message_id, given.key, given.priority, given.published_at,
+SELECT $1, $2, $3, given.published_on, given.message_id, given.key, given.priority, given.published_at,
        given.clock_s, given.ttl_ms, given.headers, given.body, given.checksum, true
-FROM unnest($3::text[], $4::date[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[], $9::float8[], $10::int[],
+FROM unnest($4::date[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[], $9::float8[], $10::int[],
             $11::bytea[], $12::bytea[], $13::int[]) WITH ORDINALITY
-     AS given (queue, published_on, message_id, key, priority, published_at, clock_s, ttl_ms, headers, body, checksum,
-               position)
+     AS given (published_on, message_id, key, priority, published_at, clock_s, ttl_ms, headers, body, checksum, position)
 ORDER BY given.position
 ON CONFLICT DO NOTHING
-RETURNING queue, published_on, message_id, seq
+RETURNING published_on, message_id, seq
+
+-- name: where_they_are
+-- Messages that are in a partition already, whatever became of them. $1 queue, $2 partition, $3 ids, $4 days
+SELECT published_on, message_id, seq FROM spaza.journal
+WHERE queue = $1 AND partition = $2 AND message_id = ANY ($3::text[]) AND published_on = ANY ($4::date[])
 
 -- name: come_back
--- Messages that were moved away from here earlier wait here again, under their old seqs.
--- $1 partition, $2 queues, $3 days, $4 ids
-WITH again AS (
-    DELETE FROM spaza.settlement s
-    USING spaza.journal j, unnest($2::text[], $3::date[], $4::text[]) AS given (queue, published_on, message_id)
-    WHERE j.queue = given.queue AND j.partition = $1 AND j.message_id = given.message_id
-      AND j.published_on = given.published_on AND s.queue = j.queue AND s.partition = $1 AND s.seq = j.seq
-      AND s.published_on = j.published_on AND s.outcome = 'moved'
-    RETURNING s.queue, s.published_on, j.message_id, s.seq
-), lowered AS (
-    UPDATE spaza.mailbox_owner o
-    SET low_water = least(o.low_water, of_queue.seq), epoch = epoch + 1, owner = '', lease_until = '-infinity'
-    FROM (SELECT queue, min(seq) AS seq FROM again GROUP BY queue) AS of_queue
-    WHERE o.queue = of_queue.queue AND o.partition = $1
-)
-SELECT queue, published_on, message_id, seq FROM again
+-- Those that were moved away from here earlier wait here again, under their old seqs. $3 seqs, $4 days
+DELETE FROM spaza.settlement
+WHERE queue = $1 AND partition = $2 AND seq = ANY ($3::bigint[]) AND published_on = ANY ($4::date[])
+  AND outcome = 'moved'
+RETURNING seq
+
+-- name: lower_water
+-- Whoever owns the partition reads it anew, from there.
+UPDATE spaza.mailbox_owner
+SET low_water = least(low_water, $3), epoch = epoch + 1, owner = '', lease_until = '-infinity'
+WHERE queue = $1 AND partition = $2
 
 -- name: remember_tries
--- $1 partition, then columns
-INSERT INTO spaza.redelivery (partition, queue, seq, retries, deliveries, not_before, deferred_s, reason)
-SELECT $1, given.queue, given.seq, given.retries, given.deliveries, given.not_before, given.deferred_s, given.reason
-FROM unnest($2::text[], $3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[])
-     AS given (queue, seq, retries, deliveries, not_before, deferred_s, reason)
+-- $1 queue, $2 partition, then columns
+INSERT INTO spaza.redelivery (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
+SELECT $1, $2, given.seq, given.retries, given.deliveries, given.not_before, given.deferred_s, given.reason
+FROM unnest($3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[])
+     AS given (seq, retries, deliveries, not_before, deferred_s, reason)
 ON CONFLICT (queue, partition, seq) DO UPDATE SET retries = excluded.retries, deliveries = excluded.deliveries,
     not_before = excluded.not_before, deferred_s = excluded.deferred_s, reason = excluded.reason
 
 -- name: settle_moved
--- $1 partition, $2 where to, $3 days, $4 queues, $5 seqs
-INSERT INTO spaza.settlement (partition, outcome, reason, deliveries, published_on, queue, seq)
-SELECT $1, 'moved', $2, 0, given.published_on, given.queue, given.seq
-FROM unnest($3::date[], $4::text[], $5::bigint[]) AS given (published_on, queue, seq)
+-- $1 queue, $2 partition, $3 where to, $4 days, $5 seqs
+INSERT INTO spaza.settlement (queue, partition, outcome, reason, deliveries, published_on, seq)
+SELECT $1, $2, 'moved', $3, 0, given.published_on, given.seq
+FROM unnest($4::date[], $5::bigint[]) AS given (published_on, seq)
 ON CONFLICT DO NOTHING

@@ -15,7 +15,7 @@ from actors.shards.shard_query import OrderBy
 from services.catalog.errors import ForeignCursorError
 from services.catalog.ports import Question
 from services.catalog.store import Place
-from services.catalog.words import Groups, words_of
+from services.catalog.words import ALTERNATIVES, TERMS_AT_MOST, Groups, words_of
 
 _ORDER: Final = (OrderBy("minus_score", int), OrderBy("metres", int), OrderBy("sku", str), OrderBy("words", str))
 _INT32: Final = range(-(2**31), 2**31)
@@ -39,10 +39,16 @@ def place_in(question: Question) -> tuple[Place, Groups] | None:
     except InvalidCursorError as error:
         raise ForeignCursorError from error
     groups = tuple(tuple(group.split(" ")) for group in words.split("|")) if words else ()
-    # They become a part of a tsquery.
-    if minus_score not in _INT32 or metres not in _INT32 or any(words_of(w) != [w] for g in groups for w in g):
+    if minus_score not in _INT32 or metres not in _INT32 or not _may_be_asked(groups):
         raise ForeignCursorError
     return Place(minus_score, metres, sku), groups
+
+
+def _may_be_asked(groups: Groups) -> bool:
+    """Whether a question can have become these groups; they become a part of a tsquery."""
+    if len(groups) > TERMS_AT_MOST or any(len(group) > ALTERNATIVES for group in groups):
+        return False
+    return all(words_of(word) == [word] for group in groups for word in group)
 
 
 def _named(question: Question) -> str:

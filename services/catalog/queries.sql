@@ -74,7 +74,8 @@ ORDER BY -score, coalesce(metres, 0), sku
 LIMIT $11
 
 -- name: known_words
--- Words of products that one of these words may have been meant for: that begin with it, or are about as long.
+-- Words of products that one of these words may have been meant for: that begin with it, or are about as long. First
+-- those with the first letter of one of them.
 SELECT lexeme
 FROM (
     SELECT DISTINCT word.lexeme
@@ -85,5 +86,5 @@ WHERE EXISTS (
     SELECT FROM unnest($1::text[]) AS given (word)
     WHERE starts_with(lexeme, given.word) OR abs(length(lexeme) - length(given.word)) <= 2
 )
-ORDER BY lexeme
+ORDER BY (SELECT bool_or(left(lexeme, 1) = left(given.word, 1)) FROM unnest($1::text[]) AS given (word)) DESC, lexeme
 LIMIT $2

@@ -14,11 +14,12 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 # What a question holds beyond this is left out.
-_TERMS_AT_MOST: Final = 10
+TERMS_AT_MOST: Final = 10
+# Known words for each that was mistyped.
+ALTERNATIVES: Final = 5
 _WORD: Final = re.compile(r"\d+|[^\W\d_]+")
 _APOSTROPHES: Final = re.compile(r"['\u2018\u2019\u02bc]")
 _LETTERS_AT_MOST: Final = 64
-_ALTERNATIVES: Final = 5
 
 # Each of the groups has to be met by one of its words.
 Groups = tuple[tuple[str, ...], ...]
@@ -38,7 +39,7 @@ def words_of(text: str) -> list[str]:
 
 def groups_of(question: str) -> Groups:
     """The words of a question, each alone and once; empty where it holds none."""
-    return tuple((word,) for word in dict.fromkeys(words_of(question)))[:_TERMS_AT_MOST]
+    return tuple((word,) for word in dict.fromkeys(words_of(question)))[:TERMS_AT_MOST]
 
 
 def indexed(name: str, description: str) -> str:
@@ -85,7 +86,7 @@ def _meant(word: str, known: Sequence[str]) -> tuple[str, ...]:
     allowed = _distance(word)
     if allowed == 0 or any(one.startswith(word) for one in known):
         return (word,)
-    near = process.extract(word, known, scorer=OSA.distance, score_cutoff=allowed, limit=_ALTERNATIVES)
+    near = process.extract(word, known, scorer=OSA.distance, score_cutoff=allowed, limit=ALTERNATIVES)
     return tuple(one for one, _, _ in near)
 
 

@@ -1,5 +1,6 @@
 """What every product search answers: that in memory, that on the shards, and those that come."""
 
+from itertools import product as product_of
 from typing import Any
 
 import pytest
@@ -109,6 +110,17 @@ async def test_around_a_place_the_nearest_come_first_and_what_is_further_does_no
     assert [one.location for one in page.products] == [None, at(3), at(9.9)]
     assert await asked(shop, shelf, around=Around(HOME[0], HOME[1], 10.2)) == ["home", "near", "edge", "far"]
     assert await asked(shop, shelf, around=Around(0, 0, 10)) == []
+
+
+async def test_a_mistyped_word_is_found_among_more_words_than_are_looked_at(shop: Shop) -> None:
+    others = ["".join(letters) for letters in product_of("abcdefg", repeat=4)]
+    shelf = await shelf_of(
+        shop,
+        *(product(f"p-{n}", "Others", " ".join(others[n * 100 : n * 100 + 100])) for n in range(24)),
+        product("wanted", "Zebra"),
+    )
+
+    assert await asked(shop, shelf, "zebar") == ["wanted"]
 
 
 async def test_text_and_place_are_both_held_to_and_of_equals_the_nearest_comes_first(shop: Shop) -> None:

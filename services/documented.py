@@ -8,6 +8,7 @@ from gateway.openapi import DocumentedRoute, openapi_of
 from services.catalog import operations as catalog
 from services.ops import operations as ops
 from services.tenants import operations as tenants
+from services.usage.routes import READ_USAGE
 from services.whatsapp import operations as whatsapp
 
 
@@ -26,6 +27,7 @@ def document_of(routes: Routes) -> dict[str, Any]:
             DocumentedRoute(
                 path("products"), "Products", "What a merchant sells, on its own shard.", catalog.OPERATIONS, "tenant"
             ),
+            DocumentedRoute(path("usage"), "Usage", "What a merchant has left of its limits.", [READ_USAGE], "tenant"),
             DocumentedRoute(
                 path("whatsapp"),
                 "WhatsApp",

@@ -48,7 +48,7 @@ def test_who_may_call_is_said_of_each(document: dict[str, Any]) -> None:
         for path, method, one in operations(document)
     }
 
-    assert schemes["/api/v1/products", "get"] == ["tenant"]
+    assert schemes["/api/v1/products", "get"] == schemes["/api/v1/usage", "get"] == ["tenant"]
     assert schemes["/api/v1/tenants", "post"] == schemes["/api/v1/mailboxes/{queue}/purge", "post"] == ["admin"]
     assert schemes["/api/v1/webhooks/whatsapp", "post"] == ["signature"]
     assert schemes["/api/v1/webhooks/whatsapp", "get"] == schemes["/docs", "get"] == schemes["/", "get"] == []

@@ -262,12 +262,13 @@ class ResponseTransformerOptions(Options):
     append: ChangedInAnswer = ChangedInAnswer()
 
 
-# In Kong's order of execution, from its PRIORITY numbers. What may be in front of a route.
+# In Kong's order of execution, from its PRIORITY numbers; but the body is read before hmac-auth, which looks at it.
+# What may be in front of a route.
 PLUGINS: Final[Mapping[str, type[Options]]] = {
     "correlation-id": CorrelationIdOptions,
-    "request-size-limiting": RequestSizeLimitingOptions,
     "cors": CorsOptions,
     "jwt-auth": JwtAuthOptions,
+    "request-size-limiting": RequestSizeLimitingOptions,
     "hmac-auth": HmacAuthOptions,
     "request-validator": RequestValidatorOptions,
     "ip-restriction": IpRestrictionOptions,

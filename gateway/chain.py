@@ -1,6 +1,6 @@
 """Puts a route's plugins in front of its application: in Kong's order, whatever order the file has, once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from actors.rate_limiter.decision import Limits
@@ -142,6 +142,8 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "response-transformer": _response_transformer,
     PLUGIN: _rate_limiting,
 }
+# They look at headers alone, and so come before the body: of who is nobody none is read.
+_BEFORE_BODY: Final = frozenset({"cors", "jwt-auth"})
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
 
@@ -160,12 +162,21 @@ def chained(app: ASGIApp, route: Route, parts: Parts, operations: tuple[Operatio
     """
     setting = Setting(route, parts, operations)
     size = route.options("request-size-limiting", RequestSizeLimitingOptions())
-    for name in reversed([name for name in route.plugins if name not in _AROUND]):
-        if name not in MAKERS:
-            raise setting.needs(name, "a maker")
-        app = MAKERS[name](app, route.plugins[name], setting)
-    # The id first, so that whatever is refused has one; the body next, before anybody looks at it.
+    named = [name for name in route.plugins if name not in _AROUND]
+    before = [name for name in named if name in _BEFORE_BODY]
+    # The id first, so that whatever is refused has one; then who calls; then the body, before anybody looks at it.
+    app = _behind(app, [name for name in named if name not in _BEFORE_BODY], setting)
     app = Deadline(app, route.timeout_s)
     app = RequestSizeLimiting(app, size, setting.policy("request-size-limiting", size))
+    if before:
+        app = Deadline(_behind(app, before, setting), route.timeout_s)
     app = CorrelationId(app, route.options("correlation-id", CorrelationIdOptions()))
     return Edge(app, route.name, parts.observer)
+
+
+def _behind(app: ASGIApp, names: Sequence[str], setting: Setting) -> ASGIApp:
+    for name in reversed(names):
+        if name not in MAKERS:
+            raise setting.needs(name, "a maker")
+        app = MAKERS[name](app, setting.route.plugins[name], setting)
+    return app

@@ -17,12 +17,14 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from config.plugins import JwtAuthOptions
+from gateway.answers import refusal_of
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import Identity, context_of
 from gateway.credentials import Credentials, KnownCredential
 from gateway.policy import Policy
 from gateway.refusal import Refusal
 from gateway.tokens import BadKeyError, BadTokenError, Keys, Token, faults_of_times, parsed
+from kernel.errors import SpazaError
 
 _BEARER: Final = re.compile(r"[Bb]earer\s+(\S.*)")
 _CALLERS_WORD: Final = (b"x-tenant-id", b"x-consumer-", b"x-credential-", b"x-anonymous-consumer", b"x-authenticated-")
@@ -60,7 +62,7 @@ class JwtAuth:
         context = context_of(scope)
         scope["headers"] = headers = [one for one in scope["headers"] if not _is_callers_word(one[0])]
         if scope["method"] != "OPTIONS" or self._options.run_on_preflight:
-            decided = await self._decide(scope)
+            decided = await self._decided(scope)
             if isinstance(decided, Refusal):
                 if await self._policy.refuses(scope, send, decided):
                     return
@@ -69,6 +71,15 @@ class JwtAuth:
                 headers += _told(decided)
         context.headers = dict(headers)
         await self._app(scope, receive, send)
+
+    async def _decided(self, scope: Scope) -> Identity | Refusal:
+        try:
+            return await self._decide(scope)
+        except SpazaError as error:
+            if self._policy.enforced:
+                raise
+            # In shadow nothing is refused, not for want of the directory either.
+            return refusal_of(error)
 
     async def _decide(self, scope: Scope) -> Identity | Refusal:
         token = self._token(scope)

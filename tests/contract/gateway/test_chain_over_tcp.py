@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import uvicorn
 
-from config.plugins import RequestSizeLimitingOptions, ResponseTransformerOptions
+from config.plugins import JwtAuthOptions, RequestSizeLimitingOptions, ResponseTransformerOptions
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
 from tests.gateway import Watch
 from tests.unit.gateway.bench import App, route
+from tests.unit.gateway.callers import FakeCredentials
 
 LIMIT = 100_000
 
@@ -21,7 +22,7 @@ LIMIT = 100_000
 @asynccontextmanager
 async def served(app: ASGIApp, plugins: Any = None, *, timeout_s: float = 30.0) -> AsyncIterator[tuple[str, int]]:
     """Where the chain is reached."""
-    chain = chained(app, route(plugins, timeout_s=timeout_s), Parts(Watch()))
+    chain = chained(app, route(plugins, timeout_s=timeout_s), Parts(Watch(), credentials=FakeCredentials()))
     server = uvicorn.Server(uvicorn.Config(chain, host="127.0.0.1", port=0, log_level="critical", ws="none"))
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - it has nothing to wait for
@@ -41,6 +42,11 @@ async def exchange(place: tuple[str, int], request: bytes, *, until_closed: bool
     answer = await reader.read() if until_closed else await reader.readuntil(b"\r\n\r\n")
     writer.close()
     return answer
+
+
+def length_of(head: bytes) -> int:
+    [length] = [line.split(b":")[1] for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
+    return int(length)
 
 
 def limited() -> Any:
@@ -63,6 +69,22 @@ async def test_a_sender_who_asks_first_is_told_before_he_sends() -> None:
 
     assert refused.startswith(b"HTTP/1.1 417")
     assert welcome.startswith(b"HTTP/1.1 100")
+
+
+async def test_who_is_nobody_is_told_before_he_sends_and_may_go_on_with_the_connection() -> None:
+    head = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3000\r\n\r\n"
+    app = App()
+    async with served(app, {"jwt-auth": JwtAuthOptions()}) as place:
+        reader, writer = await asyncio.open_connection(*place)
+        for _ in range(2):
+            writer.write(head)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 401")
+            assert json.loads(await reader.readexactly(length_of(answer)))["message"] == "Unauthorized"
+            writer.write(b"x" * 3000)
+        writer.close()
+
+    assert app.scopes == []
 
 
 async def test_who_sends_without_end_in_pieces_is_answered_and_cut_off() -> None:

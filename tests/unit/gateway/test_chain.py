@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from actors.shards.errors import ShardUnavailableError
-from config.plugins import JwtAuthOptions
+from config.plugins import CorsOptions, JwtAuthOptions, Options
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
 from gateway.context import context_of
 from gateway.errors import UnbuiltChainError
 from tests.gateway import Watch
 from tests.unit.gateway.bench import App, answered, call, route
+from tests.unit.gateway.callers import FakeCredentials, bearer, credential, token
 
 
 async def test_an_answer_gets_through_and_is_watched() -> None:
@@ -110,6 +111,37 @@ async def test_a_hop_is_given_what_is_left_and_not_begun_when_that_is_too_little
 async def test_a_route_is_not_served_without_one_of_its_policies() -> None:
     with pytest.raises(UnbuiltChainError, match="route things has jwt-auth, which needs"):
         chained(App(), route({"jwt-auth": JwtAuthOptions()}), Parts(Watch()))
+
+
+@pytest.mark.parametrize("headers", [[], [("Authorization", "Bearer x")], bearer(token(key=b"f" * 32))])
+async def test_of_who_is_nobody_no_body_is_read_and_of_a_tenant_it_is(headers: list[tuple[str, str]]) -> None:
+    app, asked = App(), list[str]()
+    plugins: dict[str, Options] = {"cors": CorsOptions(), "jwt-auth": JwtAuthOptions()}
+    chain = chained(app, route(plugins), Parts(Watch(), credentials=FakeCredentials(credential("k1"))))
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receiving() -> Any:
+            asked.append(scope["method"])
+            return await receive()
+
+        await chain(scope, receiving, send)
+
+    refused = await answered(watched, "POST", headers=[*headers, ("Origin", "https://a.example")], body=b"{}")
+
+    assert (refused.status, asked, app.bodies) == (401, [], [])
+    assert "access-control-allow-origin" in refused.headers
+    assert (await answered(watched, "POST", headers=bearer(token(exp=4e9)), body=b"{}")).status == 200
+    assert (asked, app.bodies) == (["POST"], [b"{}"])
+
+
+async def test_who_calls_is_found_within_the_routes_time() -> None:
+    class Stuck:
+        async def find(self, _kid: str) -> None:
+            await asyncio.Event().wait()
+
+    stuck = chained(App(), route({"jwt-auth": JwtAuthOptions()}, timeout_s=0.01), Parts(Watch(), credentials=Stuck()))
+
+    assert (await answered(stuck, "POST", headers=bearer(token()), body=b"{}")).status == 504
 
 
 async def test_the_server_may_start_and_stop_a_chain() -> None:

@@ -324,6 +324,17 @@ async def test_in_shadow_a_refusal_is_counted_and_passes_as_nobody() -> None:
     assert gate.app.context.known.tenant_id == TENANT
 
 
+async def test_in_shadow_a_credential_that_cannot_be_looked_up_is_counted_and_passes_as_nobody() -> None:
+    gate = Gate(mode="shadow")
+    gate.credentials.error = CredentialUnavailableError("k1")
+
+    passed = await gate.ask(token())
+
+    assert passed.status == 200
+    assert gate.app.context.identity is None
+    assert gate.watch.refusals == [("things", "jwt-auth", 503, False)]
+
+
 async def test_what_belongs_to_a_tenant_is_not_done_for_nobody() -> None:
     async def use(scope: Scope, receive: Receive, send: Send) -> None:
         context_of(scope).known  # noqa: B018

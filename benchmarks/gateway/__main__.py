@@ -13,7 +13,7 @@ import orjson
 import uvloop
 
 from benchmarks.gateway.ground import Ground
-from benchmarks.gateway.report import Turn, as_text
+from benchmarks.gateway.report import Turn, as_text, reached
 from benchmarks.load.connection import Connection
 from config.routes_file import load_routes
 
@@ -22,7 +22,7 @@ _START_S = 120.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; the goals are for the reader to judge."""
+    """Measure and print. Returns 0 where the goal is reached, else 1."""
     options = _parser().parse_args(argv)
     run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
     ground = Ground(run_dir)
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (directory / "result.json").write_bytes(orjson.dumps([turn._asdict() for turn in turns]))
     print(as_text(turns, [*load_routes().routes["products"].plugins]))
     print(f"Raw figures: {directory / 'result.json'}")
-    return 0
+    return 0 if reached(turns) else 1
 
 
 async def _measure(ground: Ground, options: argparse.Namespace) -> list[Turn]:

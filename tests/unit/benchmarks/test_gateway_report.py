@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.gateway.report import Turn, as_text, cost
+from benchmarks.gateway.report import Turn, as_text, cost, reached
 
 
 def test_the_cost_is_the_median_of_the_turns() -> None:
@@ -12,3 +12,8 @@ def test_the_cost_is_the_median_of_the_turns() -> None:
 def test_the_text_says_whether_it_is_little_enough() -> None:
     assert "takes 20% of the throughput; at most 35%: yes" in as_text([Turn(100, 80)], ["jwt-auth"])
     assert "takes 50% of the throughput; at most 35%: NO" in as_text([Turn(100, 50)], ["jwt-auth"])
+
+
+def test_the_goal_is_reached_up_to_its_bound() -> None:
+    assert reached([Turn(100, 80)])
+    assert not reached([Turn(100, 60)])

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-import asyncpg
+from actors.shards.finding import connect
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _LIMIT_S = 30.0
@@ -24,7 +24,7 @@ def set_up_journal(dsn: str) -> None:
 
 async def _set_up(dsn: str) -> None:
     async with asyncio.timeout(_LIMIT_S):
-        connection = await asyncpg.connect(dsn)
+        connection = await connect(dsn, timeout_s=_LIMIT_S)
         try:
             await connection.execute(_SCHEMA.read_text(encoding="utf-8"))
         finally:

@@ -11,6 +11,7 @@ from actors.shards import moved_tables
 from actors.shards.catalog import Catalog, catalog_of
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import SetupError
+from actors.shards.finding import connect
 from actors.shards.move_errors import MoveRefusedError
 from actors.shards.moved_tables import INBOUND, SHARED_SCHEMA, MovedTable
 from actors.shards.roles import APP_ROLE
@@ -54,15 +55,15 @@ class MoveSide:
 
     @classmethod
     async def open(cls, dsn_template: str, tenant_id: str, shard: int) -> Self:
-        """Connect as the owner, in the tenant's context.
+        """Connect to the shard's primary as the owner, in the tenant's context.
 
         Raises:
-            asyncpg.PostgresError, OSError: it cannot be reached.
+            asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError: it cannot be reached.
             SetupError: the owner cannot see a tenant's rows.
         """
-        connection = await asyncpg.connect(
+        connection = await connect(
             shard_dsn(dsn_template, shard),
-            timeout=_CONNECT_S,
+            timeout_s=_CONNECT_S,
             command_timeout=_COMMAND_S,
             statement_cache_size=0,
             server_settings=_SETTINGS,

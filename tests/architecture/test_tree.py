@@ -44,12 +44,14 @@ def python_of_the_platform() -> list[Path]:
     return [path for path in tracked(".py") if path.relative_to(ROOT).parts[0] not in {"tests", "benchmarks"}]
 
 
-def test_only_shards_and_mailboxes_and_the_setup_open_database_connections() -> None:
-    allowed = {"actors/shards", "actors/mailbox", "cluster"}
+def test_database_connections_are_opened_where_the_primary_is_found_and_by_who_asks_one_server_what_it_is() -> None:
+    opening = [
+        path.relative_to(ROOT).as_posix()
+        for path in python_of_the_platform()
+        if any(re.fullmatch(r"asyncpg\.(connect|create_pool)", name) for name in calls(path))
+    ]
 
-    for path in python_of_the_platform():
-        opened = [name for name in calls(path) if re.fullmatch(r"asyncpg\.(connect|create_pool)", name)]
-        assert not opened or any(str(path.relative_to(ROOT)).startswith(folder) for folder in allowed), path
+    assert opening == ["actors/shards/finding.py", "cluster/replicas/asking.py"]
 
 
 def test_only_shards_come_as_the_role_that_tenants_have_or_set_whose_context_it_is() -> None:

@@ -47,10 +47,18 @@ class TenantSchemas:
         self._turns = asyncio.Semaphore(parallel)
         self._migrations = load_migrations(FOLDER / TENANT) if migrations is None else migrations
 
-    async def create(self, tenant_id: str, shard: int) -> None:
+    async def create(self, tenant_id: str, shard: int, wanted: Callable[[], Awaitable[bool]] | None = None) -> bool:
         """Make a tenant's schema at its shard's newest version, see ``for_a_new_schema``; what is there stays.
 
         A crash leaves the whole schema with its version row, or nothing of it.
+
+        Args:
+            tenant_id: of the tenant.
+            shard: where its schema is to be.
+            wanted: asked while nobody can make, migrate or move it; False makes nothing.
+
+        Returns:
+            whether it is there; False if it was not wanted.
 
         Raises:
             WrongTenantError: not a tenant's id.
@@ -63,8 +71,10 @@ class TenantSchemas:
             async with asyncio.timeout(self._patience_s), self._turns:
                 connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
                 try:
-                    await coming_again(
-                        lambda: self._create(connection, schema, tenant_id), f"schema {schema}", DEFAULT_PATIENCE
+                    return await coming_again(
+                        lambda: self._create(connection, schema, tenant_id, wanted),
+                        f"schema {schema}",
+                        DEFAULT_PATIENCE,
                     )
                 finally:
                     await connection.close(timeout=_CONNECT_S)
@@ -105,14 +115,25 @@ class TenantSchemas:
                 raise translated from error
             raise SetupError(f"schema {schema}", str(error)) from error
 
-    async def _create(self, connection: "asyncpg.Connection[Any]", schema: str, tenant_id: str) -> None:
+    async def _create(
+        self,
+        connection: "asyncpg.Connection[Any]",
+        schema: str,
+        tenant_id: str,
+        wanted: Callable[[], Awaitable[bool]] | None,
+    ) -> bool:
         async with connection.transaction():
             # One text is one round trip. The first lock: even with IF NOT EXISTS, two at once would collide.
             await connection.execute(
-                f"{DEFAULT_PATIENCE.limits}; {filled(_LOCKS, {'schema': schema})}; {QUERIES['share_register']};"
+                f"{DEFAULT_PATIENCE.limits}; {filled(_LOCKS, {'schema': schema})}; {QUERIES['share_register']}"
+            )
+            if wanted is not None and not await wanted():
+                return False
+            await connection.execute(
                 f"CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {APP_ROLE}"
             )
             await build(connection, schema, tenant_id, self._migrations)
+            return True
 
 
 async def build(

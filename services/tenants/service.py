@@ -1,6 +1,6 @@
 """Making tenants: whole or not at all, once for one idempotency key, and going on where a crash left off."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -27,8 +27,8 @@ _log = get_logger("tenants")
 class SchemaOwner(Protocol):
     """Makes the schema of a tenant, with its tables, as the owner of the databases."""
 
-    async def create(self, tenant_id: str, shard: int) -> None:
-        """Make what is not there yet."""
+    async def create(self, tenant_id: str, shard: int, wanted: Callable[[], Awaitable[bool]]) -> bool:
+        """Make what is not there yet, unless it is not wanted any more once nobody else can make or move it."""
 
 
 class TenantProvisioning:
@@ -63,20 +63,21 @@ class TenantProvisioning:
         """
         request = await self._requests.claim(idempotency_key, "create", new_id(), _fingerprint(spec))
         tenant_id, home = request.tenant_id, shard_of(request.tenant_id)
-        placed = await self._one(store.FIND_PLACEMENTS, home, [tenant_id])
-        if request.removed or (placed and placed[0].state == REMOVED):
-            raise TenantRemovedError(tenant_id)
         claims = [
             store.PhoneClaim(number.phone_number_id, tenant_id, number.display_phone_number, _CLAIM_S)
             for number in spec.phone_numbers
         ]
-        if placed:
-            await self._finish(request, claims)
-            # A crash may have come before it was said.
-            await self._announce(request, claims)
-            return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard, credential=request.issued)
+        if made := await self._made(request, claims):
+            return made
         await self._hold(claims)
-        await self._schemas.create(tenant_id, home)
+
+        async def is_nowhere() -> bool:
+            return not await self._one(store.FIND_PLACEMENTS, home, [tenant_id])
+
+        # A repeat may have overtaken this one, and the tenant may have been moved away since: a schema here would be a
+        # second one.
+        if not await self._schemas.create(tenant_id, home, is_nowhere) and (made := await self._made(request, claims)):
+            return made
         await self._write(request, self._profile(spec, tenant_id))
         # Anew, so that no claim lapses before the placement is written; who would take it looks for one first.
         await self._demand(store.CLAIM_PHONE, claims)
@@ -85,6 +86,19 @@ class TenantProvisioning:
         await self._announce(request, claims)
         _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
         return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
+
+    async def _made(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> ProvisionedTenant | None:
+        """The tenant as it was made before, wherever it lives by now; None if it was not."""
+        tenant_id = request.tenant_id
+        placed = await self._one(store.FIND_PLACEMENTS, shard_of(tenant_id), [tenant_id])
+        if request.removed or (placed and placed[0].state == REMOVED):
+            raise TenantRemovedError(tenant_id)
+        if not placed:
+            return None
+        await self._finish(request, claims)
+        # A crash may have come before it was said.
+        await self._announce(request, claims)
+        return ProvisionedTenant(tenant_id=tenant_id, shard_id=placed[0].shard, credential=request.issued)
 
     async def _write(self, request: ClaimedRequest, profile: store.Profile) -> None:
         """Write what is to be there before anybody can see the tenant, in whatever order."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from services.catalog.service import Catalog
 from services.catalog.store import UNITS as CATALOG_UNITS
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError
-from services.tenants.schemas import TenantSpec
+from services.tenants.schemas import ProvisionedTenant, TenantSpec
 from services.tenants.sealing import Sealer, access_token_context, credential_context, payments_context
 from services.tenants.service import TenantProvisioning
 from services.tenants.store import UNITS as TENANT_UNITS
@@ -124,6 +124,31 @@ async def test_the_same_request_again_and_at_once_makes_one_tenant(shards: Shard
     secrets = {made.credential.secret.get_secret_value() for made in (*at_once, later) if made.credential is not None}
     assert len(secrets) == 1
     assert len(base64.b64decode(secrets.pop(), validate=True)) == 32
+
+
+async def test_who_comes_late_makes_no_second_schema_where_the_tenant_has_moved_away(
+    shards: Shards, pools: ShardPools
+) -> None:
+    number, key = _number(), new_id()
+    made: list[ProvisionedTenant] = []
+
+    class Overtaken(TenantSchemas):
+        async def create(self, tenant_id: str, shard: int, wanted: Callable[[], Awaitable[bool]] | None = None) -> bool:
+            made.append(await _provisioning(shards, Runner(pools)).provision(_spec(number), idempotency_key=key))
+            moved = "UPDATE spaza.tenant_placement SET shard = $2, epoch = epoch + 1 WHERE tenant_id = $1"
+            await _owners(shards, shard, moved, tenant_id, shard ^ 1)
+            await _owners(shards, shard, f"DROP SCHEMA tenant_{tenant_id} CASCADE")
+            return await super().create(tenant_id, shard, wanted)
+
+    runner = Runner(pools)
+    late = TenantProvisioning(
+        runner, Overtaken(shards.dsn), Sealer(shards.key), TenantDirectory(runner, policy=NOTHING_KEPT)
+    )
+    made.append(await late.provision(_spec(number), idempotency_key=key))
+
+    first, second = made
+    assert (second.tenant_id, second.shard_id) == (first.tenant_id, first.shard_id ^ 1)
+    assert await _schemas_named(shards, {first.tenant_id}) == 0
 
 
 async def test_the_secret_is_found_sealed_under_its_kid_and_nowhere_in_plain_text(

@@ -8,6 +8,8 @@ from services.tenants.moving import MoveReport
 
 # For which the report of a move is kept for who comes back for it.
 _KEPT_S: Final = 600.0
+# And why one failed: for who asks again and again until it is done, not for who tries again later.
+_FAILURE_KEPT_S: Final = 30.0
 
 
 class Mover(Protocol):
@@ -39,6 +41,10 @@ class MovesUnderWay:
             SpazaError: as ``TenantMoving.move``, and ``MoveUnderWayError`` if it is just moved to another shard.
         """
         under_way = self._tasks.get(tenant_id)
+        if under_way is not None and under_way[0] != shard and under_way[1].done():
+            # Nobody is to wait for a move that has ended.
+            self._forget(tenant_id, under_way[1])
+            under_way = None
         if under_way is None:
             task = asyncio.get_running_loop().create_task(self._moving.move(tenant_id, shard))
             self._tasks[tenant_id] = (shard, task)
@@ -54,7 +60,9 @@ class MovesUnderWay:
         return task.result()
 
     def _forget_later(self, tenant_id: str, task: "asyncio.Task[MoveReport]") -> None:
-        asyncio.get_running_loop().call_later(_KEPT_S, self._forget, tenant_id, task)
+        failed = task.cancelled() or task.exception() is not None
+        kept_s = _FAILURE_KEPT_S if failed else _KEPT_S
+        asyncio.get_running_loop().call_later(kept_s, self._forget, tenant_id, task)
 
     def _forget(self, tenant_id: str, task: "asyncio.Task[MoveReport]") -> None:
         if self._tasks.get(tenant_id, (0, None))[1] is task:

@@ -51,6 +51,30 @@ async def test_who_wants_it_elsewhere_is_refused_while_it_is_moved() -> None:
     await moves.move(TENANT, 5, patience_s=5.0)
 
 
+async def test_who_wants_it_elsewhere_once_it_was_moved_has_it_moved_again() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+    await moves.move(TENANT, 5, patience_s=0.0)
+    moving.ends.set_result(report(5))
+    await asyncio.sleep(0)
+
+    await moves.move(TENANT, 6, patience_s=5.0)
+
+    assert moving.asked == [(TENANT, 5), (TENANT, 6)]
+
+
+async def test_who_wants_it_elsewhere_after_a_failure_hears_nothing_of_that() -> None:
+    moving = Moving()
+    moves = MovesUnderWay(moving)
+    await moves.move(TENANT, 5, patience_s=0.0)
+    moving.ends.set_exception(MoveFailedError(TENANT, "no"))
+    await asyncio.sleep(0)
+    moving.ends = asyncio.get_running_loop().create_future()
+    moving.ends.set_result(report(6))
+
+    assert await moves.move(TENANT, 6, patience_s=5.0) == report(6)
+
+
 async def test_a_failure_is_said_and_the_next_move_is_another() -> None:
     moving = Moving()
     moves = MovesUnderWay(moving)

@@ -60,8 +60,11 @@ class MoveCopy:
             counted = await self._count()
             async with target.connection.transaction():
                 await self._fetch(counted)
-                # Each side computes for itself, both at once.
-                ours, theirs = await asyncio.gather(self._apply(counted), source.digests(tables))
+                # Each side computes for itself, both at once; where one fails, the other is not to go on.
+                async with asyncio.TaskGroup() as group:
+                    here = group.create_task(self._apply(counted))
+                    there = group.create_task(source.digests(tables))
+                ours, theirs = here.result(), there.result()
         self._horizon, self._there = horizon, [one.rows for one in theirs]
         self.rounds, self.rows = self.rounds + 1, sum(self._there)
         self._compare(theirs, ours)

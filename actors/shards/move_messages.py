@@ -25,26 +25,33 @@ async def waiting(side: MoveSide, queues: Sequence[str]) -> int:
     return sum(counts)
 
 
-async def move_messages(source: MoveSide, target: MoveSide, queues: Sequence[str]) -> int:
+async def move_messages(source: MoveSide, target: MoveSide, queues: Sequence[str], *, lock_s: float) -> int:
     """Move all that waits; returns how many. Again moves what an interrupted move has left.
 
     They are inserted first and settled as moved after that, for the two journals have no transaction in common. After a
     crash in between they are delivered from both, and their consumer tells by their ids.
+
+    Raises:
+        asyncpg.LockNotAvailableError: a lock on a partition did not come in ``lock_s``; its messages stay.
+        asyncpg.PostgresError: for another reason.
     """
-    return sum([await _move(source, target, queue) for queue in queues])
+    patience = f"SET LOCAL lock_timeout = {round(lock_s * 1000)}"
+    return sum([await _move(source, target, queue, patience) for queue in queues])
 
 
-async def _move(source: MoveSide, target: MoveSide, queue: str) -> int:
+async def _move(source: MoveSide, target: MoveSide, queue: str, patience: str) -> int:
     old, new, where = source.connection, target.connection, (queue, source.shard)
     async with old.transaction():
         if not await old.fetchval(QUERIES["waiting_messages"], *where, source.tenant_id):
             # Nobody is fenced for nothing. One below the low water mark that came late is delivered from here.
             return 0
+        await old.execute(patience)
         held = await old.fetchval(QUERIES["lock_partition"], *where)
         await old.execute(QUERIES["take_partition"], *where)
         # What was settled meanwhile is not among them, and nothing more is settled now.
         rows = await old.fetch(QUERIES["messages"], *where, source.tenant_id)
         async with new.transaction():
+            await new.execute(patience)
             await _insert(target, queue, rows, held)
         days, seqs = [row["published_on"] for row in rows], [row["seq"] for row in rows]
         await old.execute(QUERIES["settle_moved"], *where, f"to shard {target.shard}", days, seqs)

@@ -26,7 +26,7 @@ import asyncpg
 from actors.shards.catalog import differences
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.migration_files import TENANT
-from actors.shards.migrations import DEFAULT_PATIENCE, is_away
+from actors.shards.migrations import DEFAULT_PATIENCE, is_away, said
 from actors.shards.move_copy import MoveCopy
 from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
 from actors.shards.move_messages import MOST_MESSAGES, move_messages, waiting
@@ -71,7 +71,9 @@ def _in_our_words(
             if not isinstance(first, (TimeoutError, *FOREIGN)):
                 raise
             reason = f"{step.__name__}: {type(first).__name__} {sqlstate_of(first)}".rstrip()
-            _log.warning("move_step_failed", tenant_id=move.tenant_id, step=step.__name__, error=str(first))
+            # Never the detail, which quotes rows.
+            text = said(first) if isinstance(first, asyncpg.PostgresError) else str(first)
+            _log.warning("move_step_failed", tenant_id=move.tenant_id, step=step.__name__, error=text)
             raise MoveFailedError(move.tenant_id, reason) from error
 
     return run
@@ -85,12 +87,16 @@ class MovePolicy(NamedTuple):
         rounds: of catching up, before the freeze begins with what is left.
         drain_s: for the units under way when it begins.
         freeze_s: for all of it, until the flip; then it is undone.
+        most_messages: that may wait when it begins, for nobody is let in before they have followed.
+        partition_s: for a lock on a partition after the flip; then its messages are left where they are.
     """
 
     few_rows: int = 200
     rounds: int = 8
     drain_s: float = 2.0
     freeze_s: float = 8.0
+    most_messages: int = 500
+    partition_s: float = 2.0
 
 
 class TenantMoves:
@@ -194,8 +200,12 @@ class TenantMove:
         """Let nobody write any more, copy the last changes, and compare all rows.
 
         Raises:
-            MoveFailedError: units under way did not end in time, it took too long, or the rows are not the same.
+            MoveFailedError: too many messages wait by now, units under way did not end in time, it took too long, or
+                the rows are not the same.
         """
+        if (messages := await waiting(self._source, self._queues)) > self._policy.most_messages:
+            reason = f"{messages:,} messages wait for it; move it again when they are delivered"
+            raise MoveFailedError(self.tenant_id, reason)
         async with asyncio.timeout(self._policy.freeze_s):
             for side in (self._source, self._target):
                 await side.connection.execute(_IN_TIME.format(seconds=2 * int(self._policy.freeze_s)))
@@ -257,10 +267,11 @@ class TenantMove:
 
     async def _move_messages(self) -> int:
         try:
-            return await move_messages(self._source, self._target, self._queues)
+            return await move_messages(self._source, self._target, self._queues, lock_s=self._policy.partition_s)
         except asyncpg.PostgresError as error:
             if is_away(error):
                 raise
             # They are delivered from where they are, and the tenant is not to wait for somebody who finds out why.
-            _log.exception("move_messages_left", tenant_id=self.tenant_id, shard=self._source.shard)
+            shard, state = self._source.shard, sqlstate_of(error)
+            _log.error("move_messages_left", tenant_id=self.tenant_id, shard=shard, sqlstate=state)
             return 0

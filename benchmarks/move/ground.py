@@ -12,10 +12,11 @@ import asyncpg
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
+from actors.shards.move_messages import MOST_MESSAGES
 from actors.shards.placement import SHARDS, shard_of
 from actors.shards.pool import ShardPools
 from actors.shards.setup import set_up_shards
-from actors.shards.tenant_move import TenantMoves
+from actors.shards.tenant_move import MovePolicy, TenantMoves
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import registry
 from benchmarks.move.writers import UNITS, FollowingRunner, Writer
@@ -88,7 +89,9 @@ class Ground:
         made = await provisioning.provision(_spec(), idempotency_key="bench")
         self.tenant_id, self.shard = made.tenant_id, shard_of(made.tenant_id)
         queues = [queue.name for queue in topology.sources() if queue.partition_by == "shard"]
-        self._moving = TenantMoving(self.runner, TenantListing(self.runner), TenantMoves(dsn, queues), directory)
+        # Nothing is delivered while it moves, so that all messages wait.
+        moves = TenantMoves(dsn, queues, MovePolicy(most_messages=MOST_MESSAGES))
+        self._moving = TenantMoving(self.runner, TenantListing(self.runner), moves, directory)
         await self._do(self.shard, _PRODUCTS.replace("{schema}", f"tenant_{self.tenant_id}"), self._rows)
 
     async def move(self, shard: int) -> MoveReport:

@@ -157,6 +157,19 @@ class Mover:
         return row[0], row[1]
 
     @asynccontextmanager
+    async def holding(self, queue: str, shard: int) -> AsyncIterator[None]:
+        """As if a partition's owner did not come to an end with something."""
+        connection = await asyncpg.connect(shard_dsn(self.dsn, shard))
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 FOR UPDATE", queue, shard
+                )
+                yield
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
     async def locked(self, tenant_id: str, shard: int) -> AsyncIterator[None]:
         """As if somebody migrated the tenant."""
         connection = await asyncpg.connect(shard_dsn(self.dsn, shard))

@@ -9,6 +9,7 @@ import pytest
 
 from actors.shards.errors import ShardUnavailableError, TenantMovedError
 from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
+from actors.shards.move_messages import MOST_MESSAGES
 from actors.shards.placement import shard_of
 from actors.shards.tenant_move import MovePolicy, TenantMove
 from services.tenants.errors import TenantStateError, UnknownTenantError
@@ -44,9 +45,9 @@ async def test_a_tenant_moves_with_all_its_rows_and_is_served_there_alone(bench:
     assert await mover.move_of(tenant) is None
 
 
-async def test_a_move_under_load_loses_and_doubles_nothing_and_keeps_the_order_of_each_key(
-    bench: Bench, mover: Mover
-) -> None:
+async def test_a_move_under_load_loses_and_doubles_nothing_and_keeps_the_order_of_each_key(bench: Bench) -> None:
+    # Nothing is delivered here, so that all messages wait.
+    mover = Mover(bench.dsn, MovePolicy(most_messages=MOST_MESSAGES))
     tenant = (await bench.made())["tenant_id"]
     old, new = shard_of(tenant), other_than(tenant)
     await bench.products(tenant, 2000)
@@ -72,6 +73,40 @@ async def test_a_move_under_load_loses_and_doubles_nothing_and_keeps_the_order_o
     assert sorted(waiting) == written
     for writer in writers:
         assert [one for one in waiting if one.startswith(f"{writer.name}.")] == writer.written
+    await mover.aclose()
+
+
+async def test_a_tenant_for_which_too_many_messages_wait_stays_where_it_is(bench: Bench) -> None:
+    tenant = (await bench.made())["tenant_id"]
+    old, new = shard_of(tenant), other_than(tenant)
+    mover = Mover(bench.dsn, MovePolicy(most_messages=1))
+    for place in range(2):
+        (await mover.run("write", tenant, old, f"{tenant}.{place}")).unwrap()
+
+    with pytest.raises(MoveFailedError, match="2 messages wait"):
+        await mover.moving.move(tenant, new)
+
+    assert (await mover.run("write", tenant, old, f"{tenant}.2")).error is None
+    assert await mover.leftovers(tenant, new) == []
+    assert await mover.move_of(tenant) is None
+    await mover.aclose()
+
+
+async def test_a_partition_that_is_held_by_somebody_keeps_its_messages_and_not_the_tenant(bench: Bench) -> None:
+    tenant = (await bench.made())["tenant_id"]
+    old, new = shard_of(tenant), other_than(tenant)
+    mover = Mover(bench.dsn, MovePolicy(partition_s=0.2))
+    await mover.owns("notifications.whatsapp", old, clock_s=1.0)
+    (await mover.run("write", tenant, old, f"{tenant}.0")).unwrap()
+
+    async with mover.holding("notifications.whatsapp", old):
+        report = await mover.moving.move(tenant, new)
+
+    assert (report.moved, report.messages) == (True, 0)
+    assert await mover.waiting(tenant, old) == [f"{tenant}.0"]
+    assert (await mover.run("write", tenant, new, f"{tenant}.1")).error is None
+    assert await mover.owner("notifications.whatsapp", old) == (1, "somebody")
+    await mover.aclose()
 
 
 async def test_who_comes_to_the_old_shard_is_refused_and_finds_the_new_one_by_itself(

@@ -185,7 +185,9 @@ class MailboxHandle:
                 errors: Errors = await getattr(actor, method).remote(batch, *arguments)
                 return errors
         except (RayError, ValueError, TimeoutError) as error:
-            is_gone = isinstance(error, ValueError) or (isinstance(error, RayActorError) and await self._is_gone(name))
+            # A fault of the owner's own may be both: Ray's, and what was raised.
+            is_gone = isinstance(error, ValueError) and not isinstance(error, RayError)
+            is_gone = is_gone or (isinstance(error, RayActorError) and await self._is_gone(name))
             lost = lost_call(queue, f"actor {name}: {type(error).__name__}", error, is_gone=is_gone)
             return dict.fromkeys((number for number, _, _ in pickle.loads(batch)), lost)  # noqa: S301 - packed here
 

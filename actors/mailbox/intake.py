@@ -102,7 +102,8 @@ class Intake:
                 # The look that follows the last page finds it, in its place.
                 self.arrived += row.seq > self.arrivals.max_seen
                 self.arrivals.max_seen = max(self.arrivals.max_seen, row.seq)
-                self.look_wanted = True
+                # Of a queue by key, whose rows nobody tells but who knows an earlier topology, there is no look.
+                self.look_wanted = self._gaps is not None
             else:
                 self.arrive(row.seq, row.message, History(), now)
 

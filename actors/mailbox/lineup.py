@@ -79,7 +79,7 @@ class LineUp:
         shelf = self._shelves[head.partition]
         if shelf.blocked:
             lane.queued = True
-            shelf.parked.append(lane)
+            shelf.parked[lane] = None
         elif head.not_before > now:
             lane.deferred = True
             lane.freeze(shelf.clock.reading(now))
@@ -92,7 +92,7 @@ class LineUp:
 
     def unpark(self, shelf: Shelf, now: float) -> None:
         """Let the keys go that waited for a partition."""
-        parked, shelf.parked = shelf.parked, []
+        parked, shelf.parked = shelf.parked, {}
         for lane in parked:
             lane.queued = False
             self.place(lane, now)
@@ -151,15 +151,20 @@ class LineUp:
         elif lane in self._suspects:
             self._suspects.remove(lane)
             lane.queued = False
-        else:  # parked
-            return
+        else:  # parked, where it stays as long as anything of it is left
+            if lane.prune():
+                return
+            for shelf in self._shelves.values():
+                shelf.parked.pop(lane, None)
+            lane.queued = False
         self.place(lane, now)
 
     def closed(self, shelf: Shelf, now: float) -> None:
         """All messages of a partition, that is closed now, have gone."""
-        for lane in shelf.parked:
+        parked, shelf.parked = shelf.parked, {}
+        for lane in parked:
             lane.queued = False
-        for lane in {id(entry.lane): entry.lane for entry in shelf.entries.values()}.values():
+        for lane in parked | dict.fromkeys(entry.lane for entry in shelf.entries.values()):
             if lane.ticket:
                 self._turns.remove(lane)
             if lane.deferred and lane.head.gone:

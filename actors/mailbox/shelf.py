@@ -24,7 +24,7 @@ class Shelf:
         self.bytes = 0  # of their bodies
         self.blocked = True
         self.held_until = inf  # by the window's clock; then somebody else may own it
-        self.parked: list[KeyLane] = []
+        self.parked: dict[KeyLane, None] = {}  # in order
         # By seq alone, for a message may be gone long before it would have expired.
         self._expiries: list[tuple[float, int]] = []
 

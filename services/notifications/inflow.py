@@ -14,8 +14,9 @@ from telemetry.log import get_logger
 # Raises or is false where no status could come in now.
 Probe = Callable[[], Awaitable[bool]]
 _PROBE_S, _FRESH_S = 1.5, 1.0
-# A little above the longest time between two looks, see ``DoubtPolicy``.
-_UNSEEN_S = 20.0
+# Above the longest time between two looks: the longest step of ``DoubtPolicy``, and a lease, for a look is at a batch
+# whose end the next step counts from.
+_UNSEEN_S = 45.0
 _log = get_logger("notifier")
 
 

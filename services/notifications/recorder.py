@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from actors.shards.errors import CommitUnknownError
 from actors.shards.unit import UnitCall, UnitOutcome
 from kernel.errors import SpazaError
 from services.notifications.store import RecordArguments, record_call
+from telemetry.log import get_logger
+
+_log = get_logger("notifier")
 
 
 class RecorderPolicy(NamedTuple):
@@ -89,13 +93,13 @@ class Recorder:
             for tenant_id, many in waiting.items()
         ]
         try:
-            outcomes = await self._run(calls)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
-            for one in (one for many in waiting.values() for one in many):
-                if not one.error.done():
-                    one.error.set_exception(error)
-            return
-        for many, outcome in zip(waiting.values(), outcomes, strict=True):
+            errors = [outcome.error for outcome in await self._run(calls)]
+            by_tenant = dict(zip(waiting, errors, strict=True))
+        except Exception as error:  # noqa: BLE001 - what was sent is remembered otherwise then
+            _log.exception("records_not_written", tenants=len(calls))
+            reason = type(error).__name__
+            by_tenant = {call.tenant_id: CommitUnknownError(call.shard, reason) for call in calls}
+        for tenant_id, many in waiting.items():
             for one in many:
                 if not one.error.done():
-                    one.error.set_result(outcome.error)
+                    one.error.set_result(by_tenant[tenant_id])

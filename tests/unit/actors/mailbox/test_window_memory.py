@@ -67,6 +67,35 @@ def test_what_is_purged_while_a_queue_is_paused_is_let_go_of() -> None:
     assert [delivery.seq for delivery in core.take(0.0)] == [3_000]
 
 
+def test_of_many_keys_that_are_purged_while_a_queue_is_paused_none_is_kept() -> None:
+    core = window()
+    core.set_blocked(0, blocked=True, now=0.0)
+    for seq in range(1, 2_001):
+        offer(core, seq, f"k{seq}")
+        core.withdraw(0, seq, "purged", 0.0)
+
+    assert kept() < 100
+    assert not core._line_up._lanes
+    assert not core.shelf(0).parked
+
+
+def test_a_key_of_two_partitions_goes_on_when_the_one_that_parked_it_is_closed() -> None:
+    # Given a key that stands first in a paused partition, and then in another
+    core = window()
+    core.open(1, 0.0, 0.0)
+    core.set_blocked(0, blocked=True, now=0.0)
+    core.set_blocked(1, blocked=False, now=0.0)
+    offer(core, 1, "k")
+    core.offer(1, 2, Message("2", "k", "t", BODY, {}, 0.0), 0.0)
+    core.withdraw(0, 1, "purged", 0.0)
+
+    # When the paused one is given up
+    core.close(0, 0.0)
+
+    # Then the other's message goes
+    assert [(delivery.partition, delivery.seq) for delivery in core.take(0.0)] == [(1, 2)]
+
+
 def test_what_was_handled_in_time_is_not_kept_until_it_would_have_expired() -> None:
     core = window(ttl_ms=300_000)
     for seq in range(1, 5_001):

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from actors.shards.errors import ShardUnavailableError
+from actors.shards.errors import CommitUnknownError, ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
 from services.notifications.recorder import Recorder, RecorderPolicy
 from services.notifications.store import RecordArguments
@@ -78,15 +78,15 @@ async def test_nothing_to_record_runs_nothing() -> None:
     assert shards.runs == []
 
 
-async def test_who_waits_is_told_that_the_run_itself_failed() -> None:
+async def test_a_run_that_fails_as_a_whole_is_one_of_which_nobody_knows() -> None:
     async def broken(calls: Sequence[UnitCall]) -> list[UnitOutcome]:
         raise ConnectionError("no way to the shards")
 
-    results = await asyncio.gather(
-        *(Recorder(broken, _SOON).record(_SHARDS, {"a" * 32: _accepted(one)}) for one in "12"), return_exceptions=True
-    )
+    recorder = Recorder(broken, _SOON)
 
-    assert [type(one) for one in results] == [ConnectionError, ConnectionError]
+    results = await asyncio.gather(*(recorder.record(_SHARDS, {"a" * 32: _accepted(one)}) for one in "12"))
+
+    assert [type(one["a" * 32]) for one in results] == [CommitUnknownError, CommitUnknownError]
 
 
 async def test_one_who_has_gone_spoils_it_for_nobody() -> None:

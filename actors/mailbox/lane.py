@@ -11,7 +11,7 @@ from actors.mailbox.retry import Cause
 
 _numbers = count(1)
 # So many messages that have gone from behind a key's first are let lie.
-_LET_LIE = 32
+LET_LIE = 32
 
 
 class History(NamedTuple):
@@ -140,7 +140,7 @@ class KeyLane:
         """A message has gone. Those that went from behind the first are cleared together, lest they be held with it."""
         entry.gone = True
         self._dropped += 1
-        if self._dropped > _LET_LIE and 2 * self._dropped > len(self.entries):
+        if self._dropped > LET_LIE and 2 * self._dropped > len(self.entries):
             # The first may be the one that others are about to ask for.
             first = self.entries.popleft()
             self.entries = deque([first, *(one for one in self.entries if not one.gone)])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count, islice
 
-from actors.mailbox.lane import Entry, KeyLane
+from actors.mailbox.lane import LET_LIE, Entry, KeyLane
 from actors.mailbox.shelf import Shelf
 from actors.mailbox.turns import Turns, rank_of
 from config.topology import Queue
@@ -121,7 +121,8 @@ class LineUp:
             run: messages of one key at most, with its first.
             now: the window's clock.
         """
-        ways = [iter([*islice(lane.entries, 1, run)]) for lane in lanes if len(lane.entries) > 1]
+        behind = [islice(lane.entries, 1, run + LET_LIE) for lane in lanes if len(lane.entries) > 1]
+        ways = [iter([entry for entry in way if not entry.gone][: run - 1]) for way in behind]
         while ways:
             going = [(way, entry) for way in ways if (entry := self._follower(way, now)) is not None]
             yield from (entry for _, entry in going)

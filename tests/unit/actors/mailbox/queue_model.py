@@ -58,6 +58,8 @@ class QueueModel:
         self.flying: dict[int, Flight] = {}
         self.old_tags: list[int] = []
         self.deferred: dict[str, float] = {}
+        # Expired ones that were met when their turn came: they are out, and told of at the next look.
+        self.met_over: set[tuple[int, int]] = set()
         self.blocked: set[int] = set()
         self.up = True
         self.others_first = False
@@ -81,7 +83,8 @@ class QueueModel:
 
     def holds_up(self, key: str) -> None:
         """A key that was in flight, or has another first message: that one may be deferred."""
-        first = next((one for one in self.there.values() if one.key == key and one.in_memory), None)
+        theirs = (one for one in self.there.values() if one.key == key and one.in_memory)
+        first = next((one for one in theirs if one.place not in self.met_over), None)
         if first is not None and not self.is_up(key) and first.not_before > self.now:
             self.deferred[key] = first.not_before
 

@@ -85,6 +85,7 @@ class QueueCore(RuleBasedStateMachine):
         urgency = {one.key: model.urgency(one.key) for one in regular}
         unnoticed = any(one.in_memory and one.expired and not model.is_flying(one) for one in model.there.values())
         batch = self.core.take(model.now)
+        model.met_over |= {one.place for one in model.there.values() if one.expired and not self.core.knows(*one.place)}
         first = batch[: 1 if suspect_goes else min(room, len(regular))]
         taken = [heads.get((one.partition, one.seq)) for one in first]
         for record in taken:

@@ -11,8 +11,8 @@ _THRESHOLDS: Final = (20_000, 20, 20)
 def spare_what_stays() -> None:
     """Leave out of all collections what is there now, and collect less often.
 
-    For the start of a process that serves, when its modules are imported and its parts made. Measured at a tenth of
-    the CPU of a webhook replica. Weakness: what is there now and becomes garbage in a cycle later stays.
+    For the start of a process that serves, when its modules are imported and its parts made. Collections were a tenth
+    of a webhook replica's CPU under load. Weakness: what is there now and becomes garbage in a cycle later stays.
     """
     gc.collect()
     gc.freeze()

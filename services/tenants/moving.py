@@ -29,9 +29,10 @@ _log = get_logger("moves")
 class Move(Protocol):
     """The rows of one tenant between two shards; see ``actors.shards.tenant_move.TenantMove``."""
 
-    messages: int
-    freeze_ms: float
-
+    @property
+    def messages(self) -> int: ...
+    @property
+    def freeze_ms(self) -> float: ...
     @property
     def rows(self) -> int: ...
     @property

@@ -9,6 +9,7 @@ from actors.shards.setup import set_up_shards
 from cache.connection import RedisConnection
 from cluster.postgres import PostgresServer
 from tests.contract.tenants.bench import KEY, Bench
+from tests.contract.tenants.movers import Mover
 from tests.servers import postgres
 
 
@@ -38,3 +39,10 @@ async def make_bench() -> AsyncIterator[MakeBench]:
 @pytest.fixture
 def bench(server: PostgresServer, make_bench: MakeBench) -> Bench:
     return make_bench(server.dsn, KEY)
+
+
+@pytest.fixture
+async def mover(bench: Bench) -> AsyncIterator[Mover]:
+    mover = Mover(bench.dsn)
+    yield mover
+    await mover.aclose()

@@ -21,9 +21,10 @@ from config.topology_file import load_topology
 from kernel.identifiers import new_id
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.listing import TenantListing
-from services.tenants.moving import TenantMoving
+from services.tenants.moving import Moves, TenantMoving
 from services.units import UNITS
 from tests.contract.tenants.bench import KEY
+from tests.contract.tenants.meddling import Meddle, MeddledMoves
 
 QUEUES: Final = ("notifications.whatsapp", "orders.process")
 _INBOUND: Final = (
@@ -92,12 +93,16 @@ class Mover:
         publisher = TransactionalPublisher(load_topology())
         self.pools = ShardPools(ShardAccess.derive(dsn, KEY), range(SHARDS), {**UNITS, **OWN_UNITS}, publisher)
         self.runner = FollowingRunner(self.pools)
-        directory = TenantDirectory(self.runner, policy=DirectoryPolicy(local_s=0, local_absent_s=0))
+        self._directory = TenantDirectory(self.runner, policy=DirectoryPolicy(local_s=0, local_absent_s=0))
         self.moves = TenantMoves(dsn, QUEUES, policy=policy)
-        self.moving = TenantMoving(self.runner, TenantListing(self.runner), self.moves, directory)
+        self.moving = self._by(self.moves)
 
     async def aclose(self) -> None:
         await self.pools.aclose()
+
+    def meddled(self, step: str, *, before: Meddle | None = None, after: Meddle | None = None) -> TenantMoving:
+        """Moves tenants, and once something is done before or after a step."""
+        return self._by(MeddledMoves(self.moves, step, before=before, after=after))
 
     async def run(self, name: str, tenant_id: str, shard: int, arguments: Any) -> UnitOutcome:
         """Run a unit on one shard, wherever the tenant is."""
@@ -241,6 +246,9 @@ class Mover:
         )
         shard: int = row[0]
         return shard
+
+    def _by(self, moves: Moves) -> TenantMoving:
+        return TenantMoving(self.runner, TenantListing(self.runner), moves, self._directory)
 
 
 class Writer:

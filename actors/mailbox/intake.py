@@ -242,6 +242,6 @@ class Intake:
 
     def _arrival(self, row: Row, now: float) -> Arrival:
         not_before = now + row.not_before - time.time() if row.not_before else 0.0
-        redelivered = row.seq <= self._taken_over_at
+        redelivered = row.tried or row.seq <= self._taken_over_at
         history = History(row.clock_s, row.retries, row.lost, not_before, row.deferred_s, redelivered)
         return row.seq, row.message, history

@@ -109,7 +109,12 @@ class Tick(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A waiting message as it was read; ``intact`` is False if its checksum does not fit."""
+    """A waiting message as it was read.
+
+    Attributes:
+        intact: False if its checksum does not fit.
+        tried: whether the journal knows of tries, under this owner or where it waited before.
+    """
 
     seq: int
     message: Message
@@ -119,6 +124,7 @@ class Row(NamedTuple):
     lost: int
     not_before: float
     deferred_s: float
+    tried: bool = False
 
 
 def may_be_more(rows: Sequence[Row], limit: int) -> bool:

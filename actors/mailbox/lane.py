@@ -23,7 +23,7 @@ class History(NamedTuple):
         lost: deliveries that were lost with their consumer.
         not_before: by the window's clock.
         deferred_s: time that does not age it, with a deferral that has begun to its end.
-        redelivered: whether an earlier owner may have delivered it.
+        redelivered: whether an earlier owner may have delivered it, or that of the shard from which it came.
     """
 
     clock_s: float | None = None

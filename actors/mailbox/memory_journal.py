@@ -77,7 +77,8 @@ class MemoryDatabase:
         for seq in sorted(self.rows.keys() - self.settled.keys()):
             message, clock_s = self.rows[seq]
             retry = self.retries.get(seq, Retry(seq, 0, 0, 0.0, 0.0, ""))
-            rows.append(Row(seq, message, True, clock_s, retry.retries, retry.lost, retry.not_before, retry.deferred_s))
+            known = (retry.retries, retry.lost, retry.not_before, retry.deferred_s)
+            rows.append(Row(seq, message, True, clock_s, *known, tried=seq in self.retries))
         return rows
 
     def bury(self, letter: Message) -> None:

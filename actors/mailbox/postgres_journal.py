@@ -259,4 +259,4 @@ def _row(row: Any) -> Row:
             intact = False
     if row[11] is None:
         return Row(row[8], message, intact, row[10], 0, 0, _NO_BEFORE, 0.0)
-    return Row(row[8], message, intact, row[10], row[11], row[12], row[13], row[14])
+    return Row(row[8], message, intact, row[10], row[11], row[12], row[13], row[14], tried=True)

@@ -81,6 +81,7 @@ CREATE TABLE IF NOT EXISTS spaza.settlement (
 ) PARTITION BY RANGE (published_on);
 CREATE TABLE IF NOT EXISTS spaza.settlement_default PARTITION OF spaza.settlement DEFAULT;
 
+-- Of messages that were delivered before, or may have been.
 CREATE TABLE IF NOT EXISTS spaza.redelivery (
     queue         text NOT NULL,
     partition     integer NOT NULL,

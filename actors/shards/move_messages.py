@@ -3,6 +3,9 @@
 They are what its units have published with their changes, and what is published on the new shard follows them, so that
 the order of each key is kept. The old partition's owner is fenced, for a message is to be in one hand; it takes its
 partition up again at once. Dead letters stay where they died.
+
+Which of them that owner has under way it alone knows. So all that it may have delivered count as tried on the new
+shard, and are delivered there as what may have had effects before.
 """
 
 from collections.abc import Sequence
@@ -67,7 +70,8 @@ async def _insert(target: MoveSide, queue: str, rows: Sequence[Any], clock_s: fl
     seqs = {_name(row): row["seq"] for row in inserted}
     if missing := [row for row in rows if _name(row) not in seqs]:
         seqs |= await _come_back(target, queue, missing)
-    tried = [row for row in rows if row["retries"] is not None and _name(row) in seqs]
+    was_owned = clock_s is not None
+    tried = [row for row in rows if (was_owned or row["retries"] is not None) and _name(row) in seqs]
     await new.execute(
         QUERIES["remember_tries"],
         *where,

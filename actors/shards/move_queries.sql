@@ -133,9 +133,10 @@ SET low_water = least(low_water, $3), epoch = epoch + 1, owner = '', lease_until
 WHERE queue = $1 AND partition = $2
 
 -- name: remember_tries
--- $1 queue, $2 partition, then columns
+-- Those of which none is known may have been under way for the first time. $1 queue, $2 partition, then columns
 INSERT INTO spaza.redelivery (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
-SELECT $1, $2, given.seq, given.retries, given.deliveries, given.not_before, given.deferred_s, given.reason
+SELECT $1, $2, given.seq, coalesce(given.retries, 0), coalesce(given.deliveries, 0),
+       coalesce(given.not_before, to_timestamp(0)), coalesce(given.deferred_s, 0), coalesce(given.reason, 'moved')
 FROM unnest($3::bigint[], $4::int[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[])
      AS given (seq, retries, deliveries, not_before, deferred_s, reason)
 ON CONFLICT (queue, partition, seq) DO UPDATE SET retries = excluded.retries, deliveries = excluded.deliveries,

@@ -168,13 +168,14 @@ async def test_what_cannot_be_held_is_refused_with_all_of_its_batch(either: Jour
 async def test_retries_are_remembered(either: Journals) -> None:
     journal = either()
     epoch = (await taken(journal)).epoch
-    await journal.write(epoch, Batch(appends(message("m1"))))
+    await journal.write(epoch, Batch(appends(message("m1"), message("m2"))))
 
     for lost in (1, 2):
         await journal.write(epoch, Batch(retries=[Retry(1, 0, lost, NOW + lost, 1.5 * lost, "gone")]))
 
-    row = (await journal.load(0, 10))[0]
+    row, untried = await journal.load(0, 10)
     assert (row.retries, row.lost, row.deferred_s) == (0, 2, 3.0)
+    assert (row.tried, untried.tried) == (True, False)
     assert row.not_before == pytest.approx(NOW + 2, abs=1e-3)
 
 

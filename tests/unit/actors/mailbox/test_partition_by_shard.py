@@ -8,7 +8,7 @@ import pytest
 
 from actors.mailbox import intake
 from actors.mailbox.errors import JournalUnavailableError
-from actors.mailbox.journal import Batch, Progress, Row, Tick, Written
+from actors.mailbox.journal import Batch, Progress, Retry, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import PublishedRow, ack
 from actors.mailbox.ownership import State
@@ -294,3 +294,20 @@ class Counted(InMemoryJournal):
     ) -> Tick:
         self.ticks += 1
         return await super().tick(epoch, progress, lease_s=lease_s, sweep_below=sweep_below, since=since)
+
+
+async def test_what_was_tried_on_the_shard_from_which_it_came_is_a_redelivery_and_goes_with_the_others() -> None:
+    database = MemoryDatabase()
+    async with running(database, **BY_SHARD) as owner:
+        await read(owner)
+        unit = database.unit()
+        moved = unit.publish(message("moved"))
+        unit.publish(message("fresh"))
+        database.retries[moved] = Retry(moved, 0, 0, 0.0, 0.0, "moved")
+        unit.commit()
+        await until(lambda: owner.window.size == 2)
+
+        batch = owner.take()
+
+    told = [(one.message.id, one.redelivered, one.attempt) for one in batch]
+    assert told == [("moved", True, 1), ("fresh", False, 1)]

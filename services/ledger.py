@@ -15,21 +15,24 @@ class Ledger:
     def __init__(self, batch: Sequence[Delivery]) -> None:
         self._batch = batch
         self._outcomes: list[Outcome | None] = [None] * len(batch)
-        self._waiting: dict[str, Outcome] = {}
+        # By key: the earliest that is to come again.
+        self._waiting: dict[str, int] = {}
 
     def settle(self, place: int, outcome: Outcome) -> None:
         """Give a delivery its outcome."""
         assert self._outcomes[place] is None
         self._outcomes[place] = outcome
         if outcome.comes_again:
-            self._waiting.setdefault(self._batch[place].message.key, outcome)
+            key = self._batch[place].message.key
+            self._waiting[key] = min(place, self._waiting.get(key, place))
 
     def postpone(self, places: Iterable[int]) -> set[int]:
-        """Let those come again whose key waits, before any work on them; returns their places."""
+        """Let those come again that follow one of their key that does, before any work on them; returns which."""
         postponed: set[int] = set()
         for place in places:
-            before = self._waiting.get(self._batch[place].message.key)
-            if before is not None:
+            waiting = self._waiting.get(self._batch[place].message.key, place)
+            before = self._outcomes[waiting]
+            if waiting < place and before is not None:
                 self.settle(place, retry_after(before.delay_s, "after_another"))
                 postponed.add(place)
         return postponed

@@ -162,6 +162,7 @@ class _Rules:
             yield Fault(
                 ("queues", name, "patience_ms"), "does nothing with one batch in flight; raise batches_in_flight"
             )
+        yield from _busy_faults(name, queue)
         if "partitions_per_actor" in written and queue.partitions_per_actor > queue.partitions:
             yield Fault(
                 ("queues", name, "partitions_per_actor"),
@@ -257,6 +258,22 @@ def _topic_fault(pattern: str, words: list[str]) -> str | None:
 def _name_faults(kind: str, name: str) -> Iterator[Fault]:
     if len(name) > _LONGEST or _NAME.fullmatch(name) is None:
         yield Fault((kind, name), f"a name has 1 to {_LONGEST} letters, digits and . _ : - and begins with no sign")
+
+
+def _busy_faults(name: str, queue: "Queue") -> Iterator[Fault]:
+    written = "busy_linger_ms" in queue.model_fields_set
+    if queue.busy_per_s is None:
+        if written:
+            yield Fault(
+                ("queues", name, "busy_linger_ms"),
+                "does nothing without busy_per_s; add busy_per_s, the rate from which on it counts",
+            )
+    elif queue.busy_linger_ms <= queue.linger_ms:
+        yield Fault(
+            ("queues", name, "busy_linger_ms" if written else "busy_per_s"),
+            f"busy_linger_ms, {queue.busy_linger_ms}, keeps calls no further apart than linger_ms does, which is"
+            f" {queue.linger_ms}; write a busy_linger_ms above that, or remove busy_per_s",
+        )
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -209,6 +209,12 @@ def test_what_does_nothing_in_a_dead_letter_queue_is_refused(tmp_path: Path, fie
         ("batch: 2000", "no more than prefetch, 1024, are in flight"),
         ("key_run: 300", "a batch has 256 messages at most"),
         ("{batches_in_flight: 1, patience_ms: 5}", "raise batches_in_flight"),
+        ("busy_linger_ms: 300", "does nothing without busy_per_s; add busy_per_s"),
+        (
+            "{busy_per_s: 300, busy_linger_ms: 75}",
+            "which is 75; write a busy_linger_ms above that",
+        ),
+        ("{linger_ms: 300, busy_per_s: 300}", "busy_linger_ms, 250, keeps calls no further apart than linger_ms does"),
         ("max_retries: yes", "valid integer, not True"),
         ('ttl_ms: "300000"', "valid integer, not '300000'"),
         ("prefetch: 10.0", "valid integer, not 10.0"),

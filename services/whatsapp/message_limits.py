@@ -193,13 +193,22 @@ class DeferringLimits:
             while self._waiting:
                 await asyncio.sleep(self._linger_s)
                 waiting, self._waiting = self._waiting, Counter()
-                counted = await self._counting.count(waiting, partly=True)
+                counted = await self._count_or_go_on(waiting)
                 now = loop.time()
                 self._over_until = {number: until for number, until in self._over_until.items() if until > now}
                 for one in counted:
                     self._note(one, now)
         finally:
             self._task = None
+
+    async def _count_or_go_on(self, waiting: Counter[str]) -> list[_Counted]:
+        try:
+            return await self._counting.count(waiting, partly=True)
+        except Exception:  # noqa: BLE001 - whatever it was, what comes is to be taken, and counted again
+            _log.exception("message_limits_raised", messages=waiting.total())
+            with failing_open(_log):
+                self._counting.parts.observer.not_counted(waiting.total())
+            return []
 
     def _note(self, counted: _Counted, now: float) -> None:
         if counted.within == counted.messages:  # the limit may have been raised

@@ -163,6 +163,22 @@ async def test_what_cannot_be_counted_is_taken_all_the_same(world: World) -> Non
     assert world.uncounted == [2, 1]
 
 
+async def test_a_limiter_that_fails_in_a_way_nobody_thought_of_stops_neither_messages_nor_the_counting(
+    world: World,
+) -> None:
+    limits = DeferringLimits(parts(world), linger_s=0.0)
+    world.limiter_error = KeyError("?")
+    assert yields(await limits.admit(messages("1", "1", "1", "1", "1"))) == [False] * 5
+    await counted(limits)
+    world.limiter_error = None
+    await limits.admit(messages("1", "1", "1", "1"))
+    await counted(limits)
+
+    assert yields(await limits.admit(messages("1"))) == [True]
+    assert world.uncounted == [5, 0]
+    await counted(limits)
+
+
 async def test_rejecting_keeps_back_those_over_the_limit_and_says_when_they_may_come_again(world: World) -> None:
     limits = RejectingLimits(parts(world))
     first = await limits.admit(messages("1", "1", "1", "2"))

@@ -83,11 +83,7 @@ class Intake:
 
         If an earlier one may be there that was not seen it is held back, and ``look_wanted``.
         """
-        if self._gaps is None or self.arrivals.is_left_to_page(seq) or not self._gaps.may_precede(seq):
-            self._take((seq, message, history), now)
-        else:
-            self._held[seq] = (seq, message, history)
-            self.look_wanted = True
+        self._take_or_hold((seq, message, history), now)
 
     def told(self, rows: Sequence[PublishedRow], now: float) -> None:
         """Take in what publishers say that they have committed.
@@ -133,10 +129,10 @@ class Intake:
         return min(mark for mark in marks if mark is not None)
 
     def take_rows(self, rows: Sequence[Row]) -> None:
-        """Take in what was read, in order."""
+        """Take in what was in doubt and was read, in order; as ``arrive``."""
         now = self._clock()
         for row in self._intact(rows):
-            self._take(self._arrival(row, now), now)
+            self._take_or_hold(self._arrival(row, now), now)
 
     async def page(self, timeout_s: float) -> None:
         """Read the next page and take it in. A page that could not be read in time is read in smaller parts.
@@ -203,6 +199,14 @@ class Intake:
             xmin, xmax, _ = tick.snapshot.split(":")
             self._gaps.looked(self._before.highest, int(xmin), int(xmax))
         return True
+
+    def _take_or_hold(self, arrival: Arrival, now: float) -> None:
+        seq = arrival[0]
+        if self._gaps is None or self.arrivals.is_left_to_page(seq) or not self._gaps.may_precede(seq):
+            self._take(arrival, now)
+        else:
+            self._held[seq] = arrival
+            self.look_wanted = True
 
     def _take_in_order(self, rows: Sequence[Row], told: Collection[int], up_to: int) -> None:
         now = self._clock()

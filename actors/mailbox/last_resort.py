@@ -115,16 +115,20 @@ class Graveyard:
 
 
 async def keep_dead_letters(transaction: Transaction, arguments: Any) -> None:
-    """Insert dead letters; those that are there already are left alone, unless they are settled."""
+    """Insert dead letters; those that are there already are left alone, unless they are settled.
+
+    The insert passes over those whose name is taken, also by one that is being settled in this moment. So it is asked
+    afterwards whose these are.
+    """
     queue, partition, messages = arguments
     letters = [Message._make(message) for message in messages]
-    while True:
+    while letters:
+        await transaction.execute(_QUERIES["dead_letter_without_owner"], queue, partition, *columns(letters))
         ids, days = [stored_id(one) for one in letters], [published_day(one) for one in letters]
         taken = await transaction.fetch(_QUERIES["settled_letters"], queue, partition, days, ids)
-        if not taken:
-            break
-        letters = otherwise_named(letters, [row["place"] for row in taken], [row["headers"] for row in taken])
-    await transaction.execute(_QUERIES["dead_letter_without_owner"], queue, partition, *columns(letters))
+        places = [row["place"] for row in taken]
+        named = otherwise_named(letters, places, [row["headers"] for row in taken])
+        letters = [named[place - 1] for place in places]
 
 
 UNITS: Final[Mapping[str, Callable[[Transaction, Any], Awaitable[Any]]]] = MappingProxyType({UNIT: keep_dead_letters})

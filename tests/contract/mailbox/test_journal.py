@@ -1,7 +1,7 @@
 """What the journal promises, on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -56,6 +56,37 @@ async def test_the_last_resort_keeps_a_letter_though_one_of_its_id_was_put_back(
 
     [again] = await journal.peek("dead", Selection(), after_seq=0, limit=9, body_bytes=0)
     assert (again.message.id, again.seq > row.seq) == ("m1", True)
+
+
+class Overtaken:
+    """A unit's transaction, before whose first insert somebody else commits."""
+
+    def __init__(self, connection: Connection, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self.fetch, self._execute, self._meanwhile = connection.fetch, connection.execute, [meanwhile]
+
+    async def execute(self, query: str, *arguments: Any) -> None:
+        while self._meanwhile:
+            await self._meanwhile.pop()()
+        await self._execute(query, *arguments)
+
+
+async def test_the_last_resort_keeps_a_letter_though_one_of_its_id_is_purged_in_this_moment(
+    journals: Journals, owner: Connection, queue_name: str
+) -> None:
+    journal = journals()
+    epoch = (await taken(journal)).epoch
+    sent = [letter("m1", "unreachable"), letter("m2", "unreachable"), letter("m3", "unreachable")]
+    await keep_dead_letters(owner, (f"dlq.{queue_name}", 0, [tuple(one) for one in sent[:2]]))
+    rows = await journal.peek("dead", Selection(), after_seq=0, limit=9, body_bytes=0)
+    purged = Batch(letters=[Settlement(rows[1].seq, published_day(sent[1]), "purged", "", 0)])
+
+    async with owner.transaction():
+        unit: Any = Overtaken(owner, lambda: journal.write(epoch, purged))
+        await keep_dead_letters(unit, (f"dlq.{queue_name}", 0, [tuple(one) for one in sent]))
+
+    kept = await journal.peek("dead", Selection(), after_seq=0, limit=9, body_bytes=0)
+    assert [one.message.id for one in kept] == ["m1", "m3", "m2"]
+    assert (kept[0].seq, kept[2].seq > rows[1].seq) == (rows[0].seq, True)
 
 
 async def test_a_takeover_waits_for_the_write_under_way(

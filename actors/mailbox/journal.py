@@ -96,7 +96,7 @@ class Tick(NamedTuple):
     Attributes:
         held: whether the epoch is still the partition's.
         swept_to: for the next sweep.
-        seqs: transactional rows that the last sweep could not have seen, and some that it did.
+        seqs: transactional rows that had not been seen.
         snapshot: which transactions it has seen, as PostgreSQL writes it.
         appeared: transactional rows by tenant that the snapshot given had not seen, settled ones included.
     """
@@ -106,6 +106,12 @@ class Tick(NamedTuple):
     seqs: Sequence[int]
     snapshot: str = "0:0:"
     appeared: Mapping[str, int] = {}
+
+
+def seen_before(swept_to: str) -> str:
+    """The snapshot that has seen all transactions before one, and no other; PostgreSQL knows none before the first."""
+    first = max(1, int(swept_to))
+    return f"{first}:{first}:"
 
 
 class Row(NamedTuple):
@@ -204,7 +210,14 @@ class Journal(Protocol):
         """
 
     async def tick(
-        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+        self,
+        epoch: int,
+        progress: Progress,
+        *,
+        lease_s: float | None,
+        sweep_below: int,
+        seen: str = "",
+        since: str = "",
     ) -> Tick:
         """Renew the lease, unless ``lease_s`` is None, and list transactional rows below a seq (0 for none).
 
@@ -213,6 +226,8 @@ class Journal(Protocol):
             progress: to be kept with the lease.
             lease_s: for how long.
             sweep_below: see above.
+            seen: snapshot of the ``Tick`` whose rows were all taken in; what it saw is not listed. Empty where only
+                ``progress.swept_to`` is known.
             since: a snapshot of ``Count`` or ``Tick``; what appeared after it is counted. Empty for none.
         """
 

@@ -21,6 +21,7 @@ from actors.mailbox.journal import (
     Settlement,
     Tick,
     Written,
+    seen_before,
 )
 from actors.mailbox.memory_units import MemoryUnit, Transactions
 from actors.mailbox.message import Message
@@ -163,13 +164,20 @@ class InMemoryJournal:
         await self.write(epoch, Batch())
 
     async def tick(
-        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+        self,
+        epoch: int,
+        progress: Progress,
+        *,
+        lease_s: float | None,
+        sweep_below: int,
+        seen: str = "",
+        since: str = "",
     ) -> Tick:
         database = self._reach()
         if lease_s is not None and epoch == database.epoch:
             database.progress, database.lapsed = progress, lease_s <= 0
         units = database.transactions
-        seqs = [seq for seq in units.since(progress.swept_to) if seq < sweep_below]
+        seqs = [seq for seq in units.unseen(seen or seen_before(progress.swept_to)) if seq < sweep_below]
         return Tick(epoch == database.epoch, units.lowest_running, seqs, units.snapshot, units.appeared(since))
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
@@ -195,7 +203,7 @@ class InMemoryJournal:
     async def count(self, counted: Counted) -> Count:
         database = self._reach()
         settled = database.settled.keys() - set(counted.settling)
-        late = set(database.transactions.since(counted.swept_to))
+        late = set(database.transactions.unseen(seen_before(counted.swept_to)))
         rows = database.rows.items()
         waiting = [row for seq, row in rows if (seq >= counted.low_water or seq in late) and seq not in settled]
         return Count(Counter(row.message.tenant for row in waiting), database.transactions.snapshot)

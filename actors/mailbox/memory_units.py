@@ -53,17 +53,16 @@ class Transactions:
         """Which transactions are seen now, as PostgreSQL writes it: the lowest that runs, the next, all that run."""
         return f"{self.lowest_running}:{self._next}:{','.join(map(str, sorted(self._running)))}"
 
-    def since(self, swept_to: str) -> list[int]:
-        """The seqs of what transactions from this one on wrote, in order."""
-        return sorted(seq for seq, row in self.rows.items() if row.txid >= int(swept_to))
+    def unseen(self, snapshot: str) -> list[int]:
+        """The seqs of rows that a snapshot had not seen, in order."""
+        _, following, running = snapshot.split(":")
+        numbers = running.split(",")
+        return sorted(seq for seq, row in self.rows.items() if row.txid >= int(following) or str(row.txid) in numbers)
 
     def appeared(self, snapshot: str) -> dict[str, int]:
         """Rows by tenant that a snapshot had not seen; none for an empty one."""
-        if not snapshot:
-            return {}
-        _, following, running = snapshot.split(":")
-        rows = [row for row in self.rows.values() if row.txid >= int(following) or str(row.txid) in running.split(",")]
-        return dict(Counter(row.message.tenant for row in rows))
+        unseen = self.unseen(snapshot) if snapshot else []
+        return dict(Counter(self.rows[seq].message.tenant for seq in unseen))
 
 
 class MemoryUnit:

@@ -24,6 +24,7 @@ from actors.mailbox.journal import (
     Row,
     Tick,
     Written,
+    seen_before,
 )
 from actors.mailbox.message import Message
 from actors.mailbox.parameters import of_flush, of_selection, of_whole_flush
@@ -125,7 +126,14 @@ class PostgresJournal:
             raise FencedError(self._queue, self._partition, epoch)
 
     async def tick(
-        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
+        self,
+        epoch: int,
+        progress: Progress,
+        *,
+        lease_s: float | None,
+        sweep_below: int,
+        seen: str = "",
+        since: str = "",
     ) -> Tick:
         async with self._session(self._patience.tick_s) as connection:
             row = await connection.fetchrow(
@@ -137,6 +145,7 @@ class PostgresJournal:
                 0.0 if lease_s is None else lease_s,
                 *progress,
                 sweep_below,
+                seen or seen_before(progress.swept_to),
                 since,
             )
         assert row is not None

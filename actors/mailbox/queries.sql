@@ -153,9 +153,10 @@ WHERE queue = $1 AND partition = $2 AND epoch = $3
 
 -- name: tick
 -- Renews the lease where $4 says so; if a takeover came first, which the statement's snapshot may not know yet, it is
--- not held any longer. Lists the transactional rows that the last sweep could not have seen: those of
--- transactions that were running at its snapshot or began after it. A lower seq that commits late is among them. Counts
--- by tenant those that the snapshot $10 had not seen, each once in a row of ticks.
+-- not held any longer. Lists the transactional rows that the snapshot $10 had not seen, and counts by tenant those that
+-- the snapshot $11 had not: of transactions that were running then or began after it. A lower seq that commits late is
+-- among them. Each is looked up in its index by its transaction, so that one that runs for long, anywhere in the cluster,
+-- has nobody read again what was published beside it.
 WITH asynchronously AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), renewed AS (
@@ -166,19 +167,29 @@ WITH asynchronously AS MATERIALIZED (
     WHERE $4 AND queue = $1 AND partition = $2 AND epoch = $3
     RETURNING 1
 ), appeared AS MATERIALIZED (
-    SELECT tenant_id, count(*) AS messages FROM spaza.journal
-    WHERE $10 <> '' AND queue = $1 AND partition = $2 AND transactional
-      AND txid >= pg_snapshot_xmin(nullif($10, '')::pg_snapshot)
-      AND NOT pg_visible_in_snapshot(txid, nullif($10, '')::pg_snapshot)
+    SELECT tenant_id, count(*) AS messages FROM (
+        SELECT tenant_id FROM spaza.journal
+        WHERE queue = $1 AND partition = $2 AND transactional
+          AND txid >= pg_snapshot_xmax(nullif($11, '')::pg_snapshot)
+        UNION ALL
+        SELECT tenant_id FROM spaza.journal
+        WHERE queue = $1 AND partition = $2 AND transactional
+          AND txid = ANY (ARRAY(SELECT pg_snapshot_xip(nullif($11, '')::pg_snapshot)))
+    ) AS unseen
     GROUP BY tenant_id
+), listed AS MATERIALIZED (
+    SELECT seq FROM spaza.journal
+    WHERE queue = $1 AND partition = $2 AND transactional AND txid >= pg_snapshot_xmax($10::text::pg_snapshot)
+    UNION ALL
+    SELECT seq FROM spaza.journal
+    WHERE queue = $1 AND partition = $2 AND transactional
+      AND txid = ANY (ARRAY(SELECT pg_snapshot_xip($10::text::pg_snapshot)))
 )
 SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
             ELSE EXISTS (SELECT FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3)
        END AS held,
        pg_snapshot_xmin(pg_current_snapshot())::text AS swept_to,
-       ARRAY(SELECT seq FROM spaza.journal
-             WHERE queue = $1 AND partition = $2 AND transactional AND txid >= $7::text::xid8 AND seq < $9
-             ORDER BY seq) AS seqs,
+       ARRAY(SELECT seq FROM listed WHERE seq < $9 ORDER BY seq) AS seqs,
        pg_current_snapshot()::text AS snapshot,
        ARRAY(SELECT tenant_id FROM appeared ORDER BY tenant_id) AS tenants,
        ARRAY(SELECT messages FROM appeared ORDER BY tenant_id) AS messages

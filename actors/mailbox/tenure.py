@@ -76,7 +76,7 @@ class Tenure:
         self._paged_expiry = PagedExpiry(
             queue, number, journal=journal, window=window, intake=intake, writer=writer, clock=clock
         )
-        self._swept_to = "0"
+        self._swept_to, self._seen = "0", ""
         self._renewed_at = float("-inf")
         self._is_kept = False
         self._doubtful: set[str] = set()
@@ -243,7 +243,7 @@ class Tenure:
         next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, next_seq - 1)
         self._paged_expiry.begin()
-        self._swept_to, self.low_water = tick.swept_to, lease.low_water
+        self._swept_to, self._seen, self.low_water = tick.swept_to, tick.snapshot, lease.low_water
         self._begun(next_seq)
         # Before it counts as open, so that it is begun again should that fail.
         await self._intake.end_look(tick, lambda: True)
@@ -261,6 +261,7 @@ class Tenure:
             self._progress() if renew else Progress(0, self._swept_to, 0.0),
             lease_s=self._policy.lease_s if renew else None,
             sweep_below=_EVERY_SEQ if self._sweeps else 0,
+            seen=self._seen,
             since=self._census.snapshot if self._sweeps else "",
         )
         self._census.appeared(tick)
@@ -271,7 +272,7 @@ class Tenure:
         # What is left the next tick finds, after it has renewed the lease.
         whole = await self._intake.end_look(tick, self._has_time)
         if self._sweeps and whole:
-            self._swept_to = tick.swept_to
+            self._swept_to, self._seen = tick.swept_to, tick.snapshot
         self._wake()
 
     def _has_time(self) -> bool:

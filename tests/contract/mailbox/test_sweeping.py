@@ -36,6 +36,31 @@ async def test_the_sweep_does_not_skip_a_lower_seq_that_commits_late(either: Jou
     assert [row.seq for row in await journal.load_seqs([lower])] == [lower]
 
 
+async def test_a_transaction_that_runs_for_long_does_not_have_the_sweeps_list_what_they_have_seen(
+    either: Journals, units: Units
+) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    progress = Progress(1, "0", 0.0)
+    long, early, late = [await units() for _ in range(3)]
+    slow = await long.publish(message("slow"))
+    one = await early.publish(message("m1"))
+    await early.commit()
+
+    first = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY)
+    two = await late.publish(message("m2"))
+    await late.commit()
+    second = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=first.snapshot)
+    third = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=second.snapshot)
+    await long.commit()
+    fourth = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=third.snapshot)
+    after_all = await journal.tick(epoch, Progress(1, third.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
+
+    assert [list(tick.seqs) for tick in (first, second, third, fourth)] == [[one], [two], [], [slow]]
+    # The next owner, who knows no more than the oldest transaction that ran.
+    assert list(after_all.seqs) == [slow, one, two]
+
+
 async def test_the_sweep_lists_what_is_below_a_seq_settled_or_not(either: Journals, units: Units) -> None:
     journal = either()
     epoch = (await taken(journal)).epoch

@@ -35,7 +35,7 @@ class Arriving(RuleBasedStateMachine):
         self.window.open(0, 0.0, 0.0)
         self.intake.begin(1, 0)
         asyncio.run(self.intake.page(1.0))
-        self.swept_to = "0"
+        self.seen = ""
         self.open: list[tuple[MemoryUnit, list[tuple[int, Message]]]] = []
         self.untold: list[tuple[int, Message]] = []
         # In the order in which they were committed.
@@ -92,15 +92,15 @@ class Arriving(RuleBasedStateMachine):
     @rule()
     def a_look_begins(self) -> None:
         self.intake.begin_look()
-        progress = Progress(0, self.swept_to, 0.0)
-        self.look = asyncio.run(self.journal.tick(0, progress, lease_s=None, sweep_below=EVERY))
+        progress = Progress(0, "0", 0.0)
+        self.look = asyncio.run(self.journal.tick(0, progress, lease_s=None, sweep_below=EVERY, seen=self.seen))
 
     @precondition(lambda self: self.look is not None)
     @rule()
     def a_look_ends(self) -> None:
         assert self.look is not None
         assert asyncio.run(self.intake.end_look(self.look, lambda: True))
-        self.swept_to, self.look = self.look.swept_to, None
+        self.seen, self.look = self.look.snapshot, None
 
     @invariant()
     def goes_before_what_came_after_it(self) -> None:

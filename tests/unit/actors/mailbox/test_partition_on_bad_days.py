@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -182,13 +183,11 @@ class SlowJournal(InMemoryJournal):
     readable = 1_000
     ticks = 0
 
-    async def tick(
-        self, epoch: int, progress: Progress, *, lease_s: float | None, sweep_below: int, since: str = ""
-    ) -> Tick:
+    async def tick(self, epoch: int, progress: Progress, **asked: Any) -> Tick:
         while self.silent:  # noqa: ASYNC110 - a test's switch
             await asyncio.sleep(0.001)
-        self.ticks += lease_s is not None
-        return await super().tick(epoch, progress, lease_s=lease_s, sweep_below=sweep_below)
+        self.ticks += asked["lease_s"] is not None
+        return await super().tick(epoch, progress, **asked)
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         if limit > self.readable:

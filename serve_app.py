@@ -303,6 +303,7 @@ class Spaza:
         """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""
         dsn, key, others, redis_url = self._dsn, self._key, self._other_keys, self._redis_url
         token, moves = self.settings.admin.token.get_secret_value().encode(), self._moves()
+        limited = [route.name for route in limited_routes(self.routes, self.limits)]
 
         def make(shards: UnitRunner, actions: Actions) -> TenantsApp:
             redis = RedisConnection(redis_url)
@@ -315,6 +316,7 @@ class Spaza:
                 directory=TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis)),
                 forget_other_keys=lambda: forget_other_keys(dsn, key),
                 moves=moves(),
+                limited=limited,
             )
 
         return make

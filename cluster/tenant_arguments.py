@@ -56,6 +56,12 @@ def add_tenant_commands(commands: Any) -> None:
     _command(below, "suspend", "answer neither its customers nor its calls, until it is resumed", tenant=True)
     _command(below, "resume", "serve it again", tenant=True)
 
+    limits = _command(below, "limits", "show a merchant's own limits, or change them; it counts at once", tenant=True)
+    limits.add_argument("--minute", type=int, metavar="N", help="requests a minute")
+    limits.add_argument("--hour", type=int, metavar="N", help="requests an hour")
+    limits.add_argument("--route", metavar="ROUTE", help="on this route alone, such as products; otherwise on each")
+    limits.add_argument("--reset", action="store_true", help="what is not named goes back to what holds otherwise")
+
     move = _command(below, "move", "move a merchant to another shard while it is in use", tenant=True)
     move.add_argument("--to", dest="shard", type=int, required=True, metavar="SHARD", help="0 to 31")
 

@@ -84,6 +84,22 @@ def _enter(client: AdminClient, given: argparse.Namespace, console: Console) -> 
     return _show(client.post(f"/{given.tenant_id}/{given.tenant_command}"), given, console, tenant_text.state)
 
 
+def _limits(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
+    named = {name: value for name in ("minute", "hour") if (value := getattr(given, name)) is not None}
+    asked: dict[str, Any] = {"minute": None, "hour": None, **named} if given.reset else named
+    if given.route is not None:
+        asked = {"routes": {given.route: asked if named else None}} if asked else {}
+    elif given.reset:
+        asked["routes"] = None
+    path = f"/{given.tenant_id}"
+    if not asked:
+        shown = client.get(path)
+        done = {"tenant_id": shown["tenant_id"], "limits": shown["limits"]}
+    else:
+        done = client.send("POST", f"{path}/limits", asked)
+    return _show(done, given, console, tenant_text.limits)
+
+
 def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
     """Ask until it is done; to ask again joins the move that is under way."""
     while True:
@@ -206,6 +222,7 @@ _COMMANDS = {
     "token": _token,
     "suspend": _enter,
     "resume": _enter,
+    "limits": _limits,
     "move": _move,
     "remove": _remove,
     "reseal": _reseal,

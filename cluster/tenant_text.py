@@ -56,8 +56,9 @@ def shown(document: dict[str, Any]) -> Iterator[str]:
     about = {name: value for name, value in document["whatsapp"].items() if value is not None}
     yield f"  WhatsApp {', '.join(f'{name} {value}' for name, value in about.items()) or 'token alone'}"
     yield f"  payments {', '.join(document['payments']) or 'none'}"
-    limits = {name: value for name, value in document["limits"].items() if value is not None}
-    yield f"  limits {', '.join(f'{value} a {name}' for name, value in limits.items()) or 'those of the platform'}"
+    yield f"  limits {_on_each(document['limits'])}"
+    for route, own in document["limits"]["routes"].items():
+        yield f"    on {route} {_windows(own)}"
     for one in document["credentials"]:
         until = "" if one["expires_at"] is None else f", until {one['expires_at']}"
         yield f"  credential {one['kid']}  {one['algorithm']}, since {one['created_at']}{until}"
@@ -66,6 +67,13 @@ def shown(document: dict[str, Any]) -> Iterator[str]:
 def state(document: dict[str, Any]) -> Iterator[str]:
     """In what state a tenant is now."""
     yield f"Tenant {document['tenant_id']} is {document['state']}."
+
+
+def limits(document: dict[str, Any]) -> Iterator[str]:
+    """A tenant's own limits."""
+    yield f"Tenant {document['tenant_id']} has {_on_each(document['limits'])} on each route."
+    for route, own in document["limits"]["routes"].items():
+        yield f"  {route}: {_windows(own)}"
 
 
 def moved(document: dict[str, Any]) -> Iterator[str]:
@@ -98,6 +106,15 @@ def resealed(document: dict[str, Any]) -> Iterator[str]:
         yield f"{document['unopened']:,} could not be opened: their key is missing in SPAZA_SECRETS__OTHER_KEYS."
     if document["missing_shards"]:
         yield f"Shards {', '.join(map(str, document['missing_shards']))} did not answer; run it again."
+
+
+def _on_each(own: dict[str, Any]) -> str:
+    return _windows(own) or "those of the platform"
+
+
+def _windows(own: dict[str, Any]) -> str:
+    spoken = {"minute": "a minute", "hour": "an hour"}
+    return ", ".join(f"{own[name]} {words}" for name, words in spoken.items() if own[name] is not None)
 
 
 def _credential(document: dict[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from actors.rate_limiter.own_limits import OwnLimits
 from gateway.asgi import Header, Scope
 from gateway.errors import DeadlineExceededError, UnidentifiedError
 from gateway.operations import Call
@@ -22,16 +23,14 @@ class Identity(NamedTuple):
         kid: of the credential.
         shard: where the tenant's schema is.
         epoch: of the tenant's placement; grows when it moves.
-        limit_minute: requests on one route; None for the route's.
-        limit_hour: likewise.
+        limits: the tenant's own.
     """
 
     tenant_id: str
     kid: str
     shard: int
     epoch: int
-    limit_minute: int | None = None
-    limit_hour: int | None = None
+    limits: OwnLimits = OwnLimits()
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+from actors.rate_limiter.own_limits import OwnLimits
+
 
 class KnownCredential(NamedTuple):
     """A credential that holds now.
@@ -14,8 +16,7 @@ class KnownCredential(NamedTuple):
         is_served: whether the tenant's calls are answered; a suspended tenant's are not.
         shard: where the tenant's schema is.
         epoch: of the tenant's placement.
-        limit_minute: the tenant's own limits; None for the route's.
-        limit_hour: likewise.
+        limits: the tenant's own.
     """
 
     kid: str
@@ -25,8 +26,7 @@ class KnownCredential(NamedTuple):
     is_served: bool
     shard: int
     epoch: int
-    limit_minute: int | None
-    limit_hour: int | None
+    limits: OwnLimits
 
     def __repr__(self) -> str:
         return f"KnownCredential(kid={self.kid!r}, tenant_id={self.tenant_id!r}, ***)"

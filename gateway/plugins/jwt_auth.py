@@ -135,14 +135,7 @@ class JwtAuth:
             return Refusal(401, str(faults), headers=self._invalid, document=faults)
         if not credential.is_served:
             return _SUSPENDED
-        return Identity(
-            credential.tenant_id,
-            credential.kid,
-            credential.shard,
-            credential.epoch,
-            credential.limit_minute,
-            credential.limit_hour,
-        )
+        return Identity(credential.tenant_id, credential.kid, credential.shard, credential.epoch, credential.limits)
 
     def _texts(self, scope: Scope) -> Iterator[str]:
         if self._options.uri_param_names:

@@ -54,8 +54,7 @@ class RateLimiting:
         context = context_of(scope)
         identity = context.identity
         if identity is not None:
-            limits = self._limits.with_own(identity.limit_minute, identity.limit_hour)
-            check = Check(identity.tenant_id, context.route, limits)
+            check = Check(identity.tenant_id, context.route, identity.limits.on(context.route, self._limits))
             try:
                 decision = await self._limiter.check(check, timeout_s=context.remaining_s(_CHECK_S))
             except SpazaError as error:

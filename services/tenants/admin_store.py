@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import orjson
+
+from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.shard_query import OrderBy, ShardQuery
 from actors.shards.unit import Transaction, UnitFunction
 from kernel.sql import load_queries
@@ -13,6 +16,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 READ_TENANTS: Final = "tenants.read_tenants"
 SET_STATE: Final = "tenants.set_state"
+SET_LIMITS: Final = "tenants.set_limits"
 READ_DETAILS: Final = "tenants.read_details"
 ADD_KID: Final = "tenants.add_kid"
 DROP_KIDS: Final = "tenants.drop_kids"
@@ -32,10 +36,16 @@ class TenantRow(NamedTuple):
     state: str
     limit_minute: int | None
     limit_hour: int | None
+    route_limits: str
     phone_numbers: tuple[str, ...]
     kids: tuple[str, ...]
     placed_at: float
     changed_at: float
+
+    @property
+    def limits(self) -> OwnLimits:
+        """Its own."""
+        return OwnLimits.of(self.limit_minute, self.limit_hour, orjson.loads(self.route_limits))
 
 
 # In the order of their ids, which is that of their making.
@@ -61,6 +71,14 @@ class StateChange(NamedTuple):
     tenant_id: str
     state: str
     after: tuple[str, ...]
+
+
+class LimitsChange(NamedTuple):
+    """What is to become of the limits of a tenant in one of some states; see ``OwnLimits.changed``."""
+
+    tenant_id: str
+    asked: Mapping[str, Any]
+    states: tuple[str, ...]
 
 
 class KidAdded(NamedTuple):
@@ -93,6 +111,18 @@ async def read_tenants(transaction: Transaction, tenant_ids: list[str]) -> list[
 async def set_state(transaction: Transaction, change: StateChange) -> bool:
     """Change a tenant's state; False if it is in none from which that is allowed, or not there."""
     return await transaction.fetchrow(_SQL["set_state"], *change) is not None
+
+
+async def set_limits(transaction: Transaction, change: LimitsChange) -> OwnLimits | None:
+    """Change a tenant's own limits; returns them as they are then, or None if it is in another state, or not there."""
+    row = await transaction.fetchrow(_SQL["lock_limits"], change.tenant_id, change.states)
+    if row is None:
+        return None
+    minute, hour, routes = row
+    made = OwnLimits.of(minute, hour, orjson.loads(routes)).changed(change.asked)
+    kept = orjson.dumps(made.kept()).decode()
+    await transaction.execute(_SQL["set_limits"], change.tenant_id, made.minute, made.hour, kept)
+    return made
 
 
 async def read_details(transaction: Transaction, _arguments: None) -> DetailsRow | None:
@@ -142,6 +172,7 @@ UNITS: Mapping[str, UnitFunction] = MappingProxyType(
         READ_TENANTS: read_tenants,
         LISTING.name: LISTING.run,
         SET_STATE: set_state,
+        SET_LIMITS: set_limits,
         READ_DETAILS: read_details,
         ADD_KID: add_kid,
         DROP_KIDS: drop_kids,

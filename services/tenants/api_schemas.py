@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from actors.shards.placement import SHARDS
 from services.tenants.removal import ExportPlace
+from services.tenants.schemas import Limits
 
 _LEAST_BITS: Final = 2048
+RouteName = Annotated[str, Field(max_length=63)]
 
 
 def _rsa_public_key(text: str) -> str:
@@ -96,6 +98,18 @@ class MoveRequest(_Given):
     """Where a tenant is to live."""
 
     shard: int = Field(ge=0, lt=SHARDS)
+
+
+class LimitsRequest(Limits):
+    """What becomes of a tenant's own limits. What is left out stays; null goes back to what holds otherwise.
+
+    Attributes:
+        minute: requests on each route; null goes back to the route's.
+        hour: likewise.
+        routes: by name, on single routes; null goes back to the two above, for one route or for all.
+    """
+
+    routes: dict[RouteName, Limits | None] | None = Field(default=None, max_length=100)
 
 
 class NoFields(_Given):

@@ -1,7 +1,9 @@
 """What becomes of a tenant that is there: its credential is rotated, it is suspended, resumed, and given up."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitRunner
 from services.tenants import admin_store, store
@@ -67,6 +69,32 @@ class TenantLifecycle:
         """
         states = (ACTIVE, SUSPENDED, REMOVING)
         return await self._enter(tenant_id, REMOVING, states, "its rows are going already; finish with DELETE")
+
+    async def limit(self, tenant_id: str, asked: Mapping[str, Any]) -> OwnLimits:
+        """Change its own limits. They hold from its next call on, against what it has used before.
+
+        Args:
+            tenant_id: of the tenant.
+            asked: what is to become of them, see ``OwnLimits.changed``.
+
+        Returns:
+            all of them as they are then.
+
+        Raises:
+            UnknownTenantError: there is none.
+            TenantStateError: it is being removed.
+        """
+        row, states = await self._listing.row(tenant_id), (ACTIVE, SUSPENDED)
+        remedy = "it is being removed, and calls no more"
+        self._demand(row, states, remedy)
+        await self._forget(row)
+        change = admin_store.LimitsChange(tenant_id, asked, states)
+        limits: OwnLimits | None = await self._one(admin_store.SET_LIMITS, tenant_id, change)
+        if limits is None:
+            raise TenantStateError(tenant_id, REMOVING, remedy)
+        await self._forget(row)
+        _log.info("tenant_limits_set", tenant_id=tenant_id, limits=limits.document())
+        return limits
 
     async def rotate(
         self, tenant_id: str, *, grace_s: int, idempotency_key: str, public_key: str | None = None

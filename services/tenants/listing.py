@@ -121,7 +121,7 @@ def _placed(row: TenantRow) -> dict[str, Any]:
         "state": row.state,
         "shard_id": row.shard,
         "epoch": row.epoch,
-        "limits": {"minute": row.limit_minute, "hour": row.limit_hour},
+        "limits": row.limits.document(),
         "created_at": moment(row.placed_at),
         "changed_at": moment(row.changed_at),
     }

@@ -44,8 +44,7 @@ class OpenedCredentials:
             is_served=found.is_served,
             shard=found.shard,
             epoch=found.epoch,
-            limit_minute=found.limit_minute,
-            limit_hour=found.limit_hour,
+            limits=found.limits,
         )
 
     def _secret(self, kid: str, tenant_id: str, sealed: str) -> str:

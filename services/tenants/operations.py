@@ -9,6 +9,7 @@ from gateway.operations import Operation
 from gateway.refused import Refused
 from services.tenants.api_schemas import (
     ExportQuery,
+    LimitsRequest,
     ListQuery,
     MoveRequest,
     NoFields,
@@ -81,11 +82,17 @@ class CredentialRotated(BaseModel):
     retired: list[RetiredCredential]
 
 
-class LimitsShown(BaseModel):
-    """Requests on one route; null is the platform's limit."""
+class WindowsShown(BaseModel):
+    """Requests in a minute and in an hour; null is what holds otherwise."""
 
     minute: int | None
     hour: int | None
+
+
+class LimitsShown(WindowsShown):
+    """A tenant's own limits on each route, and over these those on single ones; null is the route's."""
+
+    routes: dict[str, WindowsShown]
 
 
 class TenantListed(BaseModel):
@@ -197,6 +204,14 @@ class TenantState(BaseModel):
     state: State
 
 
+class TenantLimited(BaseModel):
+    """A tenant's own limits as they are now; they hold from its next call on."""
+
+    success: Literal[True]
+    tenant_id: str
+    limits: LimitsShown
+
+
 class TokenSigned(BaseModel):
     """A token for calls as this tenant, under its latest credential."""
 
@@ -288,6 +303,14 @@ OPERATIONS: Final = (
             ("resume", "Serve it again."),
             ("remove", "Begin its removal; its rows stand still to be exported."),
         )
+    ),
+    Operation(
+        "POST",
+        "/{tenant_id}/limits",
+        "Change its own limits, on each route or on single ones; it counts at once.",
+        body=LimitsRequest,
+        path_parameters=TenantPath,
+        answers={200: TenantLimited, 404: Refused, 409: Refused},
     ),
     Operation(
         "POST",

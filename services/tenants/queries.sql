@@ -6,7 +6,7 @@ WHERE phone_number_id = ANY($1::text[])
 
 -- name: find_placements
 -- Where these tenants live. On the shard of each tenant's id; a tenant that is not whole yet has no row.
-SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour
+SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, route_limits::text
 FROM spaza.tenant_placement
 WHERE tenant_id = ANY($1::text[])
 
@@ -103,14 +103,14 @@ ON CONFLICT (tenant_id) DO NOTHING
 
 -- name: read_tenants
 -- All that a placement says of these tenants. On the shard of each tenant's id; times are seconds since 1970.
-SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, phone_numbers, kids,
+SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, route_limits::text AS route_limits, phone_numbers, kids,
        extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM changed_at)::float8 AS changed_at
 FROM spaza.tenant_placement
 WHERE tenant_id = ANY($1::text[])
 
 -- name: list_tenants
 -- The tenants whose placement is on this shard; with $1 also those that were removed.
-SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, phone_numbers, kids,
+SELECT tenant_id, name, shard, epoch, state, limit_minute, limit_hour, route_limits::text AS route_limits, phone_numbers, kids,
        extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM changed_at)::float8 AS changed_at
 FROM spaza.tenant_placement
 WHERE state <> 'removed' OR $1
@@ -121,6 +121,17 @@ UPDATE spaza.tenant_placement
 SET state = $2, changed_at = now()
 WHERE tenant_id = $1 AND state = ANY($3::text[]) AND ($2 <> 'dropping' OR move_to IS NULL)
 RETURNING tenant_id
+
+-- name: lock_limits
+SELECT limit_minute, limit_hour, route_limits::text
+FROM spaza.tenant_placement
+WHERE tenant_id = $1 AND state = ANY($2::text[])
+FOR UPDATE
+
+-- name: set_limits
+UPDATE spaza.tenant_placement
+SET limit_minute = $2, limit_hour = $3, route_limits = $4::jsonb, changed_at = now()
+WHERE tenant_id = $1
 
 -- name: read_moves
 -- The tenants whose placement is on this shard and that are being moved, or were when their mover died; or these.

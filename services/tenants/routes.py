@@ -15,6 +15,7 @@ from services.admin.errors import RefusedRequestError
 from services.tenants.admin_store import TenantRow
 from services.tenants.api_schemas import (
     ExportQuery,
+    LimitsRequest,
     ListQuery,
     MoveRequest,
     NoFields,
@@ -58,10 +59,11 @@ class TenantsApp(AdminApi):
         cases: the use cases.
         actions: where is recorded who did what. Neither secrets nor a tenant's own data go there.
         token: the admin token.
+        limited: names of the routes that have limits.
     """
 
-    def __init__(self, cases: TenantUseCases, actions: Actions, token: bytes) -> None:
-        self._cases, self._actions = cases, actions
+    def __init__(self, cases: TenantUseCases, actions: Actions, token: bytes, limited: Sequence[str]) -> None:
+        self._cases, self._actions, self._limited = cases, actions, tuple(limited)
         endpoints = [
             Endpoint("POST", "/", self._create),
             Endpoint("GET", "/", self._list),
@@ -71,6 +73,7 @@ class TenantsApp(AdminApi):
             Endpoint("POST", "/{tenant_id}/token", self._sign),
             Endpoint("POST", "/{tenant_id}/suspend", self._suspend),
             Endpoint("POST", "/{tenant_id}/resume", self._resume),
+            Endpoint("POST", "/{tenant_id}/limits", self._limit),
             Endpoint("POST", "/{tenant_id}/move", self._move),
             Endpoint("POST", "/{tenant_id}/remove", self._give_up),
             Endpoint("GET", "/{tenant_id}/export", self._export),
@@ -138,6 +141,20 @@ class TenantsApp(AdminApi):
 
     async def _give_up(self, request: Request) -> Any:
         return await self._entered(request, "tenant_give_up", self._cases.lifecycle.give_up)
+
+    async def _limit(self, request: Request) -> Any:
+        tenant_id = _tenant_id(request)
+        asked = body(request, LimitsRequest).model_dump(exclude_unset=True)
+        if faults := self._unlimited(asked):
+            raise RefusedRequestError(422, "The request is not valid", faults)
+        async with self._recorded(request, "tenant_limits", tenant_id, asked) as outcome:
+            outcome["limits"] = (await self._cases.lifecycle.limit(tenant_id, asked)).document()
+        return {"success": True, "tenant_id": tenant_id, **outcome}
+
+    def _unlimited(self, asked: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Routes that have no limits, so that a tenant cannot have any of its own there."""
+        known = f"has no limits; those that have are {', '.join(self._limited)}"
+        return tuple((f"routes.{name}", known) for name in asked.get("routes") or () if name not in self._limited)
 
     async def _move(self, request: Request) -> Any:
         tenant_id, asked = _tenant_id(request), body(request, MoveRequest)

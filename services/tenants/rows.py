@@ -140,8 +140,7 @@ def _tenant(phone: PhoneRow, placement: PlacementRow, profile: ProfileRow) -> Te
         longitude=profile.longitude,
         waba_id=profile.waba_id,
         catalog_id=profile.catalog_id,
-        limit_minute=placement.limit_minute,
-        limit_hour=placement.limit_hour,
+        limits=placement.limits,
     )
 
 
@@ -155,6 +154,5 @@ def _credential(row: CredentialRow, placement: PlacementRow) -> Credential:
         shard=placement.shard,
         epoch=placement.epoch,
         state=placement.state,
-        limit_minute=placement.limit_minute,
-        limit_hour=placement.limit_hour,
+        limits=placement.limits,
     )

@@ -90,11 +90,14 @@ class Payments(_Schema):
     ozow: OzowAccount | None = None
 
 
+Requests = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
+
+
 class Limits(_Schema):
     """Requests on one route; None means the platform's limit."""
 
-    minute: int | None = Field(default=None, ge=1)
-    hour: int | None = Field(default=None, ge=1)
+    minute: Requests | None = None
+    hour: Requests | None = None
 
 
 class TenantSpec(_Schema):

@@ -5,6 +5,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import orjson
+
+from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.unit import Transaction, UnitFunction
 from kernel.sql import load_queries
 
@@ -43,6 +46,12 @@ class PlacementRow(NamedTuple):
     state: str
     limit_minute: int | None
     limit_hour: int | None
+    route_limits: str
+
+    @property
+    def limits(self) -> OwnLimits:
+        """Its own."""
+        return OwnLimits.of(self.limit_minute, self.limit_hour, orjson.loads(self.route_limits))
 
 
 class ProfileRow(NamedTuple):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from actors.rate_limiter.own_limits import OwnLimits
+
 
 class Tenant(NamedTuple):
     """A tenant, seen from one of its phone numbers.
@@ -13,8 +15,7 @@ class Tenant(NamedTuple):
             was to be sent for it, become dead letters ``tenant_suspended``, which an operator puts back once it is
             served again; statuses and events are kept as ever. A tenant that is being removed is nobody's.
         access_token_sealed: for ``Sealer.unseal`` with ``access_token_context(tenant_id)``.
-        limit_minute: requests on one route; None for the platform's.
-        limit_hour: likewise.
+        limits: its own.
     """
 
     tenant_id: str
@@ -29,8 +30,7 @@ class Tenant(NamedTuple):
     longitude: float
     waba_id: str | None = None
     catalog_id: str | None = None
-    limit_minute: int | None = None
-    limit_hour: int | None = None
+    limits: OwnLimits = OwnLimits()
 
     @property
     def is_served(self) -> bool:
@@ -49,8 +49,7 @@ class Credential(NamedTuple):
         shard: where the tenant's schema is.
         epoch: of the tenant's placement; grows when it moves.
         state: of the tenant, see ``Tenant``.
-        limit_minute: requests on one route; None for the platform's.
-        limit_hour: likewise.
+        limits: its own.
     """
 
     kid: str
@@ -61,8 +60,7 @@ class Credential(NamedTuple):
     shard: int
     epoch: int
     state: str
-    limit_minute: int | None = None
-    limit_hour: int | None = None
+    limits: OwnLimits = OwnLimits()
 
     @property
     def is_served(self) -> bool:

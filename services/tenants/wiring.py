@@ -1,6 +1,6 @@
 """The admin API of tenants, for the composition root."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from actors.shards.unit import UnitRunner
@@ -35,6 +35,7 @@ def tenants_app(
     directory: TenantDirectory,
     forget_other_keys: Callable[[], Awaitable[int]],
     moves: Moves,
+    limited: Sequence[str],
 ) -> TenantsApp:
     """Put the use cases together over what one process has.
 
@@ -47,6 +48,7 @@ def tenants_app(
         directory: is told of every change.
         forget_other_keys: see ``Resealing``.
         moves: opens moves of tenants, as the owner of the databases.
+        limited: names of the routes that have limits.
     """
     listing = TenantListing(shards)
     cases = TenantUseCases(
@@ -58,4 +60,4 @@ def tenants_app(
         tokens=TenantTokens(shards, listing, sealer),
         moves=MovesUnderWay(TenantMoving(shards, listing, moves, directory)),
     )
-    return TenantsApp(cases, actions, token)
+    return TenantsApp(cases, actions, token, limited)

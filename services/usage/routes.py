@@ -40,10 +40,7 @@ def usage_api(limiter: UsageLimiter, routes: Sequence[LimitedRoute], clock: Call
 
     async def read(_call: Call, context: RequestContext) -> Usage:
         known = context.known
-        checks = [
-            Check(known.tenant_id, route.name, route.limits.with_own(known.limit_minute, known.limit_hour), 0)
-            for route in routes
-        ]
+        checks = [Check(known.tenant_id, route.name, known.limits.on(route.name, route.limits), 0) for route in routes]
         decisions = await limiter.check_all(checks, timeout_s=context.remaining_s(_ASK_S))
         now = clock()
         return Usage.model_validate(

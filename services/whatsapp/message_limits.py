@@ -126,7 +126,7 @@ class _Counting:
             Check(
                 tenant.tenant_id,
                 parts.route,
-                parts.limits.with_own(tenant.limit_minute, tenant.limit_hour),
+                tenant.limits.on(parts.route, parts.limits),
                 by_number[number],
                 partly,
             )

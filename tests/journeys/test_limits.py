@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from typing import Any
 
@@ -15,18 +16,20 @@ ADMIN_TOKEN = "sandbox-admin-token"
 NUMBER, TOKEN = "100000000000066", "token-66"
 
 
-async def make_merchant(client: httpx.AsyncClient, platform: Platform, *, hour: int) -> tuple[str, str]:
+async def make_merchant(
+    client: httpx.AsyncClient, platform: Platform, *, hour: int, number: str = NUMBER
+) -> tuple[str, str]:
     """Its id, and a token of its own."""
-    number = {"phone_number_id": NUMBER, "display_phone_number": "+27110000066"}
+    named = {"phone_number_id": number, "display_phone_number": "+27110000066"}
     await client.post(
-        f"{platform.sandbox}/sandbox/numbers", json={**number, "access_token": TOKEN, "waba_id": "200000000000066"}
+        f"{platform.sandbox}/sandbox/numbers", json={**named, "access_token": TOKEN, "waba_id": "200000000000066"}
     )
     answer = await client.post(
         f"{platform.api}/api/v1/tenants",
-        headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": "limits"},
+        headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": f"limits-{number}"},
         json={
             "name": "Sixty-six",
-            "phone_numbers": [number],
+            "phone_numbers": [named],
             "location": {"lat": -26.2, "lon": 28.0},
             "whatsapp": {"access_token": TOKEN},
             "limits": {"hour": hour},
@@ -35,6 +38,12 @@ async def make_merchant(client: httpx.AsyncClient, platform: Platform, *, hour: 
     made = answer.raise_for_status().json()
     claims = {"kid": made["credential"]["kid"], "tenant_id": made["tenant_id"], "exp": int(time.time()) + 300}
     return made["tenant_id"], jwt.encode(claims, base64.b64decode(made["credential"]["secret"]), "HS256")
+
+
+async def within_a_minute(seconds: float = 25.0) -> None:
+    """Go on where so much of a minute of the clock is left."""
+    if time.time() % 60 > 60 - seconds:
+        await asyncio.sleep(60.5 - time.time() % 60)
 
 
 async def usage(client: httpx.AsyncClient, platform: Platform, token: str) -> dict[str, Any]:
@@ -65,6 +74,34 @@ async def test_customers_over_their_merchants_limit_are_answered_and_the_merchan
     assert (after["whatsapp"]["hour"]["used"], after["whatsapp"]["hour"]["remaining"]) == (3, 0)
     limits = platform.status()["figures"]["rate_limits"]
     assert limits["tenants_top"][tenant_id]["whatsapp"]["hour"] == after["whatsapp"]["hour"]
+
+
+async def test_a_changed_limit_counts_on_the_next_call_and_retry_after_is_true(
+    platform: Platform, client: httpx.AsyncClient
+) -> None:
+    tenant_id, token = await make_merchant(client, platform, number="100000000000067", hour=1000)
+    products, headers = f"{platform.api}/api/v1/products", {"Authorization": f"Bearer {token}"}
+
+    async def calls(times: int) -> list[httpx.Response]:
+        return [await client.get(products, headers=headers) for _ in range(times)]
+
+    await within_a_minute()
+    assert [one.status_code for one in await calls(2)] == [200, 200]
+    lowered = platform.command("tenant", "limits", tenant_id, "--route", "products", "--minute", "3", "--json")
+    assert json.loads(lowered.stdout)["limits"]["routes"] == {"products": {"minute": 3, "hour": None}}
+    passed, refused = await calls(2)
+    assert (passed.status_code, passed.headers["x-ratelimit-remaining-minute"]) == (200, "0")
+    assert (refused.status_code, refused.json()["message"]) == (429, "API rate limit exceeded")
+    left_s = 60 - time.time() % 60
+    assert int(refused.headers["retry-after"]) - 1 <= left_s <= int(refused.headers["retry-after"]) + 1
+    assert "on products 3 a minute" in platform.command("tenant", "show", tenant_id).stdout
+
+    assert platform.command("tenant", "limits", tenant_id, "--route", "products", "--minute", "4").returncode == 0
+    passed, refused = await calls(2)
+    assert (passed.status_code, refused.status_code) == (200, 429)
+
+    await asyncio.sleep(int(refused.headers["retry-after"]))
+    assert [one.status_code for one in await calls(1)] == [200]
 
 
 async def test_usage_is_for_who_is_known(platform: Platform, client: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.placement import SHARDS, shard_of
 from actors.shards.pool import ShardPools
 from actors.shards.tenant_schema import TenantSchemas
@@ -106,7 +107,7 @@ async def test_a_tenant_is_found_by_each_of_its_numbers_with_all_that_was_said_o
         assert tenant is not None
         assert (tenant.tenant_id, tenant.shard, tenant.phone_number_id) == (made.tenant_id, made.shard_id, number)
         assert (tenant.name, tenant.latitude, tenant.longitude) == ("Thandi's Spaza", -26.2485, 27.8540)
-        assert (tenant.waba_id, tenant.limit_minute, tenant.limit_hour) == ("200000000000001", 7, None)
+        assert (tenant.waba_id, tenant.limits) == ("200000000000001", OwnLimits(7, None))
         assert tenant.display_phone_number == "+27110000001"
         context = access_token_context(tenant.tenant_id)
         assert Sealer(shards.key).unseal(tenant.access_token_sealed, context) == "sandbox-access-token"

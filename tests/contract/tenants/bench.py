@@ -93,7 +93,7 @@ class Bench:
         app = tenants_app(
             self.runner, self.record, TOKEN.encode(), schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),
-            moves=TenantMoves(dsn),
+            moves=TenantMoves(dsn), limited=("products", "orders"),
         )  # fmt: skip
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=behind("tenants", app)), base_url="http://spaza",

@@ -1,5 +1,8 @@
 """Credentials are rotated and tenants suspended; a crash at any step is gone on from."""
 
+import asyncio
+
+from actors.rate_limiter.own_limits import OwnLimits, RouteLimits
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall
 from kernel.identifiers import new_id
@@ -92,3 +95,71 @@ async def test_what_was_kept_for_a_while_goes_and_nothing_else(bench: Bench) -> 
     assert (repeat.status_code, repeat.json()["errors"][0]["field"]) == (409, "phone_numbers.0.phone_number_id")
     await bench.post(f"/{tenant_id}/rotate", {})
     assert len((await bench.client.get(f"/{tenant_id}")).json()["credentials"]) == 2
+
+
+async def test_limits_are_changed_as_a_whole_and_on_single_routes_and_go_back(bench: Bench) -> None:
+    one = number()
+    made = await bench.made(one)
+    tenant_id, path = made["tenant_id"], f"/{made['tenant_id']}/limits"
+
+    answers = [
+        (await bench.post(path, asked)).json()["limits"]
+        for asked in (
+            {"minute": None, "hour": 7, "routes": {"products": {"minute": 3}}},
+            {"routes": {"products": {"hour": 4}, "orders": {"minute": 2}}},
+            {"minute": 9, "routes": {"orders": None}},
+        )
+    ]
+
+    assert answers == [
+        {"minute": None, "hour": 7, "routes": {"products": {"minute": 3, "hour": None}}},
+        {"minute": None, "hour": 7, "routes": {"orders": {"minute": 2, "hour": None},
+                                               "products": {"minute": 3, "hour": 4}}},
+        {"minute": 9, "hour": 7, "routes": {"products": {"minute": 3, "hour": 4}}},
+    ]  # fmt: skip
+    credential, tenant = (
+        await bench.directory.by_credential(made["credential"]["kid"]),
+        await bench.directory.by_phone(one),
+    )
+    assert credential is not None
+    assert tenant is not None
+    assert credential.limits == tenant.limits == OwnLimits(9, 7, (RouteLimits("products", 3, 4),))
+    assert (await bench.client.get(f"/{tenant_id}")).json()["limits"] == answers[-1]
+    assert (await bench.post(path, {"minute": None, "hour": None, "routes": None})).json()["limits"] == {
+        "minute": None, "hour": None, "routes": {},
+    }  # fmt: skip
+    assert bench.record.begun[-1] == (
+        "tenant_limits", f"tenant {tenant_id}", {"minute": None, "hour": None, "routes": None},
+    )  # fmt: skip
+    assert bench.record.ended[-1] == {"limits": {"minute": None, "hour": None, "routes": {}}}
+
+
+async def test_limits_that_are_none_are_refused_by_name_and_change_nothing(bench: Bench) -> None:
+    tenant_id = (await bench.made())["tenant_id"]
+    before = (await bench.client.get(f"/{tenant_id}")).json()["limits"]
+
+    for asked, field in (
+        ({"minute": 0}, "minute"),
+        ({"hour": 10**12}, "hour"),
+        ({"minute": True}, "minute"),
+        ({"routes": {"nowhere": {"minute": 1}}}, "routes.nowhere"),
+        ({"routes": {"products": {"minute": "many"}}}, "routes.products.minute"),
+        ({"second": 1}, "second"),
+    ):
+        answer = await bench.post(f"/{tenant_id}/limits", asked)
+        assert [one["field"] for one in answer.json()["errors"]] == [field], answer.text
+
+    assert (await bench.client.get(f"/{tenant_id}")).json()["limits"] == before
+    assert (await bench.post(f"/{new_id()}/limits", {"minute": 1})).status_code == 404
+
+
+async def test_limits_changed_at_once_are_all_there(bench: Bench) -> None:
+    path = f"/{(await bench.made())['tenant_id']}/limits"
+
+    await asyncio.gather(
+        *(bench.post(path, {"routes": {name: {"minute": at}}}) for name in ("products", "orders") for at in (1, 2)),
+        bench.post(path, {"hour": 8}),
+    )
+
+    limits = (await bench.client.get(path.removesuffix("/limits"))).json()["limits"]
+    assert ({*limits["routes"]}, limits["hour"]) == ({"orders", "products"}, 8)

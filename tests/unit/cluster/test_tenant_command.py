@@ -294,3 +294,36 @@ def test_a_move_to_where_it_lives_says_so(capsys: pytest.CaptureFixture[str]) ->
 
     assert run("move", ID, "--to", "7") == 0
     assert "lives on shard 7 already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (["--minute", "5"], {"minute": 5}),
+        (["--hour", "9", "--reset"], {"minute": None, "hour": 9, "routes": None}),
+        (["--reset"], {"minute": None, "hour": None, "routes": None}),
+        (["--route", "products", "--minute", "5"], {"routes": {"products": {"minute": 5}}}),
+        (["--route", "products", "--minute", "5", "--reset"], {"routes": {"products": {"minute": 5, "hour": None}}}),
+        (["--route", "products", "--reset"], {"routes": {"products": None}}),
+    ],
+)
+def test_limits_change_what_is_named_and_reset_puts_the_rest_back(
+    flags: list[str], asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = {"minute": 5, "hour": None, "routes": {"products": {"minute": 7, "hour": 8}}}
+    FakeClient.answers = [{"success": True, "tenant_id": ID, "limits": limits}]
+
+    assert run("limits", ID, *flags) == 0
+
+    assert FakeClient.asked == [("POST", f"/{ID}/limits", asked)]
+    assert capsys.readouterr().out == f"Tenant {ID} has 5 a minute on each route.\n  products: 7 a minute, 8 an hour\n"
+
+
+def test_limits_without_a_change_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    limits: dict[str, Any] = {"minute": None, "hour": None, "routes": {}}
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "limits": limits}]
+
+    assert run("limits", ID, "--json") == 0
+
+    assert FakeClient.asked == [("GET", f"/{ID}", {})]
+    assert json.loads(capsys.readouterr().out) == {"tenant_id": ID, "limits": limits}

@@ -8,6 +8,7 @@ import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from actors.rate_limiter.own_limits import OwnLimits
 from gateway.credentials import KnownCredential
 
 TENANT, OTHER = "a" * 32, "b" * 32
@@ -26,7 +27,7 @@ RSA_PUBLIC = public_pem(RSA)
 
 
 def credential(kid: str, tenant_id: str = TENANT, **changes: Any) -> KnownCredential:
-    known = KnownCredential(kid, tenant_id, "HS256", SECRET, True, 7, 1, None, None)
+    known = KnownCredential(kid, tenant_id, "HS256", SECRET, True, 7, 1, OwnLimits())
     return known._replace(**changes)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actors.rate_limiter.own_limits import OwnLimits
 from config.plugins import JwtAuthOptions
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
@@ -111,14 +112,14 @@ async def test_the_key_may_stand_in_a_claim_of_another_name() -> None:
 
 
 async def test_the_application_is_told_who_calls_and_not_what_the_caller_says() -> None:
-    gate = Gate(credential("k1", limit_minute=5))
+    gate = Gate(credential("k1", limits=OwnLimits(5)))
     said = [("X-Tenant-ID", OTHER), ("x_tenant_id", OTHER), ("X-Consumer-Username", "root"), ("X-Consumer-Groups", "a"),
             ("X-Credential-Identifier", "k2"), ("X-Anonymous-Consumer", "true"), ("X-Other", "kept")]  # fmt: skip
 
     await gate.get([*said, *bearer(token())])
 
     identity = gate.app.context.known
-    assert (identity.tenant_id, identity.kid, identity.shard, identity.limit_minute) == (TENANT, "k1", 7, 5)
+    assert (identity.tenant_id, identity.kid, identity.shard, identity.limits) == (TENANT, "k1", 7, OwnLimits(5))
     assert {name: one for name, one in gate.app.upstream.items() if name.startswith("x")} == {
         "x-tenant-id": TENANT, "x-consumer-id": TENANT, "x-credential-identifier": "k1", "x-other": "kept",
     }  # fmt: skip

@@ -12,6 +12,7 @@ from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
+from actors.rate_limiter.own_limits import OwnLimits
 from config.plugins import JwtAuthOptions, Options, RateLimitingOptions
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
@@ -77,7 +78,7 @@ def bench() -> Make:
         identity: Identity | None = None,
         **options: object,
     ) -> Bench:
-        known = Identity(TENANT, "kid", 3, 1, *own) if identity is None else identity
+        known = Identity(TENANT, "kid", 3, 1, OwnLimits(*own)) if identity is None else identity
         return Bench(RateLimitingOptions.model_validate(options), limits, known)
 
     return make
@@ -156,7 +157,7 @@ async def test_a_tenants_own_limits_win_each_by_itself_and_a_changed_one_counts_
     assert (answer.headers["x-ratelimit-limit-minute"], answer.headers["x-ratelimit-limit-hour"]) == ("5", "10")
 
     assert made.identity is not None
-    made.identity = made.identity._replace(limit_minute=1)
+    made.identity = made.identity._replace(limits=OwnLimits(1))
     assert (await made.call()).status == 429
 
 

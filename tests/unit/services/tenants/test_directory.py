@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitOutcome
@@ -57,7 +58,7 @@ class FakeShards:
         if call.name == FIND_PLACEMENTS:
             assert all(shard_of(tenant) == call.shard for tenant in call.arguments)
             return [
-                PlacementRow(t, f"name {t}", self.placed[t], 1, self.states.get(t, "active"), 7, None)
+                PlacementRow(t, f"name {t}", self.placed[t], 1, self.states.get(t, "active"), 7, None, "{}")
                 for t in call.arguments
                 if t in self.placed
             ]
@@ -304,7 +305,7 @@ async def test_a_credential_leads_to_its_tenant_with_its_secret_sealed() -> None
 
     found = await TenantDirectory(shards, InMemorySharedCache()).by_credential(KID)
 
-    assert found == Credential(KID, "a", "HS256", "sealed", None, 7, 1, "active", 7, None)
+    assert found == Credential(KID, "a", "HS256", "sealed", None, 7, 1, "active", OwnLimits(7))
     assert found.is_served
 
 

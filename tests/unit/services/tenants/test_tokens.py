@@ -23,7 +23,7 @@ class FakeShards:
     """Has one tenant, or none."""
 
     def __init__(self, sealer: Sealer) -> None:
-        row = TenantRow(ID, "Thandi's", 3, 1, "active", None, None, ("1",), (KID, "c" * 32), NOW, NOW)
+        row = TenantRow(ID, "Thandi's", 3, 1, "active", None, None, "{}", ("1",), (KID, "c" * 32), NOW, NOW)
         self.tenants = [row]
         sealed = sealer.seal(SECRET, credential_context(ID, KID))
         self.credentials = [store.CredentialRow(KID, ID, "HS256", sealed, None, NOW)]

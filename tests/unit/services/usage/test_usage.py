@@ -6,6 +6,7 @@ from typing import Any
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check
+from actors.rate_limiter.own_limits import OwnLimits
 from config.plugins import JwtAuthOptions, RateLimitingOptions
 from config.routes import Route, Routes, Service
 from gateway.asgi import ASGIApp
@@ -54,7 +55,7 @@ def chain(limiter: KnowsUsage, **own: Any) -> ASGIApp:
 async def test_a_tenant_sees_its_windows_on_every_route_with_limits() -> None:
     limiter = KnowsUsage()
 
-    answer = await answered(chain(limiter, limit_hour=50), headers=bearer(token()))
+    answer = await answered(chain(limiter, limits=OwnLimits(hour=50)), headers=bearer(token()))
 
     assert answer.status == 200
     assert answer.json() == {

@@ -10,6 +10,7 @@ from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
+from actors.rate_limiter.own_limits import OwnLimits
 from config.plugins import RateLimitingOptions
 from config.routes import Route
 from services.tenants.errors import DirectoryUnavailableError
@@ -58,7 +59,7 @@ class World:
 
 
 def _tenant(tenant_id: str, number: str, limit_minute: int | None = None) -> Tenant:
-    return Tenant(tenant_id, "Shop", 0, 1, "active", number, "+27", "", 0.0, 0.0, limit_minute=limit_minute)
+    return Tenant(tenant_id, "Shop", 0, 1, "active", number, "+27", "", 0.0, 0.0, limits=OwnLimits(limit_minute))
 
 
 def messages(*numbers: str) -> list[Message]:

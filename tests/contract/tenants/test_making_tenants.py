@@ -139,7 +139,7 @@ async def test_a_tenant_is_shown_in_full(bench: Bench) -> None:
 
     assert shown["phone_numbers"] == [{"phone_number_id": one, "display_phone_number": "+27110000001"}]
     assert (shown["state"], shown["shard_id"], shown["payments"]) == ("active", made["shard_id"], ["paystack", "ozow"])
-    assert shown["limits"] == {"minute": 50, "hour": None}
+    assert shown["limits"] == {"minute": 50, "hour": None, "routes": {}}
     [credential] = shown["credentials"]
     assert (credential["kid"], credential["algorithm"]) == (made["credential"]["kid"], "HS256")
     assert [(await bench.client.get(f"/{bad}")).status_code for bad in (new_id(), "x", "a" * 4000)] == [404] * 3

@@ -302,15 +302,13 @@ class Spaza:
     def _tenants_api(self) -> ops.MakeApi:
         """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""
         dsn, key, others, redis_url = self._dsn, self._key, self._other_keys, self._redis_url
-        token, moves = self.settings.admin.token.get_secret_value().encode(), self._moves()
-        limited = [route.name for route in limited_routes(self.routes, self.limits)]
+        moves, limited = self._moves(), [route.name for route in limited_routes(self.routes, self.limits)]
 
         def make(shards: UnitRunner, actions: Actions) -> TenantsApp:
             redis = RedisConnection(redis_url)
             return tenants_app(
                 shards,
                 actions,
-                token,
                 schemas=TenantSchemas(dsn),
                 sealer=Sealer(key, *others),
                 directory=TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis)),

@@ -138,6 +138,10 @@ class JwtAuthOptions(PolicyOptions):
         return self
 
 
+class AdminAuthOptions(Options):
+    """The admin token is ``SPAZA_ADMIN__TOKEN``; there is nothing to set here."""
+
+
 class HmacAuthOptions(PolicyOptions):
     """Under whose signature bodies are let in. Kong's own scheme is left out, for nobody calls with it.
 
@@ -268,6 +272,7 @@ PLUGINS: Final[Mapping[str, type[Options]]] = {
     "correlation-id": CorrelationIdOptions,
     "cors": CorsOptions,
     "jwt-auth": JwtAuthOptions,
+    "admin-auth": AdminAuthOptions,
     "request-size-limiting": RequestSizeLimitingOptions,
     "hmac-auth": HmacAuthOptions,
     "request-validator": RequestValidatorOptions,

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.rate_limiter.decision import Limits
 from config.plugins import (
+    AdminAuthOptions,
     CorrelationIdOptions,
     CorsOptions,
     HmacAuthOptions,
@@ -27,6 +28,7 @@ from gateway.limited_routes import PLUGIN, limits_of
 from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
 from gateway.operations import Operation, Operations
+from gateway.plugins.admin_auth import AdminAuth
 from gateway.plugins.correlation_id import CorrelationId
 from gateway.plugins.cors import Cors
 from gateway.plugins.hmac_auth import HmacAuth
@@ -50,6 +52,7 @@ class Parts(NamedTuple):
         counts_messages: the application counts what it is sent by itself, for it alone knows whose that is.
         credentials: for jwt-auth.
         app_secrets: for hmac-auth.
+        admin_token: for admin-auth.
     """
 
     observer: GatewayObserver
@@ -58,6 +61,7 @@ class Parts(NamedTuple):
     counts_messages: bool = False
     credentials: Credentials | None = None
     app_secrets: tuple[bytes, ...] = ()
+    admin_token: bytes = b""
 
     def __repr__(self) -> str:
         return "Parts(***)"
@@ -94,6 +98,12 @@ def _jwt_auth(app: ASGIApp, options: JwtAuthOptions, setting: Setting) -> ASGIAp
     if setting.parts.credentials is None:
         raise setting.needs("jwt-auth", "credentials")
     return JwtAuth(app, options, setting.policy("jwt-auth", options), setting.parts.credentials)
+
+
+def _admin_auth(app: ASGIApp, _options: AdminAuthOptions, setting: Setting) -> ASGIApp:
+    if not setting.parts.admin_token:
+        raise setting.needs("admin-auth", "the admin token")
+    return AdminAuth(app, setting.parts.admin_token, setting.parts.observer)
 
 
 def _request_validator(app: ASGIApp, options: RequestValidatorOptions, setting: Setting) -> ASGIApp:
@@ -135,6 +145,7 @@ def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting)
 MAKERS: Final[Mapping[str, Maker]] = {
     "cors": _cors,
     "jwt-auth": _jwt_auth,
+    "admin-auth": _admin_auth,
     "hmac-auth": _hmac_auth,
     "request-validator": _request_validator,
     "ip-restriction": _ip_restriction,
@@ -143,7 +154,7 @@ MAKERS: Final[Mapping[str, Maker]] = {
     PLUGIN: _rate_limiting,
 }
 # They look at headers alone, and so come before the body: of who is nobody none is read.
-_BEFORE_BODY: Final = frozenset({"cors", "jwt-auth"})
+_BEFORE_BODY: Final = frozenset({"cors", "jwt-auth", "admin-auth"})
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
 

@@ -33,6 +33,13 @@ class Identity(NamedTuple):
     limits: OwnLimits = OwnLimits()
 
 
+class Operator(NamedTuple):
+    """Who operates the platform: as he calls himself, and where he called from. Only the token was verified."""
+
+    name: str
+    peer: str
+
+
 @dataclass(slots=True)
 class RequestContext:
     """One request on its way through a chain. The edge makes it; each plugin fills in its part.
@@ -44,6 +51,7 @@ class RequestContext:
         correlation_id: under which the request is followed; the ``request_id`` of refusals.
         body: the whole of it, read within the limit; ``receive`` gives it once more.
         identity: None on routes without jwt-auth.
+        operator: None on routes without admin-auth.
         call: what the operation is asked, where request-validator has looked at it and nobody changed it since.
         answer_headers: go onto the answer, whoever gives it.
         status: of the answer; None until it has begun.
@@ -57,6 +65,7 @@ class RequestContext:
     correlation_id: str = ""
     body: bytes = b""
     identity: Identity | None = None
+    operator: Operator | None = None
     call: Call | None = None
     answer_headers: list[Header] = field(default_factory=list)
     status: int | None = None

@@ -43,7 +43,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "409": "What stands there does not allow it.",
     "410": "What it was about was removed.",
     "413": "The body is too large.",
-    "422": "Something in the request is not as it must be; `errors` names each field.",
+    "422": "The idempotency key stands for another request.",
     "429": "Too many requests; `Retry-After` says when the next one passes.",
     "503": "A part behind cannot do it now; nothing is lost by asking again after `Retry-After` seconds.",
     "504": "Not done within the route's time; repeating it does no harm.",

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,6 +19,7 @@ _CONTENT_TYPE: Final = Refusal(400, "specified Content-Type is not allowed")
 _BODY: Final = "request body doesn't conform to schema"
 _PARAMETER: Final = "request param doesn't conform to schema"
 _MOST_PARAMETERS: Final = 100
+_MANY: Final = frozenset({list, tuple, set, frozenset, Sequence})
 _Faults = list[tuple[str, str]]
 
 
@@ -120,10 +122,14 @@ def _made(model: type[BaseModel] | None, given: Any, faults: _Faults) -> BaseMod
 
 @lru_cache(maxsize=1024)
 def _lists(model: type[BaseModel]) -> frozenset[str]:
-    kinds = (list, tuple, set, frozenset, Sequence)
-    return frozenset(
-        field.alias or name for name, field in model.model_fields.items() if get_origin(field.annotation) in kinds
-    )
+    return frozenset(field.alias or name for name, field in model.model_fields.items() if _is_many(field.annotation))
+
+
+def _is_many(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin in {Union, UnionType}:
+        return any(map(_is_many, get_args(annotation)))
+    return _is_many(get_args(annotation)[0]) if origin is Annotated else origin in _MANY
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from config.routes_file import load_routes
 from gateway.asgi import ASGIApp
 from gateway.chain import Parts, chained
+from gateway.operations import Operation
 
 
 class Watch:
@@ -19,6 +20,10 @@ class Watch:
         self.refusals.append((route, plugin, status, enforced))
 
 
-def behind(route: str, app: ASGIApp, parts: Parts | None = None) -> ASGIApp:
+OPERATOR_TOKEN = "t" * 32
+OPERATORS = Parts(Watch(), admin_token=OPERATOR_TOKEN.encode())
+
+
+def behind(route: str, app: ASGIApp, parts: Parts | None = None, operations: tuple[Operation, ...] = ()) -> ASGIApp:
     """The application as it is served behind a route of ``routes.yaml``."""
-    return chained(app, load_routes().routes[route], Parts(Watch()) if parts is None else parts)
+    return chained(app, load_routes().routes[route], Parts(Watch()) if parts is None else parts, operations)

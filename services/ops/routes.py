@@ -1,84 +1,70 @@
 """The admin API of the mailboxes over HTTP, behind the route ``mailboxes``."""
 
-from typing import Any, Final
+from typing import Any
 
-from starlette.requests import Request
-
+from gateway.api import Endpoint
+from gateway.context import RequestContext
+from gateway.operations import Call
 from kernel.identifiers import fingerprint
-from services.admin.edge import AdminApi, Endpoint, body, query, who
-from services.ops.schemas import (
-    ActionsQuery,
-    ListQuery,
-    NoFields,
-    PeekQuery,
-    PurgeRequest,
-    RedriveRequest,
-    TraceQuery,
-)
+from services.admin.edge import AdminApi, who
+from services.ops import operations
+from services.ops.schemas import ActionsQuery, TraceQuery
 from services.ops.service import MailboxOperations
 from services.ops.tracing import Tracer
-
-_MANY: Final = frozenset({"ids"})
 
 
 class OpsApp(AdminApi):
     """The ASGI application.
 
     Args:
-        operations: the use cases.
+        cases: the use cases.
         tracer: finds messages.
-        token: the admin token.
     """
 
-    def __init__(self, operations: MailboxOperations, tracer: Tracer, token: bytes) -> None:
-        self._operations, self._tracer = operations, tracer
-        endpoints = [
-            Endpoint("GET", "/", self._list),
-            Endpoint("GET", "/actions", self._actions),
-            Endpoint("GET", "/trace", self._trace),
-            Endpoint("GET", "/{queue}", self._show),
-            Endpoint("GET", "/{queue}/messages", self._peek),
-            Endpoint("POST", "/{queue}/pause", self._pause),
-            Endpoint("POST", "/{queue}/resume", self._resume),
-            Endpoint("POST", "/{queue}/redrive", self._redrive),
-            Endpoint("POST", "/{queue}/purge", self._purge),
-        ]
-        super().__init__(endpoints, token)
+    def __init__(self, cases: MailboxOperations, tracer: Tracer) -> None:
+        self._cases, self._tracer = cases, tracer
+        super().__init__(
+            [
+                Endpoint(operations.LIST, self._list),
+                Endpoint(operations.ACTIONS, self._actions),
+                Endpoint(operations.TRACE, self._trace),
+                Endpoint(operations.SHOW, self._show),
+                Endpoint(operations.PEEK, self._peek),
+                Endpoint(operations.PAUSE, self._pause),
+                Endpoint(operations.RESUME, self._resume),
+                Endpoint(operations.REDRIVE, self._redrive),
+                Endpoint(operations.PURGE, self._purge),
+            ]
+        )
 
-    async def _list(self, request: Request) -> Any:
-        return await self._operations.overview(tenants=query(request, ListQuery).tenants)
+    async def _list(self, call: Call, _context: RequestContext) -> Any:
+        return await self._cases.overview(tenants=call.query.tenants)
 
-    async def _show(self, request: Request) -> Any:
-        return await self._operations.show(_queue(request), tenants=query(request, ListQuery).tenants)
+    async def _show(self, call: Call, _context: RequestContext) -> Any:
+        return await self._cases.show(call.path.queue, tenants=call.query.tenants)
 
-    async def _peek(self, request: Request) -> Any:
-        return await self._operations.peek(_queue(request), query(request, PeekQuery, many=_MANY), who(request))
+    async def _peek(self, call: Call, context: RequestContext) -> Any:
+        return await self._cases.peek(call.path.queue, call.query, who(context))
 
-    async def _pause(self, request: Request) -> Any:
-        body(request, NoFields)
-        return await self._operations.pause(_queue(request), who(request), paused=True)
+    async def _pause(self, call: Call, context: RequestContext) -> Any:
+        return await self._cases.pause(call.path.queue, who(context), paused=True)
 
-    async def _resume(self, request: Request) -> Any:
-        body(request, NoFields)
-        return await self._operations.pause(_queue(request), who(request), paused=False)
+    async def _resume(self, call: Call, context: RequestContext) -> Any:
+        return await self._cases.pause(call.path.queue, who(context), paused=False)
 
-    async def _redrive(self, request: Request) -> Any:
-        return await self._operations.redrive(_queue(request), body(request, RedriveRequest), who(request))
+    async def _redrive(self, call: Call, context: RequestContext) -> Any:
+        return await self._cases.redrive(call.path.queue, call.body, who(context))
 
-    async def _purge(self, request: Request) -> Any:
-        return await self._operations.purge(_queue(request), body(request, PurgeRequest), who(request))
+    async def _purge(self, call: Call, context: RequestContext) -> Any:
+        return await self._cases.purge(call.path.queue, call.body, who(context))
 
-    async def _actions(self, request: Request) -> Any:
-        wanted = query(request, ActionsQuery)
-        return await self._operations.actions(limit=wanted.limit, before=wanted.before, queue=wanted.queue)
+    async def _actions(self, call: Call, _context: RequestContext) -> Any:
+        wanted: ActionsQuery = call.query
+        return await self._cases.actions(limit=wanted.limit, before=wanted.before, queue=wanted.queue)
 
-    async def _trace(self, request: Request) -> Any:
-        wanted = query(request, TraceQuery)
+    async def _trace(self, call: Call, context: RequestContext) -> Any:
+        wanted: TraceQuery = call.query
         if wanted.unmasked:
             named: dict[str, str] = {way: fingerprint(value) for way, value in wanted.named}
-            await self._operations.note(who(request), "trace_unmasked", named)
+            await self._cases.note(who(context), "trace_unmasked", named)
         return await self._tracer.trace(wanted)
-
-
-def _queue(request: Request) -> str:
-    return str(request.path_params["queue"])

@@ -22,6 +22,12 @@ class _Given(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class QueuePath(BaseModel):
+    """Which queue."""
+
+    queue: str = Field(examples=["whatsapp.inbound"])
+
+
 class Filter(_Given):
     """Which messages. Times are of their publication; without a zone they are UTC."""
 

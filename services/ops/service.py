@@ -10,10 +10,11 @@ import orjson
 from actors.mailbox.operations import Action, Count, Place
 from actors.mailbox.operator_handle import Progress, Target
 from actors.mailbox.selection import Peeked, Selection, Which, death_of
+from gateway.api import RefusedError
 from kernel.errors import SpazaError
 from kernel.identifiers import fingerprint
 from services.admin.actions import Who
-from services.admin.errors import RefusedRequestError
+from services.admin.edge import within_request_s
 from services.ops.audit import Audit
 from services.ops.masking import masked, masked_key
 from services.ops.schemas import ChangeRequest, PeekQuery, PurgeRequest, RedriveRequest
@@ -152,7 +153,7 @@ class MailboxOperations:
     ) -> dict[str, Any]:
         if not request.restricts and not request.all:
             fault = (("all", "say all, or name tenant, key, reason, since, until or ids"),)
-            raise RefusedRequestError(422, "Nothing says which messages are meant", fault)
+            raise RefusedError(400, "Nothing says which messages are meant", fault)
         queue = target.queue.name
         answer: dict[str, Any] = {"queue": queue, "which": target.which, "action": action, "dry_run": request.dry_run}
         before = await self._operator.count(target, wanted._replace(not_reasons=()))
@@ -174,7 +175,7 @@ class MailboxOperations:
         asked |= {"ids": [fingerprint(one) for one in request.ids]} if request.ids is not None else {}
         begun = await self._audit.begin(who, action, queue, {"which": target.which, **asked}, must=True)
         progress = await self._operator.change(
-            target, action, wanted, limit=request.limit, per_s=request.per_s, timeout_s=_CHANGE_S
+            target, action, wanted, limit=request.limit, per_s=request.per_s, timeout_s=within_request_s(_CHANGE_S)
         )
         done = {
             "messages": progress.messages,

@@ -10,7 +10,7 @@ from actors.mailbox.redriven import plain_id, stored_ids
 from actors.shards.placement import SHARDS
 from actors.shards.unit import UnitCall
 from config.topology import Topology
-from services.admin.errors import RefusedRequestError
+from gateway.api import RefusedError
 from services.ops import store
 from services.ops.audit import Shards
 from services.ops.schemas import TraceQuery
@@ -55,11 +55,11 @@ class Tracer:
             of it, any more: what is settled is kept for seven days.
 
         Raises:
-            RefusedRequestError: it names none, or more than one.
+            RefusedError: it names none, or more than one.
         """
         if len(query.named) != 1:
             choice = (("message_id", "give one of message_id, wamid, order_id, correlation_id"),)
-            raise RefusedRequestError(422, "Name the message in one way", choice)
+            raise RefusedError(400, "Name the message in one way", choice)
         [(way, value)] = query.named
         search = _Search(set(), self._declared())
         # Messages stay where they ended, though the queue has fewer partitions now.

@@ -12,8 +12,10 @@ from actors.shards.unit import UnitRunner
 from config.routes import Route, Routes
 from config.settings import AdminSettings
 from config.topology import Topology
+from gateway.api import Api
 from gateway.chain import Parts, chained
 from services.admin.actions import Actions
+from services.admin.edge import WithinRequest
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
 from services.ops.front import Front, FrontApp, Keeper
@@ -26,7 +28,7 @@ from telemetry.log import configure_logging
 
 OPS_APP: Final = "ops"
 OPS_SERVICE: Final = "ops-service"
-MakeApi = Callable[[UnitRunner, Actions], ASGIApp]
+MakeApi = Callable[[UnitRunner, Actions], Api]
 MakeKeeper = Callable[[UnitRunner], Keeper]
 
 
@@ -77,11 +79,11 @@ def ops_application(
         handle, mailboxes = shards(), operator()
         audit = Audit(handle)
         operations = MailboxOperations(mailboxes, audit, doubtful)
-        admin = OpsApp(operations, Tracer(handle, topology), settings.token.get_secret_value().encode())
-        plugins = parts(handle)
-        apps: list[tuple[Route, ASGIApp]] = [(admin_route, admin)]
-        apps += [(one.route, one.make(handle, audit)) for one in apis]
-        served: dict[str, ASGIApp] = {route.path: chained(app, route, plugins) for route, app in apps}
+        admin = OpsApp(operations, Tracer(WithinRequest(handle), topology))
+        plugins = parts(handle)._replace(admin_token=settings.token.get_secret_value().encode())
+        served: dict[str, ASGIApp] = {}
+        for route, api in [(admin_route, admin), *((one.route, one.make(handle, audit)) for one in apis)]:
+            served[route.path] = chained(api, route, plugins, api.operations)
         front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others, pages_of(document))
         return FrontApp(served, chained(front, front_route, plugins), [make(handle) for make in keepers])
 

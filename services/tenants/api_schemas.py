@@ -1,5 +1,6 @@
 """What callers of the admin API of tenants send, checked at the edge."""
 
+import re
 from typing import Annotated, Final
 
 import orjson
@@ -13,7 +14,14 @@ from services.tenants.removal import ExportPlace
 from services.tenants.schemas import Limits
 
 _LEAST_BITS: Final = 2048
+_VISIBLE: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
 RouteName = Annotated[str, Field(max_length=63)]
+
+
+def _visible(text: str) -> str:
+    if _VISIBLE.fullmatch(text) is None:
+        raise ValueError("must be 1 to 255 visible ASCII characters")
+    return text
 
 
 def _rsa_public_key(text: str) -> str:
@@ -29,6 +37,24 @@ def _rsa_public_key(text: str) -> str:
 
 class _Given(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TenantPath(BaseModel):
+    """Which tenant. A text that cannot be one's id is that of none."""
+
+    tenant_id: str = Field(
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$", "examples": ["01a206f3c5d97c0e9c1d6c7e7f2b4a11"]}
+    )
+
+
+class IdempotencyKey(BaseModel):
+    """A text of your own, new for each request, and the same when you repeat it.
+
+    Attributes:
+        idempotency_key: a repeat within 24 hours gets the same answer, secret included.
+    """
+
+    idempotency_key: Annotated[str, AfterValidator(_visible)] = Field(json_schema_extra={"pattern": _VISIBLE.pattern})
 
 
 class ListQuery(_Given):

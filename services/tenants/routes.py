@@ -5,24 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
+from gateway.api import Answer, Endpoint, RefusedError
+from gateway.context import RequestContext
+from gateway.operations import Call
 from kernel.errors import SpazaError
 from services.admin.actions import Actions
-from services.admin.edge import AdminApi, Answer, Endpoint, body, query, who
-from services.admin.errors import RefusedRequestError
+from services.admin.edge import AdminApi, who
+from services.tenants import operations
 from services.tenants.admin_store import TenantRow
-from services.tenants.api_schemas import (
-    ExportQuery,
-    LimitsRequest,
-    ListQuery,
-    MoveRequest,
-    NoFields,
-    RemoveQuery,
-    RotateRequest,
-    TokenRequest,
-)
+from services.tenants.api_schemas import ExportQuery, LimitsRequest, ListQuery, RotateRequest, TokenRequest
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing, moment
@@ -34,7 +27,6 @@ from services.tenants.schemas import IssuedCredential, TenantSpec
 from services.tenants.service import TenantProvisioning
 from services.tenants.tokens import TenantTokens
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TENANT_ID: Final = re.compile(r"[0-9a-f]{32}")
 # Well within what callers wait for an answer.
 _MOVE_S: Final = 25.0
@@ -58,35 +50,35 @@ class TenantsApp(AdminApi):
     Args:
         cases: the use cases.
         actions: where is recorded who did what. Neither secrets nor a tenant's own data go there.
-        token: the admin token.
         limited: names of the routes that have limits.
     """
 
-    def __init__(self, cases: TenantUseCases, actions: Actions, token: bytes, limited: Sequence[str]) -> None:
+    def __init__(self, cases: TenantUseCases, actions: Actions, limited: Sequence[str]) -> None:
         self._cases, self._actions, self._limited = cases, actions, tuple(limited)
-        endpoints = [
-            Endpoint("POST", "/", self._create),
-            Endpoint("GET", "/", self._list),
-            Endpoint("POST", "/reseal", self._reseal),
-            Endpoint("GET", "/{tenant_id}", self._show),
-            Endpoint("POST", "/{tenant_id}/rotate", self._rotate),
-            Endpoint("POST", "/{tenant_id}/token", self._sign),
-            Endpoint("POST", "/{tenant_id}/suspend", self._suspend),
-            Endpoint("POST", "/{tenant_id}/resume", self._resume),
-            Endpoint("POST", "/{tenant_id}/limits", self._limit),
-            Endpoint("POST", "/{tenant_id}/move", self._move),
-            Endpoint("POST", "/{tenant_id}/remove", self._give_up),
-            Endpoint("GET", "/{tenant_id}/export", self._export),
-            Endpoint("DELETE", "/{tenant_id}", self._remove),
-        ]
-        super().__init__(endpoints, token)
+        super().__init__(
+            [
+                Endpoint(operations.CREATE, self._create),
+                Endpoint(operations.LIST, self._list),
+                Endpoint(operations.RESEAL, self._reseal),
+                Endpoint(operations.SHOW, self._show),
+                Endpoint(operations.ROTATE, self._rotate),
+                Endpoint(operations.TOKEN, self._sign),
+                Endpoint(operations.SUSPEND, self._suspend),
+                Endpoint(operations.RESUME, self._resume),
+                Endpoint(operations.GIVE_UP, self._give_up),
+                Endpoint(operations.LIMIT, self._limit),
+                Endpoint(operations.MOVE, self._move),
+                Endpoint(operations.EXPORT, self._export),
+                Endpoint(operations.REMOVE, self._remove),
+            ]
+        )
 
-    async def _create(self, request: Request) -> Any:
-        key = _idempotency_key(request)
-        spec = body(request, TenantSpec)
+    async def _create(self, call: Call, context: RequestContext) -> Any:
+        key: str = call.headers.idempotency_key
+        spec: TenantSpec = call.body
         numbers = [number.phone_number_id for number in spec.phone_numbers]
         about = {"name": spec.name, "phone_numbers": numbers}
-        async with self._recorded(request, "tenant_create", "tenants", about) as outcome:
+        async with self._recorded(context, "tenant_create", "tenants", about) as outcome:
             try:
                 made = await self._cases.provisioning.provision(spec, idempotency_key=key)
             except PhoneNumberTakenError as error:
@@ -99,17 +91,17 @@ class TenantsApp(AdminApi):
         document = {"success": True, "tenant_id": made.tenant_id, "shard_id": made.shard_id, "credential": credential}
         return Answer(201, document)
 
-    async def _list(self, request: Request) -> Any:
-        wanted = query(request, ListQuery)
+    async def _list(self, call: Call, _context: RequestContext) -> Any:
+        wanted: ListQuery = call.query
         return await self._cases.listing.page(cursor=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed)
 
-    async def _show(self, request: Request) -> Any:
-        return await self._cases.listing.show(_tenant_id(request))
+    async def _show(self, call: Call, _context: RequestContext) -> Any:
+        return await self._cases.listing.show(_tenant_id(call))
 
-    async def _rotate(self, request: Request) -> Any:
-        tenant_id, key = _tenant_id(request), _idempotency_key(request)
-        asked = body(request, RotateRequest)
-        async with self._recorded(request, "tenant_rotate", tenant_id, {"grace_s": asked.grace_s}) as outcome:
+    async def _rotate(self, call: Call, context: RequestContext) -> Any:
+        tenant_id, key = _tenant_id(call), call.headers.idempotency_key
+        asked: RotateRequest = call.body
+        async with self._recorded(context, "tenant_rotate", tenant_id, {"grace_s": asked.grace_s}) as outcome:
             done = await self._cases.lifecycle.rotate(
                 tenant_id, grace_s=asked.grace_s, idempotency_key=key, public_key=asked.public_key
             )
@@ -125,29 +117,31 @@ class TenantsApp(AdminApi):
             },
         )
 
-    async def _sign(self, request: Request) -> Any:
-        tenant_id, asked = _tenant_id(request), body(request, TokenRequest)
-        async with self._recorded(request, "tenant_token", tenant_id, {"ttl_s": asked.ttl_s}, must=True) as outcome:
+    async def _sign(self, call: Call, context: RequestContext) -> Any:
+        tenant_id = _tenant_id(call)
+        asked: TokenRequest = call.body
+        async with self._recorded(context, "tenant_token", tenant_id, {"ttl_s": asked.ttl_s}, must=True) as outcome:
             signed = await self._cases.tokens.sign(tenant_id, ttl_s=asked.ttl_s)
             outcome["kid"] = signed.kid
         expires_at = moment(signed.expires_at)
         return Answer(201, {"tenant_id": tenant_id, "kid": signed.kid, "token": signed.token, "expires_at": expires_at})
 
-    async def _suspend(self, request: Request) -> Any:
-        return await self._entered(request, "tenant_suspend", self._cases.lifecycle.suspend)
+    async def _suspend(self, call: Call, context: RequestContext) -> Any:
+        return await self._entered(call, context, "tenant_suspend", self._cases.lifecycle.suspend)
 
-    async def _resume(self, request: Request) -> Any:
-        return await self._entered(request, "tenant_resume", self._cases.lifecycle.resume)
+    async def _resume(self, call: Call, context: RequestContext) -> Any:
+        return await self._entered(call, context, "tenant_resume", self._cases.lifecycle.resume)
 
-    async def _give_up(self, request: Request) -> Any:
-        return await self._entered(request, "tenant_give_up", self._cases.lifecycle.give_up)
+    async def _give_up(self, call: Call, context: RequestContext) -> Any:
+        return await self._entered(call, context, "tenant_give_up", self._cases.lifecycle.give_up)
 
-    async def _limit(self, request: Request) -> Any:
-        tenant_id = _tenant_id(request)
-        asked = body(request, LimitsRequest).model_dump(exclude_unset=True)
+    async def _limit(self, call: Call, context: RequestContext) -> Any:
+        tenant_id = _tenant_id(call)
+        wanted: LimitsRequest = call.body
+        asked = wanted.model_dump(exclude_unset=True)
         if faults := self._unlimited(asked):
-            raise RefusedRequestError(422, "The request is not valid", faults)
-        async with self._recorded(request, "tenant_limits", tenant_id, asked) as outcome:
+            raise RefusedError(400, "A route has no limits", faults)
+        async with self._recorded(context, "tenant_limits", tenant_id, asked) as outcome:
             outcome["limits"] = (await self._cases.lifecycle.limit(tenant_id, asked)).document()
         return {"success": True, "tenant_id": tenant_id, **outcome}
 
@@ -156,50 +150,51 @@ class TenantsApp(AdminApi):
         known = f"has no limits; those that have are {', '.join(self._limited)}"
         return tuple((f"routes.{name}", known) for name in asked.get("routes") or () if name not in self._limited)
 
-    async def _move(self, request: Request) -> Any:
-        tenant_id, asked = _tenant_id(request), body(request, MoveRequest)
-        async with self._recorded(request, "tenant_move", tenant_id, {"shard": asked.shard}) as outcome:
-            report = await self._cases.moves.move(tenant_id, asked.shard, patience_s=_MOVE_S)
+    async def _move(self, call: Call, context: RequestContext) -> Any:
+        tenant_id, shard = _tenant_id(call), call.body.shard
+        async with self._recorded(context, "tenant_move", tenant_id, {"shard": shard}) as outcome:
+            report = await self._cases.moves.move(tenant_id, shard, patience_s=context.remaining_s(_MOVE_S))
             outcome.update({"under_way": True} if report is None else _moved(report))
         document = {"tenant_id": tenant_id, **outcome}
         return Answer(202, {"success": False, **document}) if report is None else {"success": True, **document}
 
-    async def _entered(self, request: Request, action: str, change: Callable[[str], Awaitable[TenantRow]]) -> Any:
-        body(request, NoFields)
-        tenant_id = _tenant_id(request)
-        async with self._recorded(request, action, tenant_id, {}) as outcome:
+    async def _entered(
+        self, call: Call, context: RequestContext, action: str, change: Callable[[str], Awaitable[TenantRow]]
+    ) -> Any:
+        tenant_id = _tenant_id(call)
+        async with self._recorded(context, action, tenant_id, {}) as outcome:
             outcome["state"] = (await change(tenant_id)).state
         return {"success": True, "tenant_id": tenant_id, **outcome}
 
-    async def _export(self, request: Request) -> Response:
-        tenant_id, wanted = _tenant_id(request), query(request, ExportQuery)
-        async with self._recorded(request, "tenant_export", tenant_id, {"table": wanted.table}, must=True) as outcome:
+    async def _export(self, call: Call, context: RequestContext) -> StreamingResponse:
+        tenant_id = _tenant_id(call)
+        wanted: ExportQuery = call.query
+        async with self._recorded(context, "tenant_export", tenant_id, {"table": wanted.table}, must=True) as outcome:
             export = await self._cases.removal.export(tenant_id, place=wanted.place, digest=wanted.digest)
             outcome["digest"] = export.digest
         headers = {"cache-control": "no-store"}
         return StreamingResponse(export.lines, 200, headers, "application/x-ndjson")
 
-    async def _remove(self, request: Request) -> Any:
-        tenant_id, given = _tenant_id(request), query(request, RemoveQuery)
-        async with self._recorded(request, "tenant_remove", tenant_id, {"digest": given.digest}, must=True) as outcome:
-            await self._cases.removal.remove(tenant_id, digest=given.digest)
+    async def _remove(self, call: Call, context: RequestContext) -> Any:
+        tenant_id, digest = _tenant_id(call), call.query.digest
+        async with self._recorded(context, "tenant_remove", tenant_id, {"digest": digest}, must=True) as outcome:
+            await self._cases.removal.remove(tenant_id, digest=digest)
             outcome["state"] = "removed"
         return {"success": True, "tenant_id": tenant_id, "state": "removed"}
 
-    async def _reseal(self, request: Request) -> Any:
-        body(request, NoFields)
-        async with self._recorded(request, "tenant_reseal", "tenants", {}) as outcome:
+    async def _reseal(self, _call: Call, context: RequestContext) -> Any:
+        async with self._recorded(context, "tenant_reseal", "tenants", {}) as outcome:
             done = await self._cases.resealing.run()
             outcome.update(done)
         return done
 
     @asynccontextmanager
     async def _recorded(
-        self, request: Request, action: str, what: str, asked: Mapping[str, Any], *, must: bool = False
+        self, context: RequestContext, action: str, what: str, asked: Mapping[str, Any], *, must: bool = False
     ) -> AsyncIterator[dict[str, Any]]:
         """Record an action before and after; what it is to say of how it ended is put into the dictionary."""
         subject = what if what == "tenants" else f"tenant {what}"
-        action_id = await self._actions.begin(who(request), action, subject, asked, must=must)
+        action_id = await self._actions.begin(who(context), action, subject, asked, must=must)
         outcome: dict[str, Any] = {}
         try:
             yield outcome
@@ -207,15 +202,15 @@ class TenantsApp(AdminApi):
             await self._actions.end(action_id, action, subject, {**outcome, "error": error.code})
             if isinstance(error, IdempotencyConflictError):
                 fault = ("Idempotency-Key", "was used for another request; use a new one")
-                raise RefusedRequestError(error.http_status, "The idempotency key is taken", (fault,)) from error
+                raise RefusedError(error.http_status, "The idempotency key is taken", (fault,)) from error
             raise
         await self._actions.end(action_id, action, subject, outcome)
 
 
-def _taken(numbers: Sequence[str], number: str) -> RefusedRequestError:
+def _taken(numbers: Sequence[str], number: str) -> RefusedError:
     field = f"phone_numbers.{numbers.index(number)}.phone_number_id"
     fault = (field, "belongs to another tenant; name a number that is free, or remove that tenant first")
-    return RefusedRequestError(409, "A phone number is taken", (fault,))
+    return RefusedError(409, "A phone number is taken", (fault,))
 
 
 def _credential(issued: IssuedCredential) -> dict[str, str]:
@@ -239,19 +234,8 @@ def _moved(report: MoveReport) -> dict[str, Any]:
     }
 
 
-def _tenant_id(request: Request) -> str:
-    tenant_id = str(request.path_params["tenant_id"])
+def _tenant_id(call: Call) -> str:
+    tenant_id: str = call.path.tenant_id
     if _TENANT_ID.fullmatch(tenant_id) is None:
         raise UnknownTenantError(tenant_id[:64])
     return tenant_id
-
-
-def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        fault = "is missing; send a text of your own that is new for each request, and the same when you repeat it"
-    elif _KEY.fullmatch(key) is None:
-        fault = "must be 1 to 255 visible ASCII characters"
-    else:
-        return key
-    raise RefusedRequestError(400, "The request needs an idempotency key", (("Idempotency-Key", fault),))

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from actors.shards.unit import UnitRunner
 from services.admin.actions import Actions
+from services.admin.edge import WithinRequest
 from services.tenants.directory import TenantDirectory
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing
@@ -28,7 +29,6 @@ class Schemas(SchemaOwner, SchemaRemover, Protocol):
 def tenants_app(
     shards: UnitRunner,
     actions: Actions,
-    token: bytes,
     *,
     schemas: Schemas,
     sealer: Sealer,
@@ -42,7 +42,6 @@ def tenants_app(
     Args:
         shards: run the units.
         actions: record who did what.
-        token: the admin token.
         schemas: needs the owner's DSN.
         sealer: under all keys.
         directory: is told of every change.
@@ -50,6 +49,9 @@ def tenants_app(
         moves: opens moves of tenants, as the owner of the databases.
         limited: names of the routes that have limits.
     """
+    # A move goes on when the request that began it is over; all else ends with it.
+    moving = TenantMoving(shards, TenantListing(shards), moves, directory)
+    shards = WithinRequest(shards)
     listing = TenantListing(shards)
     cases = TenantUseCases(
         provisioning=TenantProvisioning(shards, schemas, sealer, directory),
@@ -58,6 +60,6 @@ def tenants_app(
         removal=TenantRemoval(shards, listing, schemas, directory),
         resealing=Resealing(shards, sealer, directory, forget_other_keys),
         tokens=TenantTokens(shards, listing, sealer),
-        moves=MovesUnderWay(TenantMoving(shards, listing, moves, directory)),
+        moves=MovesUnderWay(moving),
     )
-    return TenantsApp(cases, actions, token, limited)
+    return TenantsApp(cases, actions, limited)

@@ -27,10 +27,10 @@ from services.tenants.sealing import Sealer
 from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import tenants_app
 from services.units import UNITS
-from tests.gateway import behind
+from tests.gateway import OPERATOR_TOKEN as TOKEN
+from tests.gateway import OPERATORS, behind
 
 KEY, NEW_KEY = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"n"))
-TOKEN = "t" * 32
 SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = $1"
 PRODUCT = (
     "INSERT INTO {schema}.product (sku, name, price_minor, currency, latitude, longitude)"
@@ -91,12 +91,12 @@ class Bench:
             bus=None if redis is None else RedisChangeBus(redis), policy=DirectoryPolicy(local_s=0, local_absent_s=0),
         )  # fmt: skip
         app = tenants_app(
-            self.runner, self.record, TOKEN.encode(), schemas=TenantSchemas(dsn), sealer=self.sealer,
+            self.runner, self.record, schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),
             moves=TenantMoves(dsn), limited=("products", "orders"),
         )  # fmt: skip
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=behind("tenants", app)), base_url="http://spaza",
+            transport=httpx.ASGITransport(app=behind("tenants", app, OPERATORS, app.operations)), base_url="http://spaza",
             headers={"Authorization": f"Bearer {TOKEN}", "X-Operator": "thandi", "X-Correlation-ID": "r1"},
         )  # fmt: skip
 

@@ -117,7 +117,7 @@ async def test_what_is_no_public_key_of_rsa_with_2048_bits_is_refused(bench: Ben
 
     answer = await bench.post(f"/{made['tenant_id']}/rotate", {"public_key": key})
 
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert [one["field"] for one in answer.json()["errors"]] == ["public_key"]
 
 

@@ -225,3 +225,21 @@ def test_what_looks_like_a_pattern_in_a_path_is_taken_literally() -> None:
 
     assert isinstance(operations.find("GET", "/a.b/1"), Matched)
     assert operations.find("GET", "/axb/1") == frozenset()
+
+
+class Listed(Model):
+    ids: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=2)] | None = None
+
+
+async def test_a_list_that_may_be_left_out_takes_all_values_of_its_name() -> None:
+    seen: list[Any] = []
+
+    async def handle(asked: Call, _context: RequestContext) -> Given:
+        seen.append(asked.query.ids)
+        return {}
+
+    api = chained(Api([Endpoint(Operation("GET", "/", "List.", query=Listed), handle)]), route(), Parts(Watch()))
+
+    statuses = [(await answered(api, query=query)).status for query in ("ids=a&ids=b", "", "ids=a&ids=b&ids=c")]
+
+    assert (statuses, seen) == ([200, 200, 400], [["a", "b"], None])

@@ -197,6 +197,8 @@ class RateLimitingOptions(PolicyOptions):
         on_limit: ``reject`` answers 429; ``defer`` takes it and lets the mailbox shape it.
         fault_tolerant: whether requests pass, without headers, while nobody can decide; else they are answered 500.
         hide_client_headers: sends none of the headers.
+        whatever_own: the route's limits hold whatever a tenant has of its own on each route; what it has on this one
+            alone still wins.
     """
 
     minute: int | None = Field(default=None, ge=1)
@@ -205,6 +207,7 @@ class RateLimitingOptions(PolicyOptions):
     on_limit: Literal["reject", "defer"] = "reject"
     fault_tolerant: bool = True
     hide_client_headers: bool = False
+    whatever_own: bool = False
 
     @model_validator(mode="after")
     def _longer_is_more(self) -> Self:

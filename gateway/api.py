@@ -1,6 +1,6 @@
 """A JSON API behind a chain: finds the operation of a request, hands it what was asked, and answers what it returns."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -63,9 +63,11 @@ class Api:
 
     Args:
         endpoints: in the order in which they are tried.
+        planned: methods and fixed paths of operations that are not built yet; to their callers there is nothing there.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], *, planned: Collection[tuple[str, str]] = ()) -> None:
+        self._planned = frozenset(planned)
         self.operations = tuple(one.operation for one in endpoints)
         self._found = Operations(self.operations)
         self._handlers = {id(one.operation): one.handler for one in endpoints}
@@ -75,6 +77,8 @@ class Api:
         context = context_of(scope)
         found = self._found.find(scope["method"], context.path)
         if not isinstance(found, Matched):
+            if (scope["method"], context.path) in self._planned:
+                found = frozenset()
             await _not_there(scope, send, found)
             return
         call = context.call

@@ -10,11 +10,16 @@ PLUGIN: Final = "rate-limiting"
 
 
 class LimitedRoute(NamedTuple):
-    """A route and its limits."""
+    """A route and its limits.
+
+    Attributes:
+        alone: whether only what a tenant has of its own on this route alone wins over these.
+    """
 
     name: str
     path: str
     limits: Limits
+    alone: bool = False
 
 
 def limits_of(route: Route, platform: Limits) -> Limits:
@@ -26,7 +31,12 @@ def limits_of(route: Route, platform: Limits) -> Limits:
 def limited_routes(routes: Routes, platform: Limits) -> tuple[LimitedRoute, ...]:
     """The routes with limits, in the order of the file."""
     return tuple(
-        LimitedRoute(route.name, route.path, limits_of(route, platform))
+        LimitedRoute(
+            route.name,
+            route.path,
+            limits_of(route, platform),
+            alone=route.options(PLUGIN, RateLimitingOptions()).whatever_own,
+        )
         for route in routes.routes.values()
         if PLUGIN in route.plugins
     )

@@ -39,14 +39,16 @@ class OwnLimits(NamedTuple):
         """By route, its minute and hour."""
         return {one.route: (one.minute, one.hour) for one in self.routes}
 
-    def on(self, route: str, limits: Limits) -> Limits:
+    def on(self, route: str, limits: Limits, *, alone: bool = False) -> Limits:
         """The limits that hold on a route.
 
         Args:
             route: its name.
             limits: of tenants that have none of their own.
+            alone: whether only what is for this route alone wins over these.
         """
-        limits = limits.with_own(self.minute, self.hour)
+        if not alone:
+            limits = limits.with_own(self.minute, self.hour)
         for one in self.routes:
             if one.route == route:
                 return limits.with_own(one.minute, one.hour)

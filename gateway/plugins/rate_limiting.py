@@ -18,7 +18,7 @@ from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, Win
 from actors.rate_limiter.ledger import Check
 from config.plugins import RateLimitingOptions
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
-from gateway.context import context_of
+from gateway.context import Identity, context_of
 from gateway.limiter import Limiter
 from gateway.policy import Policy
 from gateway.refusal import Refusal
@@ -47,6 +47,7 @@ class RateLimiting:
         self, app: ASGIApp, options: RateLimitingOptions, policy: Policy, limiter: Limiter, limits: Limits
     ) -> None:
         self._app, self._policy, self._limiter, self._limits = app, policy, limiter, limits
+        self._alone = options.whatever_own
         self._tolerant, self._hides = options.fault_tolerant, options.hide_client_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +55,7 @@ class RateLimiting:
         context = context_of(scope)
         identity = context.identity
         if identity is not None:
-            check = Check(identity.tenant_id, context.route, identity.limits.on(context.route, self._limits))
+            check = Check(identity.tenant_id, context.route, self._limits_of(identity))
             try:
                 decision = await self._limiter.check(check, timeout_s=context.remaining_s(_CHECK_S))
             except SpazaError as error:
@@ -67,6 +68,9 @@ class RateLimiting:
                 if not decision.is_allowed and await self._policy.refuses(scope, send, self._refusal(decision)):
                     return
         await self._app(scope, receive, send)
+
+    def _limits_of(self, identity: Identity) -> Limits:
+        return identity.limits.on(self._policy.route, self._limits, alone=self._alone)
 
     def _refusal(self, decision: Decision) -> Refusal:
         after_s = decision.retry_after_s

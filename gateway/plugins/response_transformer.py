@@ -1,8 +1,10 @@
 """response-transformer: changes headers, and the body where it is a JSON object, of what the application answers.
 
-The application's answers alone: what plugins refuse, and the headers that they give, stay as they are.
+It is the last to look at an answer's headers, those of the other plugins among them; of the application's answers
+alone, for what plugins refuse has the one shape of errors, and stays as it is.
 
-Source: Kong, kong/plugins/response-transformer (priority 800).
+Source: Kong, kong/plugins/response-transformer/handler.lua (its header_filter runs at priority 800, after those of
+correlation-id, cors and rate-limiting) and header_transformer.lua.
 """
 
 from typing import Final
@@ -11,6 +13,7 @@ import orjson
 
 from config.plugins import ChangedInAnswer, ResponseTransformerOptions
 from gateway.asgi import ASGIApp, Header, Message, Receive, Scope, Send
+from gateway.context import context_of
 from gateway.transforming import Steps, parted, transformed_object, transformed_pairs, typed
 from telemetry.log import get_logger
 
@@ -54,10 +57,13 @@ class ResponseTransformer:
         """Change one answer."""
         begun: list[Message] = []
         pieces: list[bytes] = []
+        others = context_of(scope).answer_headers
 
         async def sending(event: Message) -> None:
             if event["type"] == "http.response.start":
-                headers = self._changed(event.get("headers", ()))
+                headers = self._changed([*event.get("headers", ()), *others])
+                # They are on the answer now; the edge is not to put them there once more.
+                others.clear()
                 event = {**event, "headers": headers}
                 if not self._body.are_none and _is_json(headers):
                     begun.append(event)

@@ -15,6 +15,7 @@ from actors.mailbox.message import Message
 from gateway.answers import JSON, answer_bytes, refuse, refuse_with
 from gateway.asgi import Receive, Scope, Send
 from gateway.context import RequestContext, context_of
+from gateway.errors import DeadlineExceededError
 from gateway.refusal import Refusal
 from kernel.errors import SpazaError
 from services.whatsapp.envelope import split
@@ -38,11 +39,13 @@ class WebhookPolicy(NamedTuple):
 
     Attributes:
         publish_s: for the journal to commit, after which Meta is asked to deliver again.
+        least_s: under which publishing is not begun: it would be kept, answered 503, and delivered again.
         answer_s: for everything after the body; a little longer.
         retry_after_s: what Meta is told when it is asked to deliver again, unless the journal says otherwise.
     """
 
     publish_s: float = 2.0
+    least_s: float = 0.02
     answer_s: float = 2.3
     retry_after_s: int = 2
 
@@ -113,11 +116,11 @@ class WebhookApp:
 
     async def _take(self, scope: Scope, send: Send, context: RequestContext) -> None:
         late = _not_kept(self._policy.retry_after_s)
-        context.allow(context.remaining_s(self._policy.answer_s), late)
         try:
+            context.allow(context.remaining_s(self._policy.answer_s), late)
             again_s = await self._publish(context, time())
         except (SpazaError, TimeoutError) as error:
-            if isinstance(error, SpazaError) and not error.retryable:
+            if isinstance(error, SpazaError) and not (error.retryable or isinstance(error, DeadlineExceededError)):
                 raise
             _log.warning("webhook_not_kept", correlation_id=context.correlation_id, error=type(error).__name__)
             after_s = getattr(error, "retry_after_s", None)
@@ -130,7 +133,7 @@ class WebhookApp:
 
     async def _publish(self, context: RequestContext, now: float) -> int | None:
         """Keep what may be kept; returns the seconds after which the rest has to come again, if there is any."""
-        timeout_s = context.remaining_s(self._policy.publish_s)
+        timeout_s = context.remaining_s(self._policy.publish_s, least=self._policy.least_s)
         try:
             parts = split(context.body, correlation_id=context.correlation_id, received_at=now)
         except NotAnEnvelopeError as error:

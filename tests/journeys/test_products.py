@@ -94,6 +94,8 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platfor
         platform, "create", "--name", "Sipho", "--number", number, "--lat", "-26", "--lon", "28",
         "--access-token", "EAAG", "--minute", "1000000", "--hour", "1000000",
     )  # fmt: skip
+    # Usage has a limit of its own.
+    await spaza(platform, "limits", made["tenant_id"], "--route", "usage", "--minute", "1000000", "--hour", "1000000")
     signed = await spaza(platform, "token", made["tenant_id"])
 
     as_merchant = _schemathesis(platform, signed["token"], tmp_path, "--include-path-regex", "/(products|usage)")

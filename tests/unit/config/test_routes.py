@@ -61,7 +61,7 @@ def test_the_routes_of_the_platform_are_declared_with_their_plugins() -> None:
         "payments": {"jwt-auth", "rate-limiting", "request-validator"},
     }.items():
         assert wanted <= set(routes[name].plugins), name
-    unlimited = {"paystack", "ozow", "usage", "tenants", "mailboxes", "front"}
+    unlimited = {"paystack", "ozow", "tenants", "mailboxes", "front"}
     assert {name for name, one in routes.items() if "rate-limiting" not in one.plugins} == unlimited
     assert all("correlation-id" in one.plugins for one in routes.values())
 

@@ -243,3 +243,16 @@ async def test_a_list_that_may_be_left_out_takes_all_values_of_its_name() -> Non
     statuses = [(await answered(api, query=query)).status for query in ("ids=a&ids=b", "", "ids=a&ids=b&ids=c")]
 
     assert (statuses, seen) == ([200, 200, 400], [["a", "b"], None])
+
+
+async def test_what_is_not_built_yet_is_not_there_whatever_else_fits_its_path() -> None:
+    async def handle(_call: Call, _context: RequestContext) -> Given:
+        return {}
+
+    api = chained(Api([Endpoint(PUT, handle)], planned=[("POST", "/sync")]), route(), Parts(Watch()))
+
+    statuses = [(await answered(api, method, path)).status for method, path in (
+        ("POST", "/sync"), ("POST", "/other"), ("DELETE", "/sync"),
+    )]  # fmt: skip
+
+    assert statuses == [404, 405, 405]

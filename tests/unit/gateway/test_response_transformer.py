@@ -9,13 +9,47 @@ from typing import Any
 
 import pytest
 
-from config.plugins import ResponseTransformerOptions
+from config.plugins import CorsOptions, IpRestrictionOptions, Options, ResponseTransformerOptions
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
 from tests.gateway import Watch
 from tests.unit.gateway.bench import Answered, App, answered, route
 
 JSON = (b"content-type", b"application/json; charset=utf-8")
+
+
+async def test_it_sees_the_headers_of_the_plugins_before_it_and_they_are_there_once() -> None:
+    options = {
+        "remove": {"headers": ["Access-Control-Expose-Headers"]},
+        "rename": {"headers": ["X-Correlation-ID:X-Trace"]},
+        "replace": {"headers": ["Access-Control-Allow-Origin:https://shop.example"]},
+        "add": {"headers": ["Access-Control-Allow-Origin:null", "X-Added:1"]},
+    }
+    plugins: dict[str, Options] = {
+        "cors": CorsOptions(exposed_headers=("X-Total",)),
+        "response-transformer": ResponseTransformerOptions.model_validate(options),
+    }
+
+    answer = await answered(chained(App({}), route(plugins), Parts(Watch())), headers=[("X-Correlation-ID", "mine")])
+
+    assert sorted(answer.raw) == [
+        (b"access-control-allow-origin", b"https://shop.example"),
+        (b"content-type", b"application/json"),
+        (b"x-added", b"1"),
+        (b"x-trace", b"mine"),
+    ]
+
+
+async def test_what_a_plugin_refuses_stays_as_it_is() -> None:
+    options = {"remove": {"headers": ["X-Correlation-ID"]}}
+    plugins: dict[str, Options] = {
+        "ip-restriction": IpRestrictionOptions.model_validate({"deny": ["127.0.0.1"]}),
+        "response-transformer": ResponseTransformerOptions.model_validate(options),
+    }
+
+    answer = await answered(chained(App({}), route(plugins), Parts(Watch())))
+
+    assert (answer.status, "x-correlation-id" in answer.headers) == (403, True)
 
 
 async def transformed(

@@ -8,13 +8,20 @@ from pydantic import ValidationError
 
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.unit import UnitCall, UnitOutcome
+from config.routes_file import load_routes
+from gateway.chain import Parts, chained
 from kernel.errors import SpazaError
 from services.catalog.errors import UnknownProductError
 from services.catalog.ports import Shelf
+from services.catalog.routes import ProductsApi
 from services.catalog.schemas import BATCH_AT_MOST, BatchVerdict, Money, ProductBody, ProductSpec
 from services.catalog.service import Catalog
 from services.catalog.store import UPSERT_PRODUCTS, Written
+from tests.gateway import Watch
 from tests.memory_search import InMemoryProductSearch
+from tests.unit.gateway.bench import answered
+from tests.unit.gateway.callers import FakeCredentials, bearer, credential, token
+from tests.unit.gateway.test_rate_limiting import LedgerLimiter
 
 SHELF = Shelf("a" * 32, 4)
 
@@ -130,3 +137,16 @@ async def test_a_shard_that_is_away_is_said_to_be(catalog: Catalog, shards: Fake
 
 def _fields(verdict: BatchVerdict) -> list[str]:
     return [one.field for one in verdict.errors or ()]
+
+
+async def test_a_shard_is_not_asked_for_an_answer_that_cannot_come_in_time(
+    catalog: Catalog, shards: FakeShards
+) -> None:
+    parts = Parts(Watch(), LedgerLimiter(), credentials=FakeCredentials(credential("k1")))
+    products = load_routes().routes["products"]
+
+    for timeout_s, status in ((0.009, 504), (30.0, 404)):
+        api = ProductsApi(catalog)
+        chain = chained(api, products.model_copy(update={"timeout_s": timeout_s}), parts, api.operations)
+        answer = await answered(chain, "GET", "/bread-white", headers=bearer(token(exp=4e9)))
+        assert (answer.status, len(shards.calls)) == (status, int(status == 404))

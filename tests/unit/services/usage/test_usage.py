@@ -6,7 +6,7 @@ from typing import Any
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check
-from actors.rate_limiter.own_limits import OwnLimits
+from actors.rate_limiter.own_limits import OwnLimits, RouteLimits
 from config.plugins import JwtAuthOptions, RateLimitingOptions
 from config.routes import Route, Routes, Service
 from gateway.asgi import ASGIApp
@@ -24,6 +24,7 @@ ROUTES = Routes(
         for name, plugins in {
             "products": {"rate-limiting": RateLimitingOptions()},
             "orders": {"rate-limiting": RateLimitingOptions(minute=7)},
+            "usage": {"rate-limiting": RateLimitingOptions(minute=60, hour=90, whatever_own=True)},
             "front": {},
         }.items()
     },
@@ -45,11 +46,11 @@ class KnowsUsage:
         return [decided(check.limits, 0, 0, (3, 30), Resets(10.0, 3550.0)) for check in checks]
 
 
-def chain(limiter: KnowsUsage, **own: Any) -> ASGIApp:
+def chain(limiter: KnowsUsage, *, timeout_s: float = 30.0, **own: Any) -> ASGIApp:
     credentials = FakeCredentials(credential("k1", **own))
     api = usage_api(limiter, limited_routes(ROUTES, Limits(100, 5000)), clock=lambda: NOW)
     options = JwtAuthOptions(claims_to_verify=("tenant_id",))
-    return chained(api, route({"jwt-auth": options}), Parts(Watch(), credentials=credentials))
+    return chained(api, route({"jwt-auth": options}, timeout_s=timeout_s), Parts(Watch(), credentials=credentials))
 
 
 async def test_a_tenant_sees_its_windows_on_every_route_with_limits() -> None:
@@ -64,11 +65,26 @@ async def test_a_tenant_sees_its_windows_on_every_route_with_limits() -> None:
                 "route": name,
                 "path": f"/api/v1/{name}",
                 "minute": {"limit": minute, "used": 3, "remaining": minute - 3, "resets_at": "2027-01-15T08:00:10Z"},
-                "hour": {"limit": 50, "used": 30, "remaining": 20, "resets_at": "2027-01-15T08:59:10Z"},
+                "hour": {"limit": hour, "used": 30, "remaining": hour - 30, "resets_at": "2027-01-15T08:59:10Z"},
             }
-            for name, minute in (("products", 100), ("orders", 7))
+            for name, minute, hour in (("products", 100, 50), ("orders", 7, 50), ("usage", 60, 90))
         ]
     }
+
+
+async def test_what_a_tenant_has_on_each_route_leaves_usage_alone_and_what_it_has_there_does_not() -> None:
+    for own, minute in ((OwnLimits(1, 1), 60), (OwnLimits(1, 1, (RouteLimits("usage", 9),)), 9)):
+        answer = await answered(chain(KnowsUsage(), limits=own), headers=bearer(token()))
+        limits = {one["route"]: one["minute"]["limit"] for one in answer.json()["routes"]}
+        assert limits == {"products": 1, "orders": 1, "usage": minute}
+
+
+async def test_an_owner_is_not_asked_for_an_answer_that_cannot_come_in_time() -> None:
+    limiter = KnowsUsage()
+
+    answer = await answered(chain(limiter, timeout_s=0.004), headers=bearer(token()))
+
+    assert (answer.status, limiter.checks) == (504, [])
 
 
 async def test_to_look_takes_nothing_and_asks_about_the_caller_alone() -> None:

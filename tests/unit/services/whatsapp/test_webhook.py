@@ -285,6 +285,14 @@ async def test_a_mailbox_that_does_not_answer_is_not_waited_for() -> None:
     assert response.status == 503
 
 
+async def test_nothing_is_published_that_could_not_be_acknowledged_in_time() -> None:
+    mailbox = FakeMailbox()
+
+    response = await post(mailbox, policy=WebhookPolicy(answer_s=0.2, least_s=0.3))
+
+    assert (response.status, response.headers[b"retry-after"], mailbox.published) == (503, b"2", [])
+
+
 @pytest.mark.parametrize("error", [UnroutableError("e", "k"), RuntimeError("bug")])
 async def test_a_fault_of_ours_is_a_500_after_which_meta_delivers_again(error: Exception) -> None:
     response = await post(FakeMailbox(error))

@@ -16,10 +16,10 @@ from pathlib import Path
 import asyncpg
 
 from actors.shards.dsn import shard_dsn
-from tests.cluster.chaos.declared import QUEUE
+from tests.cluster.chaos.declared import QUEUE, TOPOLOGY
 from tests.cluster.chaos.ground import PARTITIONS, Ground, ground
 from tests.cluster.chaos.ledger import read_ledger
-from tests.cluster.chaos.verdict import Delivered, Effect, Evidence, Sent, faults
+from tests.cluster.chaos.verdict import Delivered, Effect, Evidence, Sent, faults, runs
 
 VICTIMS = ("mailbox", "consumer", "publisher", "postgres", "redis", "node")
 # A node takes longest to come back.
@@ -108,20 +108,22 @@ async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]]) -> lis
             Delivered(*row)
             for row in await _ledger(
                 all_of_it,
-                "SELECT at, id, redelivered, partition FROM delivered ORDER BY at",
+                "SELECT at, id, redelivered, partition, batch FROM delivered ORDER BY at, batch, place",
             )
         ],
-        [Effect(*row) for row in await _ledger(all_of_it, "SELECT at, id FROM effect ORDER BY at")],
+        [Effect(*row) for row in await _ledger(all_of_it, "SELECT at, id FROM effect ORDER BY number")],
         {row[0]: row[2] for row in ends if row[1] == "expired"},
         [row[0] for row in ends if row[1] != "expired"],
         await _waiting(all_of_it),
         crashes,
         {shard: (await _journal(all_of_it, shard, _CLOCK.format(shard)))[0][0] for shard in range(PARTITIONS)},
+        TOPOLOGY.queues[QUEUE].key_run,
     )
     again = len(evidence.delivered) - len({one.id for one in evidence.delivered})
     _say(
         f"{len(sent)} messages sent, {len(evidence.effects)} handled, {len(evidence.expired)} expired;"
-        f" {len(evidence.delivered)} deliveries, {again} of them again",
+        f" {len(evidence.delivered)} deliveries, {again} of them again; {sum(runs(evidence).values())} runs of a key,"
+        f" up to {max(runs(evidence), default=1)} messages in one batch",
     )
     return faults(evidence)
 

@@ -1,4 +1,8 @@
-"""The consumer: a mark in Redis, an effect in PostgreSQL, and a line for everything that it was handed."""
+"""The consumer: a mark in Redis, an effect in PostgreSQL, and a line for everything that it was handed.
+
+Of a key it gets several messages at once, and does them in two commits, so that it dies between them as well; and some
+it will not do now, so that those behind them have to come again too.
+"""
 
 import asyncio
 import os
@@ -11,11 +15,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from actors.mailbox import Delivery, Outcome, ack, retry_after
+from kernel.identifiers import new_id
+from services.ledger import Ledger
 
 TABLES = """
-CREATE TABLE delivered (at float8, id text, redelivered bool, partition int);
-CREATE TABLE effect (at float8, id text PRIMARY KEY, partition int, published_at float8);
+CREATE TABLE delivered (at float8, id text, redelivered bool, partition int, batch text, place int);
+CREATE TABLE effect (at float8, id text PRIMARY KEY, partition int, published_at float8, number bigserial);
 """
+_NOT_NOW = 0.02
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -30,37 +37,50 @@ class RecordingConsumer:
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         if not batch:
             return []
-        handed_at = time.time()
+        handed_at, ledger = time.time(), Ledger(batch)
+        left = list(range(len(batch)))
         try:
             async with asyncio.timeout(5.0), self._one:
-                await self._handle(batch, handed_at)
+                await self._handle(batch, ledger, left, handed_at)
         except _AWAY:
             self._drop()
-            return [retry_after(random.uniform(0.1, 0.5), "no database")] * len(batch)
-        await self._mark(batch)
+            again = retry_after(random.uniform(0.1, 0.5), "no database")
+            for place in left:
+                ledger.settle(place, again)
+        outcomes = ledger.outcomes()
+        await self._mark([one for one, outcome in zip(batch, outcomes, strict=True) if outcome.kind == "ack"])
         await asyncio.sleep(random.uniform(0.0, 0.02))
-        return [ack()] * len(batch)
+        return outcomes
 
     async def pid(self) -> int:
         return os.getpid()
 
-    async def _handle(self, batch: list[Delivery], handed_at: float) -> None:
+    async def _handle(self, batch: list[Delivery], ledger: Ledger, left: list[int], handed_at: float) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._dsn, timeout=2.0)
         await self._connection.executemany(
-            "INSERT INTO delivered VALUES ($1, $2, $3, $4)",
-            [(handed_at, one.message.id, one.redelivered, one.partition) for one in batch],
+            "INSERT INTO delivered VALUES ($1, $2, $3, $4, $5, $6)",
+            [
+                (handed_at, one.message.id, one.redelivered, one.partition, name, place)
+                for name in [new_id()]
+                for place, one in enumerate(batch)
+            ],
         )
         done = await self._done(batch)
-        await asyncio.sleep(random.uniform(0.0, 0.02))
+        cut = random.randint(0, len(batch))
+        for part in (left[:cut], left[cut:]):
+            await asyncio.sleep(random.uniform(0.0, 0.01))
+            going = [place for place in part if not ledger.postpone([place]) and not _puts_off(ledger, place)]
+            await self._take_effect([batch[place] for place in going if batch[place].message.id not in done])
+            for place in going:
+                ledger.settle(place, ack())
+            del left[: len(part)]
+
+    async def _take_effect(self, deliveries: list[Delivery]) -> None:
         # Redis' mark is a short cut and no more: it is set after the commit, and the row is what counts.
         await self._connection.executemany(
             "INSERT INTO effect VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            [
-                (time.time(), one.message.id, one.partition, float(one.message.body))
-                for one in batch
-                if one.message.id not in done
-            ],
+            [(time.time(), one.message.id, one.partition, float(one.message.body)) for one in deliveries],
         )
 
     async def _done(self, batch: list[Delivery]) -> set[str]:
@@ -72,6 +92,8 @@ class RecordingConsumer:
         return {one for one, mark in zip(ids, marks, strict=True) if mark}
 
     async def _mark(self, batch: list[Delivery]) -> None:
+        if not batch:
+            return
         try:
             await self._redis.mset({f"processed:{one.message.id}": "1" for one in batch})
         except (RedisError, OSError, TimeoutError):
@@ -81,3 +103,10 @@ class RecordingConsumer:
         if self._connection is not None:
             self._connection.terminate()
         self._connection = None
+
+
+def _puts_off(ledger: Ledger, place: int) -> bool:
+    puts_off = random.random() < _NOT_NOW
+    if puts_off:
+        ledger.settle(place, retry_after(random.uniform(0.02, 0.1), "not now"))
+    return puts_off

@@ -14,7 +14,7 @@ TOPOLOGY = Topology.model_validate(
         "queues": {
             QUEUE: {
                 "bindings": [{"exchange": "in", "routing_key": "a.*"}],
-                "dlx": "dlx", "partitions": 2, "lease_s": 10.0, "linger_ms": 10,
+                "dlx": "dlx", "partitions": 2, "lease_s": 10.0, "linger_ms": 10, "key_run": 4,
             },
             f"dlq.{QUEUE}": {"bindings": [{"exchange": "dlx", "routing_key": QUEUE}], "partitions": 2},
         },

@@ -11,6 +11,7 @@ much, though not younger than new: while it waits for its time to live it may be
 clock itself goes on, and is not lost with a crash, is seen from its last reading.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -38,12 +39,13 @@ class Sent(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """What the consumer was handed, and when."""
+    """What the consumer was handed, when, and with what: ``batch`` names the call, or is empty for one by itself."""
 
     at: float
     id: str
     redelivered: bool
     partition: int = 0
+    batch: str = ""
 
 
 class Effect(NamedTuple):
@@ -58,12 +60,14 @@ class Evidence(NamedTuple):
 
     Attributes:
         sent: in the order of each key's numbers.
-        delivered: in the order of time.
+        delivered: in the order of time, and within a call in that of its messages.
+        effects: in the order in which they were written.
         expired: ids that the journal says have expired, and when that was written.
         other_ends: ids that ended otherwise than acknowledged or expired.
         waiting: messages in the journal without an end.
         crashes: from when to when an owner was killed, or the node with it; each may change the owner once.
         clocks: the age clock of each partition at the end.
+        key_run: messages of one key that a call may carry. If that is more than one, some should have.
     """
 
     sent: Sequence[Sent]
@@ -74,6 +78,7 @@ class Evidence(NamedTuple):
     waiting: int
     crashes: Sequence[tuple[float, float]]
     clocks: dict[int, float]
+    key_run: int = 1
 
 
 def faults(evidence: Evidence) -> list[str]:
@@ -81,11 +86,20 @@ def faults(evidence: Evidence) -> list[str]:
     return [
         *_lost_or_doubled(evidence),
         *_out_of_order(evidence),
+        *_done_out_of_order(evidence),
+        *_wrong_runs(evidence),
         *_late(evidence),
         *_clock_lost(evidence),
         *(f"{one} ended in the dead-letter queue" for one in evidence.other_ends),
         *([f"{evidence.waiting} messages still wait"] if evidence.waiting else []),
     ]
+
+
+def runs(evidence: Evidence) -> Counter[int]:
+    """How often so many messages of a key came in one call, for more than one."""
+    key_of = {one.id: one.key for one in evidence.sent}
+    together = Counter((one.batch, key_of.get(one.id, "")) for one in evidence.delivered if one.batch)
+    return Counter(times for times in together.values() if times > 1)
 
 
 def _lost_or_doubled(evidence: Evidence) -> Iterable[str]:
@@ -108,27 +122,62 @@ def _lost_or_doubled(evidence: Evidence) -> Iterable[str]:
 
 
 def _out_of_order(evidence: Evidence) -> Iterable[str]:
-    """A message may come again, said to be, but none before those ahead of it in its key have had their effect."""
+    """A message may come again, said to be, but none before those ahead of it in its key have had their effect.
+
+    Or they are ahead of it in the same call, which does them in order.
+    """
+    known = {one.id: one for one in evidence.sent}
     by_key: dict[str, list[Sent]] = {}
     for one in evidence.sent:
         by_key.setdefault(one.key, []).append(one)
     effect_at = {effect.id: effect.at for effect in evidence.effects}
-    # The moment after which everything ahead of a message was done; what expired never has to be.
+    # When each was done, and the moment after which everything ahead of it was; what expired never has to be.
+    done_at = {one.id: 0.0 if one.id in evidence.expired else effect_at.get(one.id, 0.0) for one in evidence.sent}
     open_from: dict[str, float] = {}
     for ordered in by_key.values():
         done = 0.0
         for one in ordered:
             open_from[one.id] = done
-            if one.id in effect_at and one.id not in evidence.expired:
-                done = max(done, effect_at[one.id])
+            done = max(done, done_at[one.id])
     seen: set[str] = set()
+    together: dict[tuple[str, str], list[int]] = {}
     for delivery in evidence.delivered:
-        if delivery.at < open_from.get(delivery.id, 0):
-            # An earlier one of its key has its effect later, though this one was handed out before.
-            yield f"{delivery.id} was delivered before one that came ahead of it was done"
         if delivery.id in seen and not delivery.redelivered:
             yield f"{delivery.id} was delivered again and not said to be"
         seen.add(delivery.id)
+        handed = known.get(delivery.id)
+        if handed is None:
+            continue
+        ahead = together.setdefault((delivery.batch, handed.key), []) if delivery.batch else []
+        if ahead and ahead[-1] >= handed.number:
+            yield f"{delivery.id} was delivered behind a later one, in one call"
+        first = min(ahead, default=handed.number)
+        others = [by_key[handed.key][number].id for number in range(first, handed.number) if number not in ahead]
+        if delivery.at < max([open_from[by_key[handed.key][first].id], *(done_at[other] for other in others)]):
+            # An earlier one of its key has its effect later, though this one was handed out before.
+            yield f"{delivery.id} was delivered before one that came ahead of it was done"
+        ahead.append(handed.number)
+
+
+def _done_out_of_order(evidence: Evidence) -> Iterable[str]:
+    known = {one.id: one for one in evidence.sent}
+    last: dict[str, int] = {}
+    for effect in evidence.effects:
+        one = known.get(effect.id)
+        if one is None:
+            continue
+        if one.number < last.get(one.key, -1):
+            yield f"{one.id} had its effect after a later one of its key"
+        last[one.key] = max(one.number, last.get(one.key, -1))
+
+
+def _wrong_runs(evidence: Evidence) -> Iterable[str]:
+    found = runs(evidence)
+    for length, times in found.items():
+        if length > evidence.key_run:
+            yield f"calls carried {length} messages of a key {times} times, and {evidence.key_run} are allowed"
+    if evidence.key_run > 1 and not found:
+        yield "no call carried more than one message of a key, so nothing is shown of runs"
 
 
 def _late(evidence: Evidence) -> Iterable[str]:

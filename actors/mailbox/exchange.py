@@ -69,7 +69,8 @@ class Router:
 
 def addressed(message: Message, exchange: str, routing_key: str) -> Message:
     """The message with the exchange and the routing key in its headers, for whoever finds it as a dead letter."""
-    return message._replace(headers={**message.headers, EXCHANGE: exchange, ROUTING_KEY: routing_key})
+    headers = {**message.headers, EXCHANGE: exchange, ROUTING_KEY: routing_key}
+    return Message._make((*message[:4], headers, *message[5:]))
 
 
 def matches(exchange_type: str, pattern: str, routing_key: str) -> bool:

@@ -33,8 +33,9 @@ def check(messages: Sequence[Message], headers_bytes: int = LARGEST_HEADERS_BYTE
     for message in messages:
         if not isinstance(message, Message):
             raise InvalidMessageError(f"a message is a Message, not {_kind(message)}; make it with Message.new")
-        for field, text in (("id", message.id), ("key", message.key), ("tenant", message.tenant)):
-            check_text(field, text)
+        if not (_is_plain(message.id) and _is_plain(message.key) and _is_plain(message.tenant)):
+            for field, text in (("id", message.id), ("key", message.key), ("tenant", message.tenant)):
+                check_text(field, text)
         if not message.id:
             raise InvalidMessageError("id must not be empty; Message.new gives one")
         _check_numbers(message)
@@ -50,6 +51,8 @@ def check_arrived(messages: Sequence[Message]) -> None:
 
 def check_text(field: str, text: Any) -> None:
     """Refuse what is no text that a column can hold; raises as ``check``."""
+    if _is_plain(text):
+        return
     if not isinstance(text, str):
         remedy = "write '' for none" if text is None else "make text of it, as by str()"
         raise InvalidMessageError(f"{field} is text, not {_kind(text)}; {remedy}")
@@ -62,6 +65,8 @@ def check_text(field: str, text: Any) -> None:
 def _check_numbers(message: Message) -> None:
     priority, ttl_ms = message.priority, message.ttl_ms
     at: Any = message.published_at
+    if type(priority) is int and 0 <= priority <= 9 and ttl_ms is None and type(at) is float and 0 <= at < _LATEST_S:
+        return  # as nearly all are
     if not _is_whole(priority) or not 0 <= priority <= 9:
         raise InvalidMessageError(f"priority is a whole number from 0 to 9, not {priority!r:.100}")
     if ttl_ms is not None and not (_is_whole(ttl_ms) and 1 <= ttl_ms < 1 << 31):
@@ -104,6 +109,11 @@ def _strange(value: Any) -> str:
     if isinstance(value, list | tuple):
         return next(filter(None, map(_strange, value)), "")
     return _kind(value)
+
+
+def _is_plain(text: Any) -> bool:
+    """Whether it is text that is right at first sight, as nearly all is."""
+    return type(text) is str and len(text) <= LONGEST_TEXT and text.isascii() and "\0" not in text
 
 
 def _is_whole(number: Any) -> bool:

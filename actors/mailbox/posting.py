@@ -11,7 +11,7 @@ from actors.mailbox.errors import PublishFailedError
 from actors.mailbox.exchange import partition_of
 from actors.mailbox.last_resort import Graveyard, LastResort
 from actors.mailbox.message import Message
-from actors.mailbox.publisher import Errors, GaveUpError, Item, Publisher, PublisherLimits, packed, tried
+from actors.mailbox.publisher import Errors, GaveUpError, Item, Publisher, PublisherLimits, tried
 from config.topology import Queue, Topology
 
 # Queue, group, method, batch and what else the method takes.
@@ -48,7 +48,7 @@ class Posting:
         by_group: dict[int, list[Item]] = {}
         for message in messages:
             number = partition_of(queue, message)
-            by_group.setdefault(queue.group_of(number), []).append((number, tried(packed(message), 0)))
+            by_group.setdefault(queue.group_of(number), []).append((number, tried(message, 0)))
         return [self._submit(queue, group, items, deadline, death) for group, items in by_group.items()]
 
     async def _submit(

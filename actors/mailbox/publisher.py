@@ -7,7 +7,6 @@ still goes at once. Knows nothing of Ray: the call is given.
 import asyncio
 import pickle
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from actors.mailbox.errors import (
 )
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import Company
+from actors.mailbox.rides import Ride, Rides
 from kernel.growth import growing_s
 
 _RETRY_AFTER_S = 0.2
@@ -79,12 +79,6 @@ class GaveUpError(Exception):
         self.items, self.detail = items, detail
 
 
-class _Ride(NamedTuple):
-    items: Sequence[Item]
-    size_bytes: int
-    answer: "asyncio.Future[dict[int, MailboxError]]"
-
-
 class Publisher:
     """Sends to one actor, again where it cannot be reached or is not ready: ids make it safe.
 
@@ -94,8 +88,7 @@ class Publisher:
 
     def __init__(self, queue: str, send: Send, limits: PublisherLimits) -> None:
         self._queue, self._send, self._limits = queue, send, limits
-        self._waiting: deque[_Ride] = deque()
-        self._waiting_messages = 0
+        self._rides = Rides()
         self._calls: set[asyncio.Task[None]] = set()
         self._company = Company(limits.linger_s)
         self._timer: asyncio.TimerHandle | None = None
@@ -126,50 +119,48 @@ class Publisher:
                 raise GaveUpError((*error.items, *items[start + most :]), error.detail) from error
 
     async def _insist(self, items: Sequence[Item], deadline: float, reserve_s: float) -> None:
+        errors = await self._ride(items, deadline)
+        if errors == {}:
+            return
         loop = asyncio.get_running_loop()
-        error: MailboxError = JournalUnavailableError(self._queue, "not committed in time")
+        error: MailboxError | None = None
         pause_s = min(self._limits.again_first_s, (deadline - reserve_s - loop.time()) * _PAUSE_PART)
         failures = tries = 0
-        try:
-            async with asyncio.timeout_at(deadline):
-                while True:
-                    errors = await self._ride(items)
-                    if not errors:
-                        return
-                    error = next(iter(errors.values()))
-                    error = next((one for one in errors.values() if not isinstance(one, _AGAIN)), error)
-                    if not isinstance(error, _AGAIN):
-                        raise error
-                    items = [item for item in items if item[0] in errors]
-                    failures += 1
-                    delay_s = growing_s(failures, self._limits.retry_first_s, self._limits.retry_longest_s)
-                    unreachable = isinstance(error, OwnerUnreachableError)
-                    if unreachable:
-                        tries += 1
-                        items = [(number, tried(message, tries)) for number, message in items]
-                        delay_s = growing_s(tries, pause_s, deadline)
-                    delay_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, guards nothing
-                    late = loop.time() + delay_s >= deadline - (reserve_s if unreachable else 0.0)
-                    if unreachable and (late or tries >= self._limits.tries):
-                        raise GaveUpError(items, str(error)) from error
-                    if late:
-                        break
-                    await asyncio.sleep(delay_s)
-        except TimeoutError:
-            pass
+        while errors is not None:
+            error = next(iter(errors.values()))
+            error = next((one for one in errors.values() if not isinstance(one, _AGAIN)), error)
+            if not isinstance(error, _AGAIN):
+                raise error
+            items = [item for item in items if item[0] in errors]
+            failures += 1
+            delay_s = growing_s(failures, self._limits.retry_first_s, self._limits.retry_longest_s)
+            unreachable = isinstance(error, OwnerUnreachableError)
+            if unreachable:
+                tries += 1
+                items = [(number, tried(message, tries)) for number, message in items]
+                delay_s = growing_s(tries, pause_s, deadline)
+            delay_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, guards nothing
+            late = loop.time() + delay_s >= deadline - (reserve_s if unreachable else 0.0)
+            if unreachable and (late or tries >= self._limits.tries):
+                raise GaveUpError(items, str(error)) from error
+            if late:
+                break
+            await asyncio.sleep(delay_s)
+            errors = await self._ride(items, deadline)
+            if errors == {}:
+                return
+        if error is None:
+            raise JournalUnavailableError(self._queue, "not committed in time")
         if isinstance(error, JournalUnavailableError):
             raise error
         raise JournalUnavailableError(self._queue, str(error)) from error
 
-    def _ride(self, items: Sequence[Item]) -> "asyncio.Future[dict[int, MailboxError]]":
-        if self._waiting_messages + len(items) > self._limits.waiting_messages:
+    def _ride(self, items: Sequence[Item], deadline: float) -> "asyncio.Future[dict[int, MailboxError] | None]":
+        if self._rides.messages + len(items) > self._limits.waiting_messages:
             raise OverloadedError(self._queue, _RETRY_AFTER_S)
-        size_bytes = sum(len(message[3]) for _, message in items)
-        answer: asyncio.Future[dict[int, MailboxError]] = asyncio.get_running_loop().create_future()
         if self._calls:
             self._company.met()
-        self._waiting.append(_Ride(items, size_bytes, answer))
-        self._waiting_messages += len(items)
+        answer = self._rides.add(items, deadline)
         if not self._pump_due:
             # After everybody whom the last call has answered has had his say: they ride together.
             self._pump_due = True
@@ -182,15 +173,15 @@ class Publisher:
 
     def _pump(self, *, waited: bool = False) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting and len(self._calls) < self._limits.calls:
-            if self._waiting_messages < self._limits.beside and not waited:
+        while self._rides.messages and len(self._calls) < self._limits.calls:
+            if self._rides.messages < self._limits.beside and not waited:
                 if self._calls or self._timer is not None:
                     return
                 wait_s = self._company.wait_s(loop.time())
                 if wait_s > 0:
                     self._timer = loop.call_later(wait_s, self._on_timer)
                     return
-            rides = self._next_call()
+            rides = self._rides.begin(self._limits.call_messages, self._limits.call_bytes)
             if rides:
                 self._company.gone(loop.time(), publishers=len(rides), waited=waited)
                 self._calls.add(loop.create_task(self._call(rides)))
@@ -200,30 +191,13 @@ class Publisher:
         self._timer = None
         self._pump(waited=not self._calls)
 
-    def _next_call(self) -> list[_Ride]:
-        rides: list[_Ride] = []
-        messages = size_bytes = 0
-        while self._waiting:
-            ride = self._waiting[0]
-            full = messages + len(ride.items) > self._limits.call_messages
-            if rides and (full or size_bytes + ride.size_bytes > self._limits.call_bytes):
-                break
-            self._waiting.popleft()
-            self._waiting_messages -= len(ride.items)
-            if ride.answer.done():
-                continue  # its publisher has given up
-            messages += len(ride.items)
-            size_bytes += ride.size_bytes
-            rides.append(ride)
-        return rides
-
-    async def _call(self, rides: Sequence[_Ride]) -> None:
+    async def _call(self, rides: Sequence[Ride]) -> None:
         try:
             errors = await self._send(pack([ride.items for ride in rides]))
             places = dict.fromkeys(errors, 0)
             for ride in rides:
                 own: dict[int, MailboxError] = {}
-                for number in {number for number, _ in ride.items} & errors.keys():
+                for number in {number for number, _ in ride.items} & errors.keys() if errors else ():
                     fate = errors[number]
                     error = fate[places[number]] if isinstance(fate, list) else fate
                     places[number] += 1
@@ -241,6 +215,7 @@ class Publisher:
             task = asyncio.current_task()
             assert task is not None
             self._calls.discard(task)
+            self._rides.end(rides)
             self._pump()
 
 
@@ -251,6 +226,10 @@ def pack(publishers: Sequence[Sequence[Item]]) -> bytes:
     """
     grouped: dict[int, tuple[list[Packed], list[int]]] = {}
     for items in publishers:
+        if len(items) == 1 and (known := grouped.get(items[0][0])) is not None:  # most often it is like this
+            known[0].append(items[0][1])
+            known[1].append(1)
+            continue
         counts: dict[int, int] = {}
         for number, message in items:
             group = grouped.get(number)
@@ -268,7 +247,6 @@ def packed(message: Message) -> Packed:
     return tuple(message)
 
 
-def tried(message: Packed, times: int) -> Packed:
-    """A packed message that says how often it was tried before."""
-    headers = {**message[4], _RETRY_COUNT: times}
-    return (*message[:4], headers, *message[5:])
+def tried(message: Message | Packed, times: int) -> Packed:
+    """A message, packed, that says how often it was tried before."""
+    return (*message[:4], {**message[4], _RETRY_COUNT: times}, *message[5:])

@@ -13,6 +13,7 @@ from actors.mailbox.capacity import Capacity
 from actors.mailbox.connections import Connections
 from actors.mailbox.consumer import ConsumerAddress, RayConsumer
 from actors.mailbox.dispatcher import Dispatcher
+from actors.mailbox.doors import Doorway
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures
@@ -121,6 +122,8 @@ class MailboxActor:
         self._vigil.tend("maintenance", Maintenance(list(by_shard.values())).run)
         for number, partition in self._partitions.items():
             self._vigil.watch(f"partition {number}", partition.run())
+        self._doorway = Doorway(self.append)
+        self._door = await self._doorway.open()
         spare_what_stays()
 
     async def ping(self) -> None:
@@ -129,6 +132,10 @@ class MailboxActor:
     async def deployed(self) -> str:
         """With which settings and code it was started, see ``redeploy``; empty once it has stopped."""
         return self._deployed
+
+    async def door(self) -> str:
+        """The name by which publishers on its machine reach ``append``; empty for none."""
+        return self._door
 
     async def append(self, packed: bytes) -> Errors:
         """Commit messages.
@@ -211,6 +218,7 @@ class MailboxActor:
         await asyncio.gather(*(partition.stop(_DRAIN_S) for partition in self._partitions.values()))
         for journal in self._journals.values():
             await journal.aclose()
+        self._doorway.close()
 
     async def _on_each(self, packed: bytes, write: Any) -> Errors:
         batches = pickle.loads(packed)  # noqa: S301 - comes from our own handle

@@ -4,13 +4,15 @@ import asyncio
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from actors.mailbox.errors import JournalUnavailableError, MailboxError
+from actors.mailbox.doors import Doors
+from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
 from actors.mailbox.limits import LONGEST_TEXT, check, check_text
@@ -30,6 +32,8 @@ _STATISTICS_S = 2.0
 _LOOK_UP_S = 1.0
 _LONGEST_LEASE_S = 3600.0
 _STOP_S = 8.0
+# Somebody else may own it, whom Ray knows.
+_NOT_OWNING = (FencedError, OwnerNotReadyError)
 _log = get_logger("mailbox")
 
 
@@ -60,6 +64,7 @@ class MailboxHandle:
         self._source_of = {topology.dead_letter_queue(queue.name): queue for queue in topology.sources()}
         self._actors: dict[str, Any] = {}
         self._tellers: dict[str, Teller] = {}
+        self._doors = Doors(self._door_of)
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
         """Return when the messages are committed on every queue that is bound.
@@ -181,10 +186,19 @@ class MailboxHandle:
         name = actor_name(queue, group)
         try:
             async with asyncio.timeout(_CALL_S):
+                errors: Errors
+                door = self._doors.of(name) if method == "append" else None
+                if door is not None:
+                    with suppress(ConnectionError):  # Ray knows more of it; under the same ids it may go twice
+                        errors = await door.call(batch)
+                        if any(isinstance(error, _NOT_OWNING) for error in errors.values()):
+                            self._doors.leave(name)
+                        return errors
                 actor = await self._actor(name)
-                errors: Errors = await getattr(actor, method).remote(batch, *arguments)
+                errors = await getattr(actor, method).remote(batch, *arguments)
                 return errors
         except (RayError, ValueError, TimeoutError) as error:
+            self._doors.leave(name)
             # A fault of the owner's own may be both: Ray's, and what was raised.
             is_gone = isinstance(error, ValueError) and not isinstance(error, RayError)
             is_gone = is_gone or (isinstance(error, RayActorError) and await self._is_gone(name))
@@ -194,6 +208,7 @@ class MailboxHandle:
     async def _is_gone(self, name: str) -> bool:
         """Whether Ray knows no such actor any more. One that it starts again keeps its name meanwhile."""
         self._actors.pop(name, None)
+        self._doors.leave(name)
         try:
             async with asyncio.timeout(_LOOK_UP_S):
                 await self._actor(name)
@@ -202,6 +217,14 @@ class MailboxHandle:
         except (RayError, TimeoutError) as error:
             _log.warning("mailbox_not_looked_up", actor=name, error=type(error).__name__)
         return False
+
+    async def _door_of(self, name: str) -> str:
+        try:
+            async with asyncio.timeout(_CALL_S):
+                door: str = await (await self._actor(name)).door.remote()
+                return door
+        except (RayError, ValueError) as error:
+            raise ConnectionError(type(error).__name__) from error
 
     async def _tell(self, name: str, rows: Sequence[Told], told_at: float) -> None:
         try:

@@ -14,6 +14,7 @@ import pytest
 import ray
 from ray.exceptions import PendingCallsLimitExceeded
 
+from actors.mailbox.doors import Door
 from actors.mailbox.errors import (
     JournalUnavailableError,
     OverloadedError,
@@ -22,7 +23,7 @@ from actors.mailbox.errors import (
     UnroutableError,
 )
 from actors.mailbox.exchange import shard_of_partition
-from actors.mailbox.handle import MailboxHandle
+from actors.mailbox.handle import MailboxHandle, actor_name
 from actors.mailbox.last_resort import UNITS, ShardLastResort
 from actors.mailbox.message import Message
 from actors.mailbox.publisher import packed
@@ -38,6 +39,7 @@ from tests.cluster.test_mailbox import (  # noqa: F401
     eventually,
     mailbox,
     message,
+    publish_surely,
     server,
 )
 from tests.unit.services.whatsapp.test_webhook import SECRET, FakeMailbox, Response, call
@@ -73,7 +75,9 @@ async def test_what_an_owner_that_is_gone_did_not_take_stands_in_the_dead_letter
     box = await mailbox()
     handle = MailboxHandle(box.topology, last_resort=ShardLastResort(DirectShards(server)))
     await handle.publish("in", "a.b", [message("before")], timeout_s=5.0)
+    owner = psutil.Process((await handle.statistics())[box.name]["pid"])
     ray.kill(box.actor(), no_restart=True)
+    await asyncio.to_thread(owner.wait, 30.0)
     started = time.monotonic()
     traced = message("m1")._replace(headers={"traceparent": "00-ab-cd-01"})
 
@@ -234,3 +238,33 @@ async def test_what_no_queue_takes_is_an_error(mailbox: MakeMailbox) -> None:  #
 
     with pytest.raises(UnroutableError):
         await box.handle.publish("in", "b.b", [message("m1")], timeout_s=5.0)
+
+
+async def test_publishers_on_the_owners_machine_go_by_its_door_and_leave_it_when_it_is_not_the_owner_any_more(
+    mailbox: MakeMailbox,  # noqa: F811
+    server: PostgresServer,  # noqa: F811
+) -> None:
+    box = await mailbox()
+    sent = (message(f"m{number}") for number in range(1_000))
+    doors: list[Door] = []
+
+    async def goes_by_another_door() -> bool:
+        await publish_surely(box, [next(sent)])
+        door = box.handle._doors.of(actor_name(box.name, 0))
+        if door is None or door in doors:
+            return False
+        doors.append(door)
+        return True
+
+    await eventually(goes_by_another_door)
+    connection = await asyncpg.connect(shard_dsn(server.tcp_dsn, shard_of_partition(0)))
+    await connection.execute("UPDATE spaza.mailbox_owner SET epoch = epoch + 1 WHERE queue = $1", box.name)
+    await connection.close()
+
+    await eventually(goes_by_another_door)
+    os.kill((await box.figures())["pid"], 9)
+
+    await eventually(goes_by_another_door)
+    assert [door.is_open for door in doors] == [False, False, True]
+    published = 1_000 - len(list(sent))
+    await eventually(lambda: len(box.handled()) == published)

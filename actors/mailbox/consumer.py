@@ -1,13 +1,15 @@
 """The consumer's side as the mailbox sees it: somebody, reached by name, who takes a batch and says what of it."""
 
 import asyncio
+import pickle
+from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
 import ray
 from ray.exceptions import RayTaskError
 
-from actors.mailbox.message import Delivery, Outcome
+from actors.mailbox.message import Delivery, Message, Outcome
 
 _NAMESPACE = "spaza"
 _KINDS = frozenset({"ack", "retry_after", "reject"})
@@ -63,6 +65,13 @@ class Consumer(Protocol):
         """
 
 
+class Parcel(list[Delivery]):
+    """Deliveries that go to another process as plain tuples: a sixth of the cost of records. They arrive as a list."""
+
+    def __reduce__(self) -> tuple[Callable[[bytes], list[Delivery]], tuple[bytes]]:
+        return _unpacked, (pickle.dumps([(tuple(one[0]), *one[1:]) for one in self], protocol=5),)
+
+
 class RayConsumer:
     """Reaches a consumer through Ray. Finds it anew after it was lost."""
 
@@ -78,7 +87,7 @@ class RayConsumer:
                     # Looking a name up asks Ray's control service and blocks.
                     self._target = await asyncio.to_thread(_find, self._address)
                 reached = True
-                answer: object = await self._target.consume.remote(batch)
+                answer: object = await self._target.consume.remote(Parcel(batch))
         except RayTaskError as error:
             raise ConsumerLostError(f"it raised {type(error.cause).__name__}", raised=True) from error
         except Exception as error:  # whatever Ray or Serve raise, there is no answer
@@ -107,6 +116,11 @@ def outcomes_of(answer: object, deliveries: int) -> list[Outcome]:
 
 def _is_delay(value: object) -> bool:
     return isinstance(value, int | float) and -inf < value < inf  # of whole numbers of any size
+
+
+def _unpacked(parcel: bytes) -> list[Delivery]:
+    make, message = Delivery._make, Message._make
+    return [make((message(one[0]), *one[1:])) for one in pickle.loads(parcel)]  # noqa: S301 - packed above
 
 
 def _find(address: ConsumerAddress) -> Any:

@@ -30,6 +30,7 @@ class Goal(NamedTuple):
 GOALS = (
     Goal("confirmed/s", 32, 1.0),
     Goal("confirmed/s", 256, 1.0),
+    Goal("end to end/s", 32, 2.0),
     Goal("end to end/s", 256, 2.0),
 )
 

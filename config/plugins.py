@@ -195,7 +195,7 @@ class RateLimitingOptions(PolicyOptions):
         hour: in an hour; None for ``SPAZA_LIMITS__HOUR``.
         policy: whose requests are counted together.
         on_limit: ``reject`` answers 429; ``defer`` takes it and lets the mailbox shape it.
-        fault_tolerant: whether requests pass, without headers, while nobody can decide; else they are answered 500.
+        fault_tolerant: whether a process decides by what it knows while the limiter cannot; else answers are 500.
         hide_client_headers: sends none of the headers.
         whatever_own: the route's limits hold whatever a tenant has of its own on each route; what it has on this one
             alone still wins.

@@ -5,6 +5,9 @@ headers without a unit speak of: the one of which least is left, and of equals t
 counts later, so that calls at once all pass, here one owner decides. ``Retry-After`` is true where Kong's may lie: it
 names the window that has to end, not the one of the other headers.
 
+While the owner cannot decide, a process decides by what it was told last (``standing_in.py``), where Kong's
+``fault_tolerant`` lets everything pass.
+
 The tenant is that of jwt-auth. Who was identified by nobody, as where that plugin runs in shadow, has no limit.
 
 Source: Kong, kong/plugins/rate-limiting/handler.lua (priority 910); draft-ietf-httpapi-ratelimit-headers-10.
@@ -22,6 +25,7 @@ from gateway.context import Identity, context_of
 from gateway.limiter import Limiter
 from gateway.policy import Policy
 from gateway.refusal import Refusal
+from gateway.standing_in import StandingIn
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
@@ -46,9 +50,9 @@ class RateLimiting:
     def __init__(
         self, app: ASGIApp, options: RateLimitingOptions, policy: Policy, limiter: Limiter, limits: Limits
     ) -> None:
-        self._app, self._policy, self._limiter, self._limits = app, policy, limiter, limits
-        self._alone = options.whatever_own
-        self._tolerant, self._hides = options.fault_tolerant, options.hide_client_headers
+        self._app, self._policy, self._limits = app, policy, limits
+        self._limiter: Limiter = StandingIn(limiter) if options.fault_tolerant else limiter
+        self._alone, self._hides = options.whatever_own, options.hide_client_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
@@ -59,8 +63,8 @@ class RateLimiting:
             try:
                 decision = await self._limiter.check(check, timeout_s=context.remaining_s(_CHECK_S))
             except SpazaError as error:
-                _log.warning("limit_not_checked", route=context.route, error=error.code, passes=self._tolerant)
-                if not self._tolerant and await self._policy.refuses(scope, send, _UNDECIDED):
+                _log.warning("limit_not_checked", route=context.route, error=error.code)
+                if await self._policy.refuses(scope, send, _UNDECIDED):
                     return
             else:
                 if not self._hides and self._policy.enforced:

@@ -78,13 +78,25 @@ async def _owner(number: int) -> dict[str, Any]:
     return dict(figures[number])
 
 
+def _gateway(tenant: str, app: App) -> ASGIApp:
+    """What a replica has in front of its application, for one tenant."""
+    policy = Policy("things", "rate-limiting", Watch(), enforced=True)
+    limiting = RateLimiting(app, RateLimitingOptions(), policy, RateLimiterHandle(LIMITERS), LIMITS)
+
+    async def identified(scope: Scope, receive: Receive, send: Send) -> None:
+        context_of(scope).identity = Identity(tenant, "kid", 0, 1)
+        await limiting(scope, receive, send)
+
+    return chained(identified, route(), Parts(Watch()))
+
+
 def _owner_number(check: Check) -> int:
     return owner_of(check.tenant, LIMITERS)
 
 
 async def _count(check: Check, connection: RedisConnection) -> int:
     """What of this hour is written."""
-    name = f"rate_limit:{check.tenant}:products:hour:{int(time.time()) // 3600}"
+    name = f"rate_limit:{check.tenant}:{check.route}:hour:{int(time.time()) // 3600}"
     return int(await connection.client.get(name) or 0)
 
 
@@ -130,19 +142,7 @@ async def test_of_a_thousand_requests_through_the_gateways_of_three_replicas_exa
     server: RedisServer,
 ) -> None:
     tenant, app = new_id(), App({})
-    known = RateLimitingOptions()
-
-    def replica() -> ASGIApp:
-        policy = Policy("things", "rate-limiting", Watch(), enforced=True)
-        limiting = RateLimiting(app, known, policy, RateLimiterHandle(LIMITERS), LIMITS)
-
-        async def identified(scope: Scope, receive: Receive, send: Send) -> None:
-            context_of(scope).identity = Identity(tenant, "kid", 0, 1)
-            await limiting(scope, receive, send)
-
-        return chained(identified, route(), Parts(Watch()))
-
-    replicas = [replica() for _ in range(3)]
+    replicas = [_gateway(tenant, app) for _ in range(3)]
     await _within_an_hour()
 
     answers = await asyncio.gather(*(answered(replicas[at % 3]) for at in range(1_000)))
@@ -210,7 +210,7 @@ async def test_without_redis_it_goes_on_in_memory_and_adds_what_stood_there_late
 ) -> None:
     await _within_an_hour()
     connection, check = RedisConnection(server.url), _products()
-    name = f"rate_limit:{check.tenant}:products:hour:{int(time.time()) // 3600}"
+    name = f"rate_limit:{check.tenant}:{check.route}:hour:{int(time.time()) // 3600}"
     await connection.client.set(name, 70)
     process = server.process
     assert process is not None
@@ -252,6 +252,28 @@ async def test_an_owner_that_hangs_costs_a_callers_patience_once(handle: RateLim
                 break
             except LimiterUnavailableError:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_limiter_that_hangs_opens_no_door_at_a_gateway(server: RedisServer) -> None:
+    tenant, app = new_id(), App({})
+    gateway, check = _gateway(tenant, app), _products(tenant=tenant)
+    await _within_an_hour()
+    assert [(await answered(gateway)).status for _ in range(30)] == [200] * 30
+    pid = (await _owner(_owner_number(check)))["pid"]
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answers = await asyncio.gather(*(answered(gateway) for _ in range(500)))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert [one.status for one in answers].count(200) == 70
+    assert {one.status for one in answers} == {200, 429}
+    # And when it is back it knows.
+    connection = RedisConnection(server.url)
+    await _written(check._replace(route=route().name), connection, 100)
+    await connection.aclose()
+    assert [(await answered(gateway)).status for _ in range(5)] == [429] * 5
 
 
 def test_a_redeployed_owner_knows_what_the_one_before_has_counted(server: RedisServer) -> None:

@@ -179,14 +179,17 @@ async def test_hidden_headers_are_all_hidden_retry_after_too(bench: Make) -> Non
     assert not [name for one in answers for name in one.headers if "ratelimit" in name or name == "retry-after"]
 
 
-async def test_while_nobody_can_decide_requests_pass_without_headers(bench: Make) -> None:
-    made = bench()
+async def test_while_the_limiter_cannot_decide_what_was_left_passes_and_no_more(bench: Make) -> None:
+    made = bench(Limits(3, 10))
+    first = await made.call()
     made.limiter.error = LimiterUnavailableError("rate_limiter:0", "gone")
 
-    answer = await made.call()
+    answers = [await made.call() for _ in range(3)]
 
-    assert answer.status == 200
-    assert not [name for name in answer.headers if "ratelimit" in name]
+    assert first.headers["x-ratelimit-remaining-hour"] == "9"
+    assert [one.status for one in answers] == [200, 200, 429]
+    assert [one.headers["x-ratelimit-remaining-hour"] for one in answers] == ["8", "7", "7"]
+    assert 0 < int(answers[2].headers["retry-after"]) <= 60
 
 
 async def test_or_are_answered_500_where_that_is_wanted(bench: Make) -> None:

@@ -1,0 +1,142 @@
+"""While nobody else can decide, this process does, by what it was told last.
+
+Kong's ``fault_tolerant`` lets everything pass meanwhile, so that whoever calls in the seconds after a limiter has died
+has no limit at all. Here each process lets pass what was left of both windows when the limiter last spoke, less what it
+has let pass since, and tells the limiter of that when it is back.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from actors.rate_limiter.clock import Instant
+from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, Resets, WindowState, retry_after_s
+from actors.rate_limiter.keys import Pair
+from actors.rate_limiter.ledger import Check
+from gateway.limiter import Limiter
+from kernel.errors import SpazaError
+from telemetry.log import get_logger
+
+_log = get_logger("gateway")
+
+
+class _Left:
+    """What is left of the windows of one tenant on one route, and what the limiter does not know of."""
+
+    __slots__ = ("hour", "hour_until", "limits", "minute", "minute_until", "owed")
+
+    def __init__(self, limits: Limits, minute_until: float, hour_until: float) -> None:
+        self.limits, self.owed = limits, 0
+        self.minute, self.hour = limits
+        self.minute_until, self.hour_until = minute_until, hour_until
+
+    def turn(self, limits: Limits, now: float) -> None:
+        """Begin the windows whose time has come, and take on limits that were changed."""
+        if limits != self.limits:
+            self.minute = max(0, self.minute + limits.minute - self.limits.minute)
+            self.hour = max(0, self.hour + limits.hour - self.limits.hour)
+            self.limits = limits
+        if now >= self.minute_until:
+            # What is owed counts in its own minute or not at all: told later, it would be taken from the next.
+            self.minute, self.owed = limits.minute, 0
+            self.minute_until += (now - self.minute_until) // MINUTE_S * MINUTE_S + MINUTE_S
+        if now >= self.hour_until:
+            self.hour = limits.hour
+            self.hour_until += (now - self.hour_until) // HOUR_S * HOUR_S + HOUR_S
+
+    def told(self, decision: Decision, now: float) -> None:
+        """Believe the limiter; of answers that overtake each other within a window, the one that leaves least."""
+        minute, hour = decision.minute, decision.hour
+        self.minute, self.minute_until = _least((self.minute, self.minute_until), minute, MINUTE_S, now)
+        self.hour, self.hour_until = _least((self.hour, self.hour_until), hour, HOUR_S, now)
+
+    def take(self, check: Check, now: float) -> Decision:
+        """Decide by what is left."""
+        least = min(self.minute, self.hour)
+        admitted = check.cost if check.cost <= least else least if check.partly else 0
+        self.minute -= admitted
+        self.hour -= admitted
+        self.owed += admitted
+        minute = WindowState(self.limits.minute, self.minute, self.minute_until - now)
+        hour = WindowState(self.limits.hour, self.hour, self.hour_until - now)
+        return Decision(admitted, check.cost, minute, hour, retry_after_s(check.cost, admitted, minute, hour))
+
+
+class StandingIn:
+    """A limiter that always decides.
+
+    Asks the one that is given, and decides in its place where that cannot. For one event loop.
+
+    Args:
+        limiter: decides while it can.
+        capacity: of how many tenants and routes it remembers what is left; those that were not asked for longest are
+            forgotten first, and begin with whole limits.
+        wall: Unix seconds; when the windows of those end of which nothing is known.
+        monotonic: seconds that only go up.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        *,
+        capacity: int = 10_000,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limiter, self._capacity, self._wall, self._monotonic = limiter, capacity, wall, monotonic
+        self._known: OrderedDict[Pair, _Left] = OrderedDict()
+        self._stands_in = False
+
+    async def check(self, check: Check, *, timeout_s: float) -> Decision:
+        """Decide; see ``Limiter``. It never raises for a limiter that cannot."""
+        left = self._left(check)
+        try:
+            if left.owed:
+                await self._settle(left, check, timeout_s)
+            decision = await self._limiter.check(check, timeout_s=timeout_s)
+        except SpazaError as error:
+            if not self._stands_in:
+                self._stands_in = True
+                _log.warning("limiter_stood_in_for", route=check.route, error=error.code)
+            left.turn(check.limits, self._monotonic())
+            return left.take(check, self._monotonic())
+        if self._stands_in:
+            self._stands_in = False
+            _log.info("limiter_decides_again", route=check.route)
+        left.told(decision, self._monotonic())
+        return decision
+
+    async def _settle(self, left: _Left, check: Check, timeout_s: float) -> None:
+        """Have the limiter count what was let pass without it, as far as there is room."""
+        owed, left.owed = left.owed, 0
+        until = left.minute_until
+        try:
+            await self._limiter.check(check._replace(cost=owed, partly=True), timeout_s=timeout_s)
+        except SpazaError:
+            if left.minute_until == until:
+                left.owed += owed
+            raise
+
+    def _left(self, check: Check) -> _Left:
+        pair, now = check.pair, self._monotonic()
+        left = self._known.get(pair)
+        if left is None:
+            wall = self._wall()
+            resets = Resets.at(Instant(wall, wall))
+            left = self._known[pair] = _Left(check.limits, now + resets.minute_s, now + resets.hour_s)
+            if len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(pair)
+            left.turn(check.limits, now)
+        return left
+
+
+def _least(known: tuple[int, float], told: WindowState, window_s: int, now: float) -> tuple[int, float]:
+    """What is left of a window, and until when, after the limiter has spoken of it."""
+    left, until = known
+    told_until = now + told.resets_in_s
+    # The same window, seen at two moments: its end moves by what an answer takes on its way.
+    if abs(told_until - until) < window_s / 2:
+        return min(left, told.remaining), until
+    return told.remaining, told_until

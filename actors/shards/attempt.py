@@ -64,8 +64,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_begin", "_call", "_connection", "_deadline", "_function", "_only_reads", "_rollback_s", "_transaction",
-        "_value", "may_follow",
+        "_begin", "_call", "_connection", "_deadline", "_function", "_may_follow", "_only_reads", "_rollback_s",
+        "_transaction", "_value",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made for each unit, where names cost
@@ -101,18 +101,26 @@ class Attempt:
         )
         # Whether its begin may be joined to another's commit. It is to wait for nobody, for the other's answer would
         # wait too, and what is not fresh enough is to be said of it alone.
-        self.may_follow = not call.locks and position_needed is None
+        self._may_follow = not call.locks and position_needed is None
         self._transaction = ShardTransaction(connection, call.shard, call.tenant_id, publisher)
         self._value: Any = None
 
     @property
     def may_be_followed(self) -> bool:
-        """Whether its commit may be joined to another's begin.
+        """Whether its commit may be joined to another's begin, as far as this one says.
 
         Not if a statement failed, for then the commit may turn out to be a roll-back, which only its own answer tells;
         and not if one may have changed the session, for then that is to be looked at first.
         """
         return not self._transaction.failed and not self._connection.is_suspect
+
+    def may_be_followed_by(self, following: "Attempt") -> bool:
+        """Whether its commit may be joined to the begin of that one, whose answer then comes with the commit's.
+
+        Not if the commit may be waited for beyond the other's deadline, but for what is granted to any commit.
+        """
+        in_time = following._deadline + _COMMIT_GRACE_S >= self._commit_deadline()  # noqa: SLF001 - one of its own kind
+        return self.may_be_followed and following._may_follow and in_time  # noqa: SLF001
 
     async def begin(self) -> Ending | None:
         """Begin the transaction with its tenant and its locks."""
@@ -168,7 +176,7 @@ class Attempt:
         """Commit, and begin the one that follows, in one round trip.
 
         Args:
-            following: on the same connection. ``may_follow`` of it and ``may_be_followed`` of this one are to hold.
+            following: on the same connection. ``may_be_followed_by`` it is to hold of this one.
 
         Returns:
             How this one ended, and how the other did; None if that has begun.

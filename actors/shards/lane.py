@@ -175,7 +175,7 @@ class Lane:
         if taken is None:
             return await attempt.commit(), None
         unit, following = taken
-        if not following.may_follow:
+        if not attempt.may_be_followed_by(following):
             self._put_back(unit)
             return await attempt.commit(), None
         ending, refused = await attempt.commit_and_begin(following)

@@ -9,10 +9,11 @@ import pytest
 
 from actors.mailbox.connections import Connections
 from actors.replicated_commits import UnreplicatedCommitError
+from actors.shards.access import PoolLimits
 from actors.shards.dsn import shard_dsn
-from actors.shards.errors import CommitUnknownError
+from actors.shards.errors import CommitUnknownError, OverloadedError
 from actors.shards.unit import UnitCall
-from tests.contract.shards.calls import UNITS
+from tests.contract.shards.calls import UNITS, value
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
 
 _COMMIT = "SELECT pg_logical_emit_message(true, 'spaza', '')"
@@ -71,6 +72,26 @@ async def test_a_unit_whose_wait_was_cancelled_is_unknown_and_so_is_one_that_ano
         await cancelling
 
     assert [type(outcome.error) for outcome in outcomes] == [CommitUnknownError] * 2
+
+
+async def test_who_waits_behind_a_commit_is_told_by_its_own_deadline(
+    shards: Shards, make_tenant: MakeTenant, make_pools: MakePools
+) -> None:
+    tenant, pools = await make_tenant(), make_pools(UNITS, limits=PoolLimits(app_connections=1))
+    patient, hasty = (UnitCall("add", SHARD, tenant, sku) for sku in ("patient", "hasty"))
+
+    async with _a_standby_that_is_not_there(shards) as operator:
+        waiting = asyncio.create_task(pools.run([patient], 20.0))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(3.0):
+            [behind] = await pools.run([hasty], 0.5)
+        assert not waiting.done()
+        await _cancel(operator, "spaza shards", times=1)
+        [before] = await waiting
+
+    assert isinstance(before.error, CommitUnknownError)
+    assert isinstance(behind.error, OverloadedError)
+    assert await value(pools, "skus", tenant) == ["patient"]
 
 
 async def test_a_journals_write_whose_wait_was_cancelled_is_in_doubt(shards: Shards) -> None:

@@ -66,9 +66,17 @@ async def _sets(transaction: Transaction, arguments: Any) -> None:
     await transaction.execute("SET search_path = x")
 
 
-def attempt(connection: Any, function: Any = _fine, *, locks: tuple[int, ...] = (), value: Any = "v") -> Attempt:
-    call = UnitCall("unit", 3, TENANT, value, locks)
-    return Attempt(connection, call, function, None, asyncio.get_running_loop().time() + 5.0, 1.0)
+def attempt(
+    connection: Any,
+    function: Any = _fine,
+    *,
+    locks: tuple[int, ...] = (),
+    value: Any = "v",
+    within_s: float = 5.0,
+    needs: str | None = None,
+) -> Attempt:
+    call = UnitCall("unit", 3, TENANT, value, locks, max_staleness_s=None if needs is None else 1.0)
+    return Attempt(connection, call, function, None, asyncio.get_running_loop().time() + within_s, 1.0, needs)
 
 
 async def committed_and_begun(answer: Any) -> tuple[FakeConnection, Ending, Ending | None]:
@@ -165,8 +173,20 @@ async def test_a_unit_that_may_have_changed_the_session_is_not_followed_before_t
 
 
 async def test_a_unit_that_waits_for_locks_follows_nobody_for_it_would_hold_up_the_answer() -> None:
-    assert not attempt(FakeConnection(), locks=(7,)).may_follow
-    assert attempt(FakeConnection()).may_follow
+    first = attempt(FakeConnection())
+
+    assert not first.may_be_followed_by(attempt(FakeConnection(), locks=(7,)))
+    assert not first.may_be_followed_by(attempt(FakeConnection(), needs="0/1"))
+    assert first.may_be_followed_by(attempt(FakeConnection()))
+
+
+async def test_a_unit_follows_nobody_whose_commit_may_take_longer_than_it_would_wait() -> None:
+    first = attempt(FakeConnection(), within_s=5.0)
+
+    assert not first.may_be_followed_by(attempt(FakeConnection(), within_s=0.5))
+    # A commit's half a second more than the deadline is granted to whoever waits for it too.
+    assert first.may_be_followed_by(attempt(FakeConnection(), within_s=4.6))
+    assert attempt(FakeConnection(), within_s=0.1).may_be_followed_by(attempt(FakeConnection(), within_s=0.2))
 
 
 async def test_a_statement_that_a_unit_gave_up_counts_as_failed() -> None:

@@ -8,7 +8,7 @@ before the thousandth of a flood. A party never holds all connections at once, n
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
@@ -26,6 +26,8 @@ class Waiting(Protocol):
 
 
 Item = TypeVar("Item", bound=Waiting)
+# Entries of parties that are gone are cleared away when there are more than those of the others, and than these.
+_FEW_ENTRIES: Final = 16
 
 
 class _Party(Generic[Item]):
@@ -36,7 +38,8 @@ class _Party(Generic[Item]):
         self.busy = 0
         self.busy_of: dict[Hashable, int] = {}
         self.waiting: OrderedDict[Hashable, deque[Item]] = OrderedDict()
-        self.in_line = False
+        # The entry by which it stands in line; 0 if it does not.
+        self.in_line = 0
 
 
 class FairQueue(Generic[Item]):
@@ -89,11 +92,11 @@ class FairQueue(Generic[Item]):
             expected_s: for how long it will hold it, as far as one knows.
         """
         while self._line:
-            served_s, _, key = heapq.heappop(self._line)
+            served_s, entry, key = heapq.heappop(self._line)
             party = self._parties.get(key)
-            if party is None or not party.in_line:
+            if party is None or party.in_line != entry:
                 continue
-            party.in_line = False
+            party.in_line = 0
             if served_s < party.served_s:
                 # Served since it got in line.
                 self._stand_in_line(key, party)
@@ -159,10 +162,18 @@ class FairQueue(Generic[Item]):
 
     def _stand_in_line(self, key: Hashable, party: _Party[Item]) -> None:
         if party.waiting and not party.in_line and party.busy < self._of_party:
-            party.in_line = True
             self._entries += 1
+            party.in_line = self._entries
             heapq.heappush(self._line, (party.served_s, self._entries, key))
 
     def _forget_if_idle(self, key: Hashable, party: _Party[Item]) -> None:
         if not party.waiting and not party.busy:
             del self._parties[key]
+            # While nothing is taken, as of a shard that is down, nobody else clears away.
+            if len(self._line) > 2 * len(self._parties) + _FEW_ENTRIES:
+                self._line = [one for one in self._line if self._stands(one)]
+                heapq.heapify(self._line)
+
+    def _stands(self, entry: tuple[float, int, Hashable]) -> bool:
+        party = self._parties.get(entry[2])
+        return party is not None and party.in_line == entry[1]

@@ -121,6 +121,19 @@ def test_what_was_removed_is_not_taken_and_its_party_is_forgotten() -> None:
     assert (len(queue), queue.parties) == (0, 0)
 
 
+def test_parties_that_come_and_go_while_nothing_is_taken_leave_nothing() -> None:
+    queue = filled(2, *(Unit(f"stays-{n}", 1) for n in range(3)))
+
+    for number in range(1_000):
+        unit = Unit(f"tenant-{number}", number)
+        queue.put(unit)
+        queue.remove([unit])
+
+    assert queue.parties == 3
+    assert len(queue._line) <= 2 * 3 + 17
+    assert len(run_all(queue)) == 3
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.sampled_from("abc"), st.integers(0, 2)),
@@ -163,6 +176,7 @@ def test_whatever_happens_nothing_is_lost_or_taken_twice_and_caps_hold(
             queue.remove(gone)
             waiting -= set(gone)
         assert len(queue) == len(waiting)
+        assert len(queue._line) <= 2 * queue.parties + 17
         assert all(sum(one.party == party for one in held) <= max(1, connections - 1) for party in "abc")
     for unit in held:
         queue.done(unit, 0.001, 0.001)

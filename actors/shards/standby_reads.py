@@ -20,8 +20,8 @@ from actors.shards.unit import Transaction, UnitCall, UnitOutcome
 from actors.shards.waiting_unit import Outcomes, Runner, Work
 
 MARK: Final = "shards.mark"
-# Of what is left of a call's time, for the question to the primary, and for the standby.
-_MARK_LIMIT_S, _STANDBY_PART = 0.5, 0.5
+# For the question to the primary; and of what is left of a call's time, for waiting for it, and for the standby.
+_MARK_LIMIT_S, _MARK_PART, _STANDBY_PART = 0.5, 0.5, 0.5
 # Standbys that failed are left alone for so long.
 _PAUSE_S = 1.0
 _READ_ONLY = "25006"
@@ -54,7 +54,7 @@ class StandbyReads:
         """Run units of one shard and role; each has a ``max_staleness_s``."""
         server = self._server(works[0].call.shard)
         if server is not None and self._now() >= self._pause_until.get(server, 0.0):
-            fresh = [await self._with_position(work, server) for work in works]
+            fresh = await self._with_positions(works, server, deadline)
             await self._on_standby([one for one in fresh if one.position_needed], server, deadline, outcomes)
         left = [work for work in works if not _is_settled(outcomes.get(work.position))]
         if left:
@@ -89,16 +89,19 @@ class StandbyReads:
         if all(error is not None and error.code == "shard_unavailable" for error in errors):
             self._pause_until[server] = self._now() + _PAUSE_S
 
-    async def _with_position(self, work: Work, server: str) -> Work:
-        """With the position that a standby has to have replayed for it; without one if that cannot be said."""
-        staleness_s = work.call.max_staleness_s
-        assert staleness_s is not None
-        marks = self._marks[server]
-        if marks.due(self._now(), staleness_s):
-            asking = self._ask(work.call.shard, server)
-            if marks.enough(self._now(), staleness_s) is None:
-                await asyncio.wait([asking])
-        return work._replace(position_needed=marks.enough(self._now(), staleness_s))
+    async def _with_positions(self, works: Sequence[Work], server: str, deadline: float) -> list[Work]:
+        """With the position that a standby has to have replayed for each; without one where that cannot be said.
+
+        The primary is asked once for all of them, and waited for in a part of their time.
+        """
+        marks, now = self._marks[server], self._now()
+        strictest_s = min(_staleness_s(work) for work in works)
+        if marks.due(now, strictest_s):
+            asking = self._ask(works[0].call.shard, server)
+            if marks.enough(now, strictest_s) is None:
+                await asyncio.wait([asking], timeout=max(0.0, deadline - now) * _MARK_PART)
+        now = self._now()
+        return [work._replace(position_needed=marks.enough(now, _staleness_s(work))) for work in works]
 
     def _ask(self, shard: int, server: str) -> "asyncio.Task[None]":
         """Ask the primary where it is, once at a time for each."""
@@ -137,6 +140,11 @@ class StandbyReads:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _staleness_s(work: Work) -> float:
+    assert work.call.max_staleness_s is not None
+    return work.call.max_staleness_s
 
 
 def _is_settled(outcome: UnitOutcome | None) -> bool:

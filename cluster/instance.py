@@ -167,6 +167,19 @@ def write_whole(path: Path, text: str) -> None:
     beside.replace(path)
 
 
+def sync(path: Path) -> None:
+    """Have what is written in a file on the disk; or the names in a folder.
+
+    Raises:
+        OSError: it is not, or not for sure.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _kept(path: Path, make: Any) -> str:
     if not path.exists():
         write_whole(path, make())

@@ -116,8 +116,7 @@ def _remove(client: AdminClient, given: argparse.Namespace, console: Console) ->
     if shown["state"] in {"active", "suspended"}:
         client.post(f"/{given.tenant_id}/remove")
     file = ExportFile(Path(given.export), given.tenant_id)
-    if shown["state"] not in {"dropping", "removed"} or not file.is_whole:
-        file.fill(client)
+    file.fill(client)
     try:
         done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
     except AdminRefusedError as error:

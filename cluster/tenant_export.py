@@ -7,15 +7,18 @@ from typing import Any, Final
 
 from cluster.admin_client import AdminClient
 from cluster.errors import AdminRefusedError, ExportError
+from cluster.instance import sync
 
 # How the API answers where rows are others than before.
 CHANGED: Final = 409
+_APPENDED: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 class ExportFile:
     """JSON lines as the admin API sends them. Whole once its last line says so.
 
     A crash leaves whole lines and perhaps a piece of one, which is cut off; from the last row on the rest is asked for.
+    It holds all that a merchant has of its customers, so it is made for the eyes of its owner alone.
     """
 
     def __init__(self, path: Path, tenant_id: str) -> None:
@@ -37,20 +40,24 @@ class ExportFile:
 
     @property
     def digest(self) -> str:
-        """What proves it to the admin API."""
-        assert self._first is not None
-        return str(self._first["digest"])
+        """What proves to the admin API that all rows are here: the last line has it."""
+        assert self.is_whole
+        assert self._last is not None
+        return str(self._last["digest"])
 
     def fill(self, client: AdminClient) -> None:
-        """Get the rest of the rows, or all of them anew where they have changed since.
+        """Get the rest of the rows, or all of them anew where they have changed since; on the disk when it returns.
 
         Raises:
             ExportError: they went on changing, or the file cannot be written.
             AdminRefusedError: the admin API refuses.
             NotRunningError: it broke off; the file is gone on with the next time.
         """
-        if self.is_whole:
-            return
+        if not self.is_whole:
+            self._fill(client)
+        self._keep()
+
+    def _fill(self, client: AdminClient) -> None:
         try:
             self._get(client)
         except AdminRefusedError as error:
@@ -75,16 +82,22 @@ class ExportFile:
         place: dict[str, str] = {}
         if self._first is not None and self._last is not None:
             place = {"table": self._last["table"], "key": json.dumps(self._last["key"])}
-            place["digest"] = self.digest
+            place["digest"] = self._first["digest"]
         elif self._first is not None:
             self.begin_anew()
         try:
-            with self.path.open("ab") as file:
+            with os.fdopen(os.open(self.path, _APPENDED, 0o600), "ab") as file:
                 for line in client.lines(f"/{self._tenant_id}/export", **place):
                     file.write(line)
                     self._take(line)
-                file.flush()
-                os.fsync(file.fileno())
+        except OSError as error:
+            raise ExportError(self.path, error.strerror or str(error)) from error
+
+    def _keep(self) -> None:
+        """Its lines and its name, before what it was made of goes."""
+        try:
+            sync(self.path)
+            sync(self.path.resolve().parent)
         except OSError as error:
             raise ExportError(self.path, error.strerror or str(error)) from error
 

@@ -5,12 +5,11 @@ replaced comes back as a standby or not at all, whoever starts it and whenever.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from cluster.errors import DataFolderError
-from cluster.instance import write_whole
+from cluster.instance import sync, write_whole
 
 FILE = "postgres.roles.json"
 REPLICAS_AT_MOST = 4
@@ -95,11 +94,7 @@ def write_roles(data_dir: Path, roles: Roles) -> None:
     try:
         write_whole(data_dir / FILE, json.dumps(roles._asdict()))
         # The name too, not only what stands under it.
-        folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(data_dir)
     except OSError as error:
         raise DataFolderError(data_dir, error.strerror or str(error)) from error
 

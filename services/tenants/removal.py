@@ -92,7 +92,7 @@ class TenantRemoval:
 
         Args:
             tenant_id: of a tenant that was given up.
-            digest: from the last line of its export, as proof that there is one with all its rows.
+            digest: from the last line of its export, which says that it has all rows.
 
         Raises:
             UnknownTenantError: there is none.

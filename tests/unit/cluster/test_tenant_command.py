@@ -183,6 +183,8 @@ def test_a_removal_gives_up_exports_and_then_takes_away(tmp_path: Path, capsys: 
     ]  # fmt: skip
     assert FakeClient.asked[-1][2] == {"digest": "d1"}
     assert [json.loads(line) for line in file.read_text().splitlines()] == [FIRST, *ROWS, END]
+    # It holds what the merchant knows of its customers.
+    assert file.stat().st_mode & 0o777 == 0o600
     assert "3 rows" in capsys.readouterr().out
 
 

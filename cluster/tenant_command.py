@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,11 +102,18 @@ def _limits(client: AdminClient, given: argparse.Namespace, console: Console) ->
 
 
 def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    """Ask until it is done; to ask again joins the move that is under way."""
+    """Ask until it is done; to ask again joins the move that is under way, and who ends the asking ends no move."""
+    began = time.monotonic()
     while True:
         done = client.post(f"/{given.tenant_id}/move", shard=given.shard)
         if done["success"]:
             return _show(done, given, console, tenant_text.moved)
+        try:
+            said = tenant_text.moving(client.get(f"/{given.tenant_id}").get("moving"), time.monotonic() - began)
+        except AdminRefusedError as error:
+            # Its shard may not answer, and the move goes on or not.
+            said = str(error)
+        print(said, file=sys.stderr, flush=True)
 
 
 def _remove(client: AdminClient, given: argparse.Namespace, console: Console) -> int:

@@ -1,7 +1,14 @@
 """What ``spaza tenant`` prints for people."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+# What the steps of a move are to whoever waits for it.
+_STEPS: Final = {
+    "copying": "is copied",
+    "flipped": "is served on the new shard, and the old one is cleared",
+    "undoing": "is put back",
+}
 
 
 def created(document: dict[str, Any]) -> Iterator[str]:
@@ -89,6 +96,12 @@ def moved(document: dict[str, Any]) -> Iterator[str]:
         f"Its units waited for {document['freeze_ms']:.0f} ms; {document['rows']:,} rows were compared,"
         f" {document['messages']:,} waiting messages went with it."
     )
+
+
+def moving(move: Mapping[str, Any] | None, seconds: float) -> str:
+    """How far a move is that takes longer than a request; before its first step and after its last it is None."""
+    step = "is about to begin or to end its move" if move is None else _STEPS[move["step"]]
+    return f"After {seconds:.0f} s the tenant {step}. Ctrl-C ends the waiting, not the move."
 
 
 def removed(document: dict[str, Any]) -> Iterator[str]:

@@ -280,15 +280,23 @@ def test_a_move_is_asked_for_until_it_is_done(capsys: pytest.CaptureFixture[str]
         "success": True, "tenant_id": ID, "from_shard_id": 3, "shard_id": 7, "epoch": 2, "moved": True, "rows": 20_000,
         "rounds": 3, "messages": 4, "freeze_ms": 123.4, "seconds": 61.0,
     }  # fmt: skip
-    FakeClient.answers = [{"success": False, "tenant_id": ID, "under_way": True}, moved]
+    goes_on = {"success": False, "tenant_id": ID, "under_way": True}
+    copying = {"tenant_id": ID, "moving": {"from_shard_id": 3, "to_shard_id": 7, "step": "copying"}}
+    away = AdminRefusedError(503, "shard 03 is unavailable")
+    FakeClient.answers = [goes_on, copying, goes_on, {"tenant_id": ID, "moving": None}, goes_on, away, moved]
 
     status = run("move", ID, "--to", "7")
 
     assert status == 0
-    assert FakeClient.asked == [("POST", f"/{ID}/move", {"shard": 7})] * 2
-    said = capsys.readouterr().out
-    assert "from shard 3 to shard 7" in said
-    assert "123 ms" in said
+    assert [method for method, _, _ in FakeClient.asked] == ["POST", "GET"] * 3 + ["POST"]
+    assert FakeClient.asked[0] == ("POST", f"/{ID}/move", {"shard": 7}) == FakeClient.asked[-1]
+    said = capsys.readouterr()
+    assert "from shard 3 to shard 7" in said.out
+    assert "123 ms" in said.out
+    copied, between, silent = said.err.splitlines()
+    assert "the tenant is copied" in copied
+    assert "about to begin or to end" in between
+    assert "shard 03" in silent
 
 
 def test_a_move_to_where_it_lives_says_so(capsys: pytest.CaptureFixture[str]) -> None:

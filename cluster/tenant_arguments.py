@@ -4,6 +4,8 @@ import argparse
 import re
 from typing import Any
 
+# Whoever may look at the processes of this machine sees a flag, and the shell remembers it.
+_SAFER = "; a secret is safer in the file than in a flag, which others may see"
 _NUMBER = re.compile(r"([^=]+)=(\+?[0-9]+)")
 
 
@@ -21,13 +23,13 @@ def add_tenant_commands(commands: Any) -> None:
     )  # fmt: skip
     create.add_argument("--lat", type=float, metavar="DEGREES", help="where the shop is")
     create.add_argument("--lon", type=float, metavar="DEGREES")
-    create.add_argument("--access-token", metavar="TOKEN", help="of the WhatsApp Business Account")
+    create.add_argument("--access-token", metavar="TOKEN", help=f"of the WhatsApp Business Account{_SAFER}")
     create.add_argument("--waba-id", metavar="ID", help="of the WhatsApp Business Account")
     create.add_argument("--catalog-id", metavar="ID", help="of the catalogue at Meta")
-    create.add_argument("--paystack-secret-key", metavar="KEY", help="secrets are safer in the file")
-    create.add_argument("--ozow-site-code", metavar="CODE")
-    create.add_argument("--ozow-private-key", metavar="KEY")
-    create.add_argument("--ozow-api-key", metavar="KEY")
+    create.add_argument("--paystack-secret-key", metavar="KEY", help=f"of Paystack{_SAFER}")
+    create.add_argument("--ozow-site-code", metavar="CODE", help="of Ozow")
+    create.add_argument("--ozow-private-key", metavar="KEY", help=f"of Ozow{_SAFER}")
+    create.add_argument("--ozow-api-key", metavar="KEY", help=f"of Ozow{_SAFER}")
     create.add_argument("--minute", type=int, metavar="N", help="requests a minute on one route")
     create.add_argument("--hour", type=int, metavar="N", help="requests an hour on one route")
     _add_key(create)

@@ -30,6 +30,11 @@ class TenantChange(NamedTuple):
     phone_numbers: tuple[str, ...] = ()
     kids: tuple[str, ...] = ()
 
+    def with_that_of(self, later: "TenantChange") -> "TenantChange":
+        """One change that says what both say, of the same tenant."""
+        numbers = dict.fromkeys((*self.phone_numbers, *later.phone_numbers))
+        return TenantChange(self.tenant_id, tuple(numbers), tuple(dict.fromkeys((*self.kids, *later.kids))))
+
     @classmethod
     def read(cls, data: Any) -> Self:
         """From a message.
@@ -90,33 +95,54 @@ class RedisChangeBus:
         return True
 
 
-class Insistence:
-    """Says a change again until it is sure, in the background, for as long as anybody may believe the old.
+class _Owed(NamedTuple):
+    """A change that is not said yet, and until when anybody may believe the old."""
 
-    What it still owes is lost with the process.
+    change: TenantChange
+    until: float
+
+
+class Insistence:
+    """Says changes again until that is sure, in the background, for as long as anybody may believe the old.
+
+    It is one task, whatever is owed; what is owed of a tenant is one change. What it still owes is lost with the
+    process. For one event loop.
     """
 
     def __init__(self, say: Callable[[TenantChange], Awaitable[bool]]) -> None:
         """Take what says a change and returns whether that is sure."""
         self._say = say
-        self._tasks: set[asyncio.Task[None]] = set()
+        # By tenant; what was owed longest first.
+        self._owed: dict[str, _Owed] = {}
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self, change: TenantChange) -> None:
         """Go on with a change that could not be said."""
-        task = asyncio.get_running_loop().create_task(self._insist(change))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        loop = asyncio.get_running_loop()
+        if (owed := self._owed.pop(change.tenant_id, None)) is not None:
+            change = owed.change.with_that_of(change)
+        self._owed[change.tenant_id] = _Owed(change, loop.time() + _OWED_S)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._insist())
 
-    async def _insist(self, change: TenantChange) -> None:
-        loop, times = asyncio.get_running_loop(), 0
-        until = loop.time() + _OWED_S
-        while loop.time() < until:
+    async def _insist(self) -> None:
+        times = 0
+        while self._owed:
             times += 1
             await asyncio.sleep(growing_s(times, _FIRST_S, _LONGEST_S))
-            if await self._say(change):
-                _log.info("change_said_late", tenant_id=change.tenant_id, tries=times)
-                return
-        _log.error("change_never_said", tenant_id=change.tenant_id)
+            self._give_up_old(asyncio.get_running_loop().time())
+            for owed in list(self._owed.values()):
+                if not await self._say(owed.change):
+                    break
+                _log.info("change_said_late", tenant_id=owed.change.tenant_id, tries=times)
+                # Unless more of that tenant has changed in this moment.
+                if self._owed.get(owed.change.tenant_id) is owed:
+                    del self._owed[owed.change.tenant_id]
+
+    def _give_up_old(self, now: float) -> None:
+        for owed in [one for one in self._owed.values() if one.until <= now]:
+            _log.error("change_never_said", tenant_id=owed.change.tenant_id)
+            del self._owed[owed.change.tenant_id]
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._owed)

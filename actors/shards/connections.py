@@ -9,6 +9,7 @@ from actors.shards.errors import ShardUnavailableError
 from actors.shards.finding import Servers
 from actors.shards.session import ShardConnection
 from actors.shards.translation import FOREIGN
+from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 # The server ends what a client that is gone has left behind; a unit's own deadline comes long before.
@@ -21,7 +22,8 @@ _SERVER_SETTINGS = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "30s",
 }
-_REFILL_S = 1.0
+# Between tries to have as many open as are to be kept, while the server is away.
+_REFILL_S, _REFILL_LONGEST_S = 1.0, 15.0
 _log = get_logger("shards")
 
 
@@ -49,6 +51,8 @@ class Connections:
         self._refilling: asyncio.TimerHandle | None = None
         self._closed = False
         self._opened = 0
+        # Tries in a row that have found no server.
+        self._in_vain = 0
 
     def statistics(self) -> Mapping[str, int]:
         """Open now, idle of them, and opened in all."""
@@ -128,6 +132,9 @@ class Connections:
             connection.terminate()
             raise ShardUnavailableError(self._shard, "the pool is closed")
         self._opened += 1
+        if self._in_vain:
+            _log.info("shard_reached_again", shard=self._shard, tries=self._in_vain)
+            self._in_vain = 0
         if self._servers.found != self._server:
             self._server = self._servers.found
             _log.info("shard_moved", shard=self._shard, server=self._server)
@@ -156,9 +163,13 @@ class Connections:
         try:
             self.give(await self._connect())
         except ShardUnavailableError as error:
-            _log.warning("shard_not_reached", shard=self._shard, reason=error.reason)
+            if self._closed:
+                return
+            self._in_vain += 1
+            if self._in_vain == 1:
+                _log.warning("shard_not_reached", shard=self._shard, reason=error.reason)
         if len(self._open) < self._least:
-            self._refill_soon(_REFILL_S)
+            self._refill_soon(growing_s(max(1, self._in_vain), _REFILL_S, _REFILL_LONGEST_S))
 
     def _tidy_later(self) -> None:
         if self._tidying is None and not self._closed and len(self._open) > self._least:

@@ -13,7 +13,7 @@ from actors.mailbox.capacity import Capacity
 from actors.mailbox.connections import Connections
 from actors.mailbox.consumer import ConsumerAddress, RayConsumer
 from actors.mailbox.dispatcher import Dispatcher
-from actors.mailbox.doors import Doorway
+from actors.mailbox.doors import Address, Doorway
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures
@@ -133,8 +133,8 @@ class MailboxActor:
         """With which settings and code it was started, see ``redeploy``; empty once it has stopped."""
         return self._deployed
 
-    async def door(self) -> str:
-        """The name by which publishers on its machine reach ``append``; empty for none."""
+    async def door(self) -> Address:
+        """Where publishers on its machine reach ``append``."""
         return self._door
 
     async def append(self, packed: bytes) -> Errors:

@@ -5,10 +5,12 @@ that Ray's cannot: who finds no door, or loses it in the middle of a call, calls
 become of the owner.
 
 The name is Linux's alone and stands in no folder, so that nothing is left of it when its process ends, however it ends.
-Anybody may see it and knock. So each side looks whose process the other is, for both unpickle what they are given.
+Anybody on the machine may see it and knock, or open another of that name when the owner has gone. So each side shows
+the other a secret that Ray alone tells, and looks whose process it is, for both unpickle what they are given.
 """
 
 import asyncio
+import hmac
 import os
 import pickle
 import secrets
@@ -16,7 +18,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from telemetry.log import get_logger
 
@@ -24,6 +26,9 @@ from telemetry.log import get_logger
 _HEAD = struct.Struct("!IQ")
 # Process, user and group of the other side.
 _PEER = struct.Struct("3i")
+_SECRET_BYTES = 32
+# Whoever enters has so long to show its secret.
+_KNOCK_S = 5.0
 # Calls of one connection that are answered at once; then nothing more is read of it.
 _AT_ONCE = 64
 # More than publishers send in a call; what is larger goes through Ray.
@@ -32,6 +37,17 @@ _BUFFER_BYTES = 1 << 20
 # After a look that failed, and where there is no door, for an owner may move to this machine.
 _AGAIN_S, _SELDOM_S = 1.0, 60.0
 _log = get_logger("mailbox")
+
+
+class Address(NamedTuple):
+    """Of a door: its name, empty for none, and what who enters and who opens show each other."""
+
+    name: str
+    enters: bytes
+    opens: bytes
+
+
+NOWHERE = Address("", b"", b"")
 
 
 class Doorway:
@@ -44,18 +60,20 @@ class Doorway:
     def __init__(self, answer: Callable[[bytes], Awaitable[Any]]) -> None:
         self._answer = answer
         self._server: asyncio.Server | None = None
+        self._address = NOWHERE
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> str:
-        """Open it; returns its name, empty where the system has no such doors."""
+    async def open(self) -> Address:
+        """Open it; ``NOWHERE`` where the system has no such doors."""
         if not hasattr(socket, "SO_PEERCRED"):
-            return ""
+            return NOWHERE
         name = f"spaza-mailbox-{secrets.token_hex(16)}"
+        self._address = Address(name, secrets.token_bytes(_SECRET_BYTES), secrets.token_bytes(_SECRET_BYTES))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(f"\0{name}")
         listener.setblocking(False)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_BUFFER_BYTES)
-        return name
+        return self._address
 
     def close(self) -> None:
         """Let nobody in any more, and turn out who is in."""
@@ -70,9 +88,12 @@ class Doorway:
         self._keep(task)
         room = asyncio.Semaphore(_AT_ONCE)
         try:
-            if not _is_own(writer.get_extra_info("socket")):
+            async with asyncio.timeout(_KNOCK_S):
+                shown = await reader.readexactly(_SECRET_BYTES)
+            if not (_is_own(writer.get_extra_info("socket")) and hmac.compare_digest(shown, self._address.enters)):
                 _log.warning("door_refused")
                 return
+            writer.write(self._address.opens)
             while True:
                 size, number = _HEAD.unpack(await reader.readexactly(_HEAD.size))
                 if size > LARGEST_BYTES:
@@ -81,8 +102,8 @@ class Doorway:
                 content = await reader.readexactly(size)
                 await room.acquire()
                 self._keep(asyncio.create_task(self._call(number, content, writer, room)))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the other side has gone
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            pass  # the other side has gone, or never showed who it is
         finally:
             writer.transport.abort()
 
@@ -158,10 +179,10 @@ class Doors:
     """The doors of all owners, looked for in the background as they are asked for.
 
     Args:
-        ask: asks an owner, through Ray, for the name of its door.
+        ask: asks an owner, through Ray, for its door.
     """
 
-    def __init__(self, ask: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, ask: Callable[[str], Awaitable[Address]]) -> None:
         self._ask = ask
         self._doors: dict[str, Door] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
@@ -186,8 +207,8 @@ class Doors:
     async def _look(self, owner: str) -> None:
         again_s = _AGAIN_S
         try:
-            name = await self._ask(owner)
-            door = await _enter(name) if name else None
+            address = await self._ask(owner)
+            door = await _enter(address) if address.name else None
             if door is None:
                 again_s = _SELDOM_S
             else:
@@ -199,21 +220,34 @@ class Doors:
             del self._looks[owner]
 
 
-async def _enter(name: str) -> Door | None:
-    """Enter by a door; None where there is none of that name on this machine."""
+async def _enter(address: Address) -> Door | None:
+    """Enter by a door; None where there is none of that name on this machine, or another's."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
-        connection.connect(f"\0{name}")
-        if _is_own(connection):
-            return Door(*await asyncio.open_unix_connection(sock=connection, limit=_BUFFER_BYTES))
-        _log.error("door_of_another_user")
+        connection.connect(f"\0{address.name}")
+        mine = _is_own(connection)
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_BUFFER_BYTES)
     except ConnectionRefusedError:
-        pass
+        connection.close()
+        return None
     except BaseException:
         connection.close()
         raise
-    connection.close()
+    try:
+        if mine:
+            writer.write(address.enters)
+            async with asyncio.timeout(_KNOCK_S):
+                shown = await reader.readexactly(_SECRET_BYTES)
+            if hmac.compare_digest(shown, address.opens):
+                return Door(reader, writer)
+        _log.error("door_of_another")
+    except asyncio.IncompleteReadError:  # it has turned us away, or has just gone
+        pass
+    except BaseException:
+        writer.transport.abort()
+        raise
+    writer.transport.abort()
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from actors.mailbox.doors import Doors
+from actors.mailbox.doors import Address, Doors
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort
@@ -218,10 +218,10 @@ class MailboxHandle:
             _log.warning("mailbox_not_looked_up", actor=name, error=type(error).__name__)
         return False
 
-    async def _door_of(self, name: str) -> str:
+    async def _door_of(self, name: str) -> Address:
         try:
             async with asyncio.timeout(_CALL_S):
-                door: str = await (await self._actor(name)).door.remote()
+                door: Address = await (await self._actor(name)).door.remote()
                 return door
         except (RayError, ValueError) as error:
             raise ConnectionError(type(error).__name__) from error

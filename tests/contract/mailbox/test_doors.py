@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from actors.mailbox import doors
-from actors.mailbox.doors import LARGEST_BYTES, Door, Doors, Doorway
+from actors.mailbox.doors import LARGEST_BYTES, Address, Door, Doors, Doorway
 
 _OWNER = """
 import asyncio
+import pickle
 from actors.mailbox.doors import Doorway
 
 async def answer(content):
@@ -23,7 +25,7 @@ async def answer(content):
     return content
 
 async def main():
-    print(await Doorway(answer).open(), flush=True)
+    print(pickle.dumps(await Doorway(answer).open()).hex(), flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -40,10 +42,11 @@ class Owner:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> str:
+    def start(self) -> Address:
         self._process = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE)
         assert self._process.stdout is not None
-        return self._process.stdout.readline().decode().strip()
+        address: Address = pickle.loads(bytes.fromhex(self._process.stdout.readline().decode()))
+        return address
 
     def kill(self) -> None:
         if self._process is not None:
@@ -79,9 +82,9 @@ async def doorway() -> AsyncIterator[MakeDoorway]:
     await asyncio.sleep(0)
 
 
-def known(name: str) -> Callable[[str], Awaitable[str]]:
-    async def ask(_owner: str) -> str:
-        return name
+def known(address: Address) -> Callable[[str], Awaitable[Address]]:
+    async def ask(_owner: str) -> Address:
+        return address
 
     return ask
 
@@ -127,10 +130,10 @@ async def test_a_call_that_raised_goes_another_way_and_the_next_one_by_the_door(
 async def test_what_is_under_way_when_its_owner_is_killed_ends_at_once_and_the_next_owner_has_another_door(
     owner: Owner,
 ) -> None:
-    names = [owner.start()]
+    addresses = [owner.start()]
 
-    async def ask(_owner: str) -> str:
-        return names[-1]
+    async def ask(_owner: str) -> Address:
+        return addresses[-1]
 
     all_doors = Doors(ask)
     door = await found(all_doors)
@@ -146,7 +149,7 @@ async def test_what_is_under_way_when_its_owner_is_killed_ends_at_once_and_the_n
     with pytest.raises(ConnectionError):
         await door.call(b"after")
     assert all_doors.of("owner") is None
-    names.append(owner.start())
+    addresses.append(owner.start())
     assert await (await found(all_doors, door)).call(b"again") == b"again"
 
 
@@ -177,10 +180,10 @@ async def test_a_door_that_is_left_is_entered_no_more(owner: Owner) -> None:
 async def test_where_there_is_no_door_nobody_is_asked_again_and_again(name: str) -> None:
     asked = 0
 
-    async def ask(_owner: str) -> str:
+    async def ask(_owner: str) -> Address:
         nonlocal asked
         asked += 1
-        return name
+        return Address(name, bytes(32), bytes(32))
 
     all_doors = Doors(ask)
     for _ in range(3):
@@ -190,28 +193,54 @@ async def test_where_there_is_no_door_nobody_is_asked_again_and_again(name: str)
 
 
 async def test_an_owner_that_cannot_be_asked_is_asked_later() -> None:
-    async def ask(_owner: str) -> str:
+    async def ask(_owner: str) -> Address:
         raise ConnectionError
 
     assert await looked(Doors(ask)) is None
 
 
-async def test_nobody_enters_who_is_another_user_and_nobody_enters_anothers_door(
-    doorway: MakeDoorway,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def opened(doorway: MakeDoorway) -> Address:
     async def answer(content: bytes) -> bytes:
-        raise AssertionError("it was let in")
+        return content
 
-    name = await doorway(answer).open()
+    return await doorway(answer).open()
+
+
+async def is_turned_away(name: str, says: bytes) -> bool:
+    reader, writer = await asyncio.open_unix_connection(f"\0{name}")
+    writer.write(says)
+    try:
+        async with asyncio.timeout(10.0):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
+
+
+async def test_nobody_enters_whom_ray_has_not_told_the_secret(doorway: MakeDoorway) -> None:
+    address = await opened(doorway)
+
+    assert await is_turned_away(address.name, bytes(32))
+    assert await is_turned_away(address.name, address.opens)
+    assert await looked(Doors(known(address._replace(enters=bytes(32))))) is None
+    assert await looked(Doors(known(address))) is not None
+
+
+async def test_nobody_enters_by_a_door_that_another_has_opened_under_its_name(doorway: MakeDoorway) -> None:
+    address = await opened(doorway)
+
+    assert await looked(Doors(known(address._replace(opens=bytes(32))))) is None
+
+
+async def test_nobody_enters_who_is_another_user_and_nobody_enters_anothers_door(
+    doorway: MakeDoorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = await opened(doorway)
     monkeypatch.setattr(doors, "_is_own", lambda _connection: False)
 
-    assert await looked(Doors(known(name))) is None
-    reader, writer = await asyncio.open_unix_connection(f"\0{name}")
-    async with asyncio.timeout(10.0):
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await reader.readexactly(1)
-    writer.close()
+    assert await looked(Doors(known(address))) is None
+    assert await is_turned_away(address.name, address.enters)
 
 
 def test_whose_process_the_other_side_is_says_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,10 +254,10 @@ def test_whose_process_the_other_side_is_says_the_kernel(monkeypatch: pytest.Mon
 
 
 async def test_who_announces_more_than_there_can_be_is_turned_away(doorway: MakeDoorway) -> None:
-    async def answer(content: bytes) -> bytes:
-        return content
-
-    reader, writer = await asyncio.open_unix_connection(f"\0{await doorway(answer).open()}")
+    address = await opened(doorway)
+    reader, writer = await asyncio.open_unix_connection(f"\0{address.name}")
+    writer.write(address.enters)
+    assert await reader.readexactly(32) == address.opens
     writer.write((LARGEST_BYTES + 1).to_bytes(4, "big") + bytes(8))
 
     async with asyncio.timeout(10.0):

@@ -5,10 +5,15 @@ ones are accounted for, a row is delivered as soon as it comes; else the journal
 missing was rolled back or is another queue's, or its transaction is still under way. A look shows which: a transaction
 that was under way at one look and is over at a later one, which saw nothing of it, has written nothing here.
 
+A transaction that runs for long, anywhere in the cluster, keeps the gaps of before it open. What comes meanwhile beyond
+``MOST_BEYOND`` is not noted: two more looks after its end account for that.
+
 Weakness: who draws a seq and has no transaction id yet is not known to be under way. He gets it within the same row.
 """
 
 from typing import NamedTuple
+
+MOST_BEYOND = 10_000
 
 
 class _Mark(NamedTuple):
@@ -42,7 +47,7 @@ class Gaps:
     def see(self, seq: int) -> None:
         """A message has come."""
         self.highest = max(self.highest, seq)
-        if seq >= self._next:
+        if seq == self._next or (seq > self._next and len(self._beyond) < MOST_BEYOND):
             self._beyond.add(seq)
             self._close_up()
 

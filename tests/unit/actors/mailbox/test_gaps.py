@@ -1,6 +1,6 @@
 """Which lower seqs may still appear."""
 
-from actors.mailbox.gaps import Gaps
+from actors.mailbox.gaps import MOST_BEYOND, Gaps
 
 
 def sure(highest: int) -> Gaps:
@@ -54,6 +54,30 @@ def test_what_came_during_a_look_is_not_judged_by_it() -> None:
 
     assert not gaps.may_precede(10)
     assert gaps.may_precede(13), "11 may be another's that began after the first look"
+
+
+def test_what_comes_while_a_transaction_runs_for_long_is_not_noted_without_end() -> None:
+    gaps = sure(7)
+    for seq in range(9, 9 + 3 * MOST_BEYOND):
+        gaps.see(seq)
+        gaps.looked(seq, xmin=28, xmax=seq + 100)
+
+    assert len(gaps._beyond) <= MOST_BEYOND
+    highest = gaps.highest
+    for after in (1, 2):
+        gaps.looked(highest, xmin=highest + 100 * after, xmax=highest + 100 * after)
+    assert not gaps.may_precede(highest + 1)
+
+
+def test_a_gap_is_closed_by_the_one_that_was_missing_though_too_many_came_to_be_noted() -> None:
+    gaps = sure(7)
+    for seq in range(9, 9 + 2 * MOST_BEYOND):
+        gaps.see(seq)
+
+    gaps.see(8)
+
+    assert not gaps.may_precede(8 + MOST_BEYOND)
+    assert gaps.may_precede(10 + MOST_BEYOND)
 
 
 def test_after_a_takeover_anything_may_be_missing_until_it_was_looked_at_twice() -> None:

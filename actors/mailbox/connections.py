@@ -32,7 +32,18 @@ _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 
-Lender = Callable[[float], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
+_STARTED = "SELECT pg_postmaster_start_time()"
+
+
+class JournalConnection(ReplicatedConnection):
+    """A connection that knows its server's era, by the count of its ``Connections``."""
+
+    __slots__ = ("era",)
+
+    era: int
+
+
+Lender = Callable[[float], AbstractAsyncContextManager[JournalConnection]]
 
 
 class Connections:
@@ -41,16 +52,23 @@ class Connections:
     A connection on which anything went wrong is closed; the next borrower opens another. So it mends itself after the
     server was away, and a statement that timed out cannot answer its successor. Where a new one leads to another server
     than the last, which is after a failover, and where a server takes no writes, the idle ones are closed too.
+
+    Those of one era are connections to one run of the server: one that crashes closes all, so a new one belongs to the
+    era of those that are open beside it. Should the whole machine have gone, so that nobody told of their end, the time
+    at which the server was started says so.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
         self._servers = Servers(dsn)
         self._server = self._servers.found
-        self._idle: list[ReplicatedConnection] = []
+        self._idle: list[JournalConnection] = []
+        self._open_ones: set[JournalConnection] = set()
+        self._started: object = None
+        self._era = 0
         self._free = asyncio.Semaphore(size)
 
     @asynccontextmanager
-    async def lend(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def lend(self, timeout_s: float) -> AsyncIterator[JournalConnection]:
         """Lend a connection for the body, which has so much time, waiting for the connection included.
 
         Raises:
@@ -76,7 +94,7 @@ class Connections:
                         connection.terminate()
 
     @asynccontextmanager
-    async def extra(self, timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def extra(self, timeout_s: float) -> AsyncIterator[JournalConnection]:
         """Open one more for the body and close it afterwards, for what may take long; otherwise as ``lend``."""
         async with asyncio.timeout(timeout_s):
             connection = await self._open()
@@ -100,16 +118,27 @@ class Connections:
         for connection in idle:
             connection.terminate()
 
-    async def _ready(self) -> ReplicatedConnection:
+    async def _ready(self) -> JournalConnection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
         return await self._open()
 
-    async def _open(self) -> ReplicatedConnection:
-        connection = await self._servers.connect(ReplicatedConnection, timeout_s=CONNECT_S, server_settings=_SETTINGS)
-        if self._servers.found != self._server:
+    async def _open(self) -> JournalConnection:
+        connection = await self._servers.connect(JournalConnection, timeout_s=CONNECT_S, server_settings=_SETTINGS)
+        try:
+            started = await connection.fetchval(_STARTED)
+        except BaseException:
+            connection.terminate()
+            raise
+        is_another = self._servers.found != self._server
+        if is_another:
             self._server = self._servers.found
             await self.aclose()
+        self._open_ones = {one for one in self._open_ones if not one.is_closed()}
+        if is_another or started != self._started or not self._open_ones:
+            self._started, self._era = started, self._era + 1
+        connection.era = self._era
+        self._open_ones.add(connection)
         return connection

@@ -72,6 +72,7 @@ class Lease(NamedTuple):
         swept_to: transactional rows of transactions before it have been seen.
         clock_s: the age clock.
         paused: whether an operator has stopped the deliveries.
+        era: of the server, see ``Tick``.
     """
 
     epoch: int
@@ -80,14 +81,19 @@ class Lease(NamedTuple):
     swept_to: str
     clock_s: float
     paused: bool = False
+    era: int = 0
 
 
 class Progress(NamedTuple):
-    """How far the owner is, kept with its lease for the next one. Fields as in ``Lease``."""
+    """How far the owner is, kept with its lease for the next one. Fields as in ``Lease``.
+
+    ``swept_to`` is kept only where the server's era is still that in which it was seen.
+    """
 
     low_water: int
     swept_to: str
     clock_s: float
+    era: int = 0
 
 
 class Tick(NamedTuple):
@@ -99,6 +105,7 @@ class Tick(NamedTuple):
         seqs: transactional rows that had not been seen.
         snapshot: which transactions it has seen, as PostgreSQL writes it.
         appeared: transactional rows by tenant that the snapshot given had not seen, settled ones included.
+        era: another number wherever the server may have crashed, or is another one.
     """
 
     held: bool
@@ -106,6 +113,7 @@ class Tick(NamedTuple):
     seqs: Sequence[int]
     snapshot: str = "0:0:"
     appeared: Mapping[str, int] = {}
+    era: int = 0
 
 
 def seen_before(swept_to: str) -> str:

@@ -72,6 +72,17 @@ class MemoryDatabase:
         """Begin a unit of work, for a queue by shard."""
         return self.transactions.begin()
 
+    def crash(self, forgotten: int) -> None:
+        """Start anew: so many of the last transaction ids are given again, and nothing that is kept bears one."""
+        self.transactions.crash(forgotten)
+        swept_to = min(int(self.progress.swept_to), int(self.transactions.lowest_running))
+        self.progress = self.progress._replace(swept_to=str(swept_to))
+
+    def keep(self, progress: Progress) -> None:
+        """Note how far an owner is."""
+        holds = progress.era == self.transactions.era
+        self.progress = progress if holds else progress._replace(swept_to=self.progress.swept_to)
+
     def waiting(self) -> list[Row]:
         """What has no settlement, in order."""
         rows = []
@@ -125,12 +136,15 @@ class InMemoryJournal:
             return None
         continued = database.epoch == epoch
         database.epoch, database.owner, database.lapsed = database.epoch + 1, owner, lease_s <= 0
-        return Lease(database.epoch, continued, *database.progress, database.paused)
+        kept = database.progress
+        marks = kept.low_water, kept.swept_to, kept.clock_s
+        return Lease(database.epoch, continued, *marks, database.paused, database.transactions.era)
 
     async def release(self, epoch: int, progress: Progress) -> None:
         database = self._reach()
         if epoch == database.epoch:
-            database.progress, database.lapsed = progress, True
+            database.keep(progress)
+            database.lapsed = True
 
     async def write(self, epoch: int, batch: Batch) -> Written:
         database = self._reach()
@@ -175,10 +189,12 @@ class InMemoryJournal:
     ) -> Tick:
         database = self._reach()
         if lease_s is not None and epoch == database.epoch:
-            database.progress, database.lapsed = progress, lease_s <= 0
+            database.keep(progress)
+            database.lapsed = lease_s <= 0
         units = database.transactions
         seqs = [seq for seq in units.unseen(seen or seen_before(progress.swept_to)) if seq < sweep_below]
-        return Tick(epoch == database.epoch, units.lowest_running, seqs, units.snapshot, units.appeared(since))
+        held = epoch == database.epoch
+        return Tick(held, units.lowest_running, seqs, units.snapshot, units.appeared(since), units.era)
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         return _filled([row for row in self._reach().waiting() if row.seq >= from_seq][:limit])

@@ -19,6 +19,7 @@ class Transactions:
 
     Attributes:
         rows: what is committed, by seq.
+        era: how often the server was started.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,13 @@ class Transactions:
         self._running: set[int] = set()
         self._last_seq = 0
         self.rows: dict[int, UnitRow] = {}
+        self.era = 1
+
+    def crash(self, forgotten: int) -> None:
+        """The server is started anew: what ran is over, and the last ids are given again."""
+        self._running.clear()
+        self._next -= forgotten
+        self.era += 1
 
     def begin(self) -> "MemoryUnit":
         """A unit of work whose transaction runs until it commits."""

@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import asyncpg
-
-from actors.mailbox.connections import Connections, Lender
+from actors.mailbox.connections import Connections, JournalConnection, Lender
 from actors.mailbox.counting import UNENCODABLE, UNWRITABLE, PostgresCounting, count_rows, refused, translated
 from actors.mailbox.errors import FencedError
 from actors.mailbox.incarnation import succeeds
@@ -87,11 +85,12 @@ class PostgresJournal:
                 return None
             row = await connection.fetchrow(_QUERIES["take_ownership"], *where, owner, lease_s)
             assert row is not None
-            return Lease(row[0], held["epoch"] == epoch, row[1], row[2], row[3], row[4])
+            return Lease(row[0], held["epoch"] == epoch, row[1], row[2], row[3], row[4], connection.era)
 
     async def release(self, epoch: int, progress: Progress) -> None:
         async with self._session(self._patience.tick_s) as connection:
-            await connection.execute(_QUERIES["release_ownership"], self._queue, self._partition, epoch, *progress)
+            kept = _kept(progress, connection.era)
+            await connection.execute(_QUERIES["release_ownership"], self._queue, self._partition, epoch, *kept)
 
     async def write(self, epoch: int, batch: Batch) -> Written:
         whole = bool(batch.dead_letters or batch.retries or batch.letters)
@@ -143,13 +142,13 @@ class PostgresJournal:
                 epoch,
                 lease_s is not None,
                 0.0 if lease_s is None else lease_s,
-                *progress,
+                *_kept(progress, connection.era),
                 sweep_below,
                 seen or seen_before(progress.swept_to),
                 since,
             )
         assert row is not None
-        return Tick(row[0], row[1], row[2], row[3], dict(zip(row[4], row[5], strict=True)))
+        return Tick(row[0], row[1], row[2], row[3], dict(zip(row[4], row[5], strict=True)), connection.era)
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         return await self._load("load", from_seq, limit, READ_BYTES)
@@ -241,13 +240,16 @@ class PostgresJournal:
         return [_row(row) for row in rows]
 
     @asynccontextmanager
-    async def _session(
-        self, timeout_s: float, lender: Lender | None = None
-    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def _session(self, timeout_s: float, lender: Lender | None = None) -> AsyncIterator[JournalConnection]:
         lend = self._connections.lend if lender is None else lender
         with translated(self._queue):
             async with lend(timeout_s) as connection:
                 yield connection
+
+
+def _kept(progress: Progress, era: int) -> tuple[int, str | None, float]:
+    """What the owner's row is to hold; None for what it holds."""
+    return progress.low_water, progress.swept_to if progress.era == era else None, progress.clock_s
 
 
 def _readable(row: Any) -> Message:

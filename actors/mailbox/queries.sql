@@ -148,7 +148,7 @@ RETURNING epoch, low_water, swept_to::text, clock_s, paused
 -- name: release_ownership
 -- Hand over: the lease lapses at once.
 UPDATE spaza.mailbox_owner
-SET lease_until = now(), low_water = $4, swept_to = $5::text::xid8, clock_s = $6
+SET lease_until = now(), low_water = $4, swept_to = coalesce($5::text::xid8, swept_to), clock_s = $6
 WHERE queue = $1 AND partition = $2 AND epoch = $3
 
 -- name: tick
@@ -161,8 +161,8 @@ WITH asynchronously AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), renewed AS (
     UPDATE spaza.mailbox_owner
-    SET lease_until = clock_timestamp() + make_interval(secs => $5), low_water = $6, swept_to = $7::text::xid8,
-        clock_s = $8
+    SET lease_until = clock_timestamp() + make_interval(secs => $5), low_water = $6,
+        swept_to = coalesce($7::text::xid8, swept_to), clock_s = $8
     FROM asynchronously
     WHERE $4 AND queue = $1 AND partition = $2 AND epoch = $3
     RETURNING 1

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from actors.mailbox.census import Census
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
@@ -11,6 +12,7 @@ from actors.mailbox.intake import Intake
 from actors.mailbox.journal import Counted, Journal, Lease, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
 from actors.mailbox.paged_expiry import PagedExpiry
+from actors.mailbox.sight import Sight
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
@@ -76,7 +78,7 @@ class Tenure:
         self._paged_expiry = PagedExpiry(
             queue, number, journal=journal, window=window, intake=intake, writer=writer, clock=clock
         )
-        self._swept_to, self._seen = "0", ""
+        self._sight = Sight()
         self._renewed_at = float("-inf")
         self._is_kept = False
         self._doubtful: set[str] = set()
@@ -156,6 +158,8 @@ class Tenure:
         anew = not (lease.continued and self.is_open)
         if anew:
             await self._begin(lease)
+        elif self._sweeps:
+            anew = not self._sight.resume(lease)
         if self._doubtful:
             # What is in doubt stays so until it was taken in, whatever comes between.
             ids = list(self._doubtful)
@@ -165,7 +169,7 @@ class Tenure:
         if anew or not self._census.is_exact:
             # What was on its way to the journal is there or fenced, so that it can be counted exactly.
             settling = self._writer.settling
-            await self._census.take(Counted(self._intake.low_water(), self._swept_to, settling))
+            await self._census.take(Counted(self._intake.low_water(), self._sight.swept_to, settling))
         if self._unproven:
             await self._journal.rehearse(self.epoch)
             self._unproven = False
@@ -203,11 +207,9 @@ class Tenure:
                 self._wake()
                 continue
             self._nudge.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(next_tick):
                     await self._nudge.wait()
-            except TimeoutError:
-                pass
 
     def suspend(self, error: MailboxError) -> None:
         if self.state is State.OWNING:
@@ -237,13 +239,14 @@ class Tenure:
         self._close()
         highest = await self._journal.highest()
         # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
-        left = Progress(lease.low_water, lease.swept_to, lease.clock_s)
+        left = Progress(lease.low_water, lease.swept_to, lease.clock_s, lease.era)
         tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
         self._window.open(self._number, lease.clock_s, self._clock())
         next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, next_seq - 1)
         self._paged_expiry.begin()
-        self._swept_to, self._seen, self.low_water = tick.swept_to, tick.snapshot, lease.low_water
+        self.low_water = lease.low_water
+        self._sight.looked(tick)
         self._begun(next_seq)
         # Before it counts as open, so that it is begun again should that fail.
         await self._intake.end_look(tick, lambda: True)
@@ -258,31 +261,28 @@ class Tenure:
         self._intake.begin_look()
         tick = await self._journal.tick(
             self.epoch,
-            self._progress() if renew else Progress(0, self._swept_to, 0.0),
+            self._progress() if renew else Progress(0, self._sight.swept_to, 0.0, self._sight.era),
             lease_s=self._policy.lease_s if renew else None,
             sweep_below=_EVERY_SEQ if self._sweeps else 0,
-            seen=self._seen,
+            seen=self._sight.snapshot,
             since=self._census.snapshot if self._sweeps else "",
         )
-        self._census.appeared(tick)
         if not tick.held:
             raise FencedError(self._queue.name, self._number, self.epoch)
+        if self._sweeps and tick.era != self._sight.era:
+            raise JournalUnavailableError(self._queue.name, "its server has crashed, or is another one")
+        self._census.appeared(tick)
         if renew:
-            self._renewed(asked_at)
+            # The server counts from when it was asked at the earliest.
+            self._renewed_at, self._is_kept = asked_at, True
+            self._window.hold_until(self._number, asked_at + self._policy.lease_s)
+            self._block_or_not()
         # What is left the next tick finds, after it has renewed the lease.
-        whole = await self._intake.end_look(tick, self._has_time)
+        half_s = self._policy.lease_s / 2
+        whole = await self._intake.end_look(tick, lambda: self._clock() - self._renewed_at < half_s)
         if self._sweeps and whole:
-            self._swept_to, self._seen = tick.swept_to, tick.snapshot
+            self._sight.looked(tick)
         self._wake()
-
-    def _has_time(self) -> bool:
-        return self._clock() - self._renewed_at < self._policy.lease_s / 2
-
-    def _renewed(self, asked_at: float) -> None:
-        # The server counts from when it was asked at the earliest.
-        self._renewed_at, self._is_kept = asked_at, True
-        self._window.hold_until(self._number, asked_at + self._policy.lease_s)
-        self._block_or_not()
 
     def _block_or_not(self) -> None:
         if self.state is State.OWNING and self._trouble is None:
@@ -290,8 +290,8 @@ class Tenure:
             self._wake()
 
     def _progress(self) -> Progress:
-        clock = self._window.shelf(self._number).clock
-        return Progress(self._intake.low_water(), self._swept_to, clock.reading(self._clock()))
+        clock_s = self._window.shelf(self._number).clock.reading(self._clock())
+        return Progress(self._intake.low_water(), self._sight.swept_to, clock_s, self._sight.era)
 
     def _close(self) -> None:
         self._window.close(self._number, self._clock())

@@ -48,6 +48,23 @@ async def test_a_session_that_the_server_ended_is_replaced(connections: Connecti
         assert connection.get_server_pid() != first
 
 
+async def test_a_connection_is_of_the_era_of_those_beside_it_and_of_another_where_there_are_none(
+    server: PostgresServer, owner: object
+) -> None:
+    connections = Connections(shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret"), 2)
+    async with connections.lend(5.0) as one, connections.lend(5.0) as two:
+        first = one.era
+        assert two.era == first
+    two.terminate()
+    async with connections.lend(5.0) as one, connections.lend(5.0) as two:
+        assert (one.era, two.era) == (first, first)
+    one.terminate()
+    two.terminate()
+    async with connections.lend(5.0) as anew:
+        assert anew.era != first
+    await connections.aclose()
+
+
 async def test_an_extra_connection_waits_for_none_of_the_others(connections: Connections) -> None:
     async with connections.lend(5.0) as busy, connections.extra(5.0) as extra:
         assert extra.get_server_pid() != busy.get_server_pid()

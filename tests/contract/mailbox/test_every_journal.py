@@ -134,12 +134,24 @@ async def test_the_process_that_was_started_last_keeps_those_before_it_out(eithe
 
 async def test_a_released_partition_is_taken_at_once_where_it_was_left(either: Journals) -> None:
     first, second = either(), either()
-    epoch = (await taken(first, "a")).epoch
-    await first.release(epoch, Progress(17, "5", 12.5))
+    held = await taken(first, "a")
+    await first.release(held.epoch, Progress(17, "5", 12.5, held.era))
 
     lease = await taken(second, "b")
 
     assert (lease.low_water, lease.swept_to, lease.clock_s, lease.continued) == (17, "5", 12.5, False)
+
+
+async def test_what_was_seen_in_another_era_of_the_server_is_not_kept(either: Journals) -> None:
+    journal = either()
+    held = await taken(journal, "a")
+    await journal.tick(held.epoch, Progress(3, "4", 1.0, held.era), lease_s=30.0, sweep_below=0)
+    await journal.tick(held.epoch, Progress(5, "900", 2.0, held.era - 1), lease_s=30.0, sweep_below=0)
+    await journal.release(held.epoch, Progress(6, "900", 3.0, held.era - 1))
+
+    lease = await taken(journal, "b")
+
+    assert (lease.low_water, lease.swept_to, lease.clock_s, lease.era) == (6, "4", 3.0, held.era)
 
 
 @pytest.mark.parametrize(

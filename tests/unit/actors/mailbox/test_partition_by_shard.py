@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.mailbox import intake
-from actors.mailbox.errors import JournalUnavailableError
+from actors.mailbox.errors import JournalUnavailableError, QueueFullError
 from actors.mailbox.journal import Batch, Progress, Retry, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import PublishedRow, ack
@@ -267,6 +267,26 @@ async def test_what_is_held_back_survives_a_journal_that_is_away() -> None:
         assert owner.partition.waiting == 1
         database.away = False
 
+        assert await owner.consume(2) == ["m1", "m2"]
+
+
+async def test_what_bears_a_transaction_id_that_a_crashed_server_had_given_before_is_found() -> None:
+    journal = Counted(database := MemoryDatabase())
+    async with running(database, journal=journal, max_length=3, tenant_share=1.0, **BY_SHARD) as owner:
+        await read(owner)
+        for _ in range(9):
+            database.unit().commit()
+        ticks = journal.ticks
+        await until(lambda: journal.ticks >= ticks + 2)
+
+        database.crash(forgotten=9)
+        published(database, "m1", "m2")
+
+        await until(lambda: owner.window.size == 2)
+        await until(owning(owner))
+        # And counted.
+        with pytest.raises(QueueFullError):
+            await owner.partition.append([message("m3"), message("m4")])
         assert await owner.consume(2) == ["m1", "m2"]
 
 

@@ -1,9 +1,11 @@
 """HAProxy's configuration as Ray writes it, with what Ray has no setting for.
 
-- The head of a request has to arrive within a time, or whoever opens connections and dawdles holds all there are.
+- A request has to arrive within a time, its head and of its body what fits a buffer (16 KB), before a replica hears of
+  it. Else whoever opens connections and dawdles holds all there are, and all that a replica takes at once.
 - Figures are for this machine alone, where Ray would show them on every address.
 - What HAProxy answers in an application's place has the one shape of errors, and asks to come again while it knows no
-  application yet. What is no HTTP at all it answers in its own words: decision 0008.
+  application yet. So has what Serve answers for a replica that has enough to do. What is no HTTP at all HAProxy answers
+  in its own words: decision 0008.
 - Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
   holds a request until there is one again, for longer than Meta waits.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
@@ -19,11 +21,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Meta's and everybody's clients send a head in one piece.
-_HEAD_LIMIT_S = 10
+# Meta's and everybody's clients send a head in one piece, with the beginning of the body.
+_REQUEST_LIMIT_S = 10
 # As the gateway has it, in plugins/correlation_id.py.
 _SANE_ID = "^[A-Za-z0-9._:/+=@-]{1,128}$"
 _COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
+_BUSY = (503, " hdr Retry-After 2", "Too much is asked at once; try again")
+# Serve's own: none of ours is a text, or without the id.
+_FROM_SERVE = "{ status 503 } { res.hdr(content-type) -m beg text/plain } !{ res.hdr(x-correlation-id) -m found }"
+_DAWDLES = (408, "", "The request did not arrive in time")
 _PASSED_ON = (
     (502, "", "The answer was lost; the request may have been carried out"),
     _COME_AGAIN,
@@ -50,9 +56,10 @@ def guarded(config: str, *, stats_port: int, metrics_port: int) -> str:
     Raises:
         UnknownConfigurationError: a line is missing; better no HAProxy than an open one.
     """
-    limit = f"timeout http-request {_HEAD_LIMIT_S}s"
+    limit = f"timeout http-request {_REQUEST_LIMIT_S}s"
     if limit not in config:
-        config = _replaced(config, r"^( +)(timeout client \S+)$", rf"\1\2\n\1{limit}")
+        lines = rf"\1\2\n\1{limit}\n\1option http-buffer-request"
+        config = _replaced(config, r"^( +)(timeout client \S+)$", lines)
     for port in (stats_port, metrics_port):
         config = _replaced(config, rf"^( +)bind (?:\*|127\.0\.0\.1)?:{port}$", rf"\1bind 127.0.0.1:{port}")
     return config
@@ -70,6 +77,10 @@ def shaped(config: str) -> str:
         config = _replaced(
             config, rf"^( +)errorfile {status} \S+$", rf"\1http-error status {status} {_json(header, message)}"
         )
+    status, header, message = _DAWDLES
+    # It comes before any rule, so that what the caller names its request by is not looked at yet.
+    dawdles = f"http-error status {status} {_json(header, message, 'unique-id')}"
+    config = _replaced(config, r"^( +)(http-error status 502 .*)$", rf"\1{dawdles}\n\1\2")
     status, header, message = _COME_AGAIN
     config = _replaced(
         config,
@@ -82,8 +93,16 @@ def shaped(config: str) -> str:
         "set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }",
         "add-header x-forwarded-for %[src]",
     )
-    rules = "".join(rf"\n\1http-request {rule}" for rule in ids)
-    return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", rf"frontend http_frontend\n\1\2{rules}")
+    status, header, message = _BUSY
+    rules = (
+        "unique-id-format %[uuid]",
+        *(f"http-request {rule}" for rule in ids),
+        # An answer's rules see no more of its request.
+        "http-request set-var(txn.request_id) req.hdr(x-request-id)",
+        f"http-response return status {status} {_json(header, message, 'var(txn.request_id)')} if {_FROM_SERVE}",
+    )
+    added = r"\1\2" + "".join(rf"\n\1{rule}" for rule in rules)
+    return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", f"frontend http_frontend\n{added}")
 
 
 def candid(config: str) -> str:
@@ -104,9 +123,9 @@ def guard_file(path: Path, environment: Mapping[str, str]) -> None:
     path.write_text(candid(shaped(guarded(written, **ports))), encoding="utf-8")
 
 
-def _json(header: str, message: str) -> str:
-    body = f'{{"message":"{message}","request_id":"%[req.hdr(x-request-id)]"}}'
-    correlation = " hdr X-Correlation-ID %[req.hdr(x-request-id)]"
+def _json(header: str, message: str, request_id: str = "req.hdr(x-request-id)") -> str:
+    body = f'{{"message":"{message}","request_id":"%[{request_id}]"}}'
+    correlation = f" hdr X-Correlation-ID %[{request_id}]"
     return f"content-type application/json{header}{correlation} lf-string '{body}'"
 
 

@@ -31,8 +31,10 @@ def _guarded(config: str) -> str:
     return guarded(config, stats_port=8404, metrics_port=9101)
 
 
-def test_the_head_of_a_request_has_to_arrive_in_time() -> None:
-    assert "    timeout client 30s\n    timeout http-request 10s\n" in _guarded(WRITTEN)
+def test_a_request_has_to_arrive_in_time_before_a_replica_hears_of_it() -> None:
+    limits = "    timeout client 30s\n    timeout http-request 10s\n    option http-buffer-request\n"
+
+    assert limits in _guarded(WRITTEN)
 
 
 def test_figures_are_for_this_machine_alone_and_the_api_is_where_it_was_wanted() -> None:
@@ -58,12 +60,26 @@ def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_agai
     again = f"hdr Retry-After 2 hdr X-Correlation-ID %[req.hdr(x-request-id)] lf-string {body}"
     assert f"http-error status 503 content-type application/json {again}" in lines
     assert f"http-request return status 503 content-type application/json {again}" in lines
-    assert not [line for line in lines if "text/plain" in line]
+    assert not [line for line in lines if "content-type text/plain" in line]
     assert not [line for line in lines if "/500.http" in line]
-    assert lines.index("bind *:8000") + 3 == lines.index(
+    assert lines.index("bind *:8000") + 4 == lines.index(
         "http-request set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }"
     )
     assert shaped("\n".join(lines)) == "\n".join(lines)
+
+
+def test_what_serve_answers_for_a_replica_that_is_busy_is_answered_in_the_one_shape() -> None:
+    (line,) = [line.strip() for line in shaped(WRITTEN).splitlines() if "http-response return" in line]
+
+    assert line.startswith("http-response return status 503 content-type application/json hdr Retry-After 2 hdr ")
+    assert """"request_id":"%[var(txn.request_id)]"}' if { status 503 } { res.hdr(content-type)""" in line
+
+
+def test_what_does_not_arrive_is_answered_by_an_id_of_our_own_for_the_callers_was_not_looked_at() -> None:
+    (line,) = [line.strip() for line in shaped(WRITTEN).splitlines() if "http-error status 408" in line]
+
+    assert "req.hdr" not in line
+    assert "%[unique-id]" in line
 
 
 def test_no_request_is_held_until_there_is_a_replica_again() -> None:

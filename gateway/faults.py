@@ -1,4 +1,7 @@
-"""What is wrong with a request, field by field, with the remedy."""
+"""What is wrong with a request, field by field, with the remedy.
+
+As many faults as a reader can use: to name each of a million costs seconds, in which nobody else is served.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,12 +21,49 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
 }
+# That are named, and that are looked at at all: pydantic makes either none or every one of them.
+NAMED_AT_MOST: Final = 100
+_LOOKED_AT_MOST: Final = 1_000
+# No model has so many fields.
+_NAMES_AT_MOST: Final = 1_000
 
 
-def faults_of(error: ValidationError) -> tuple[tuple[str, str], ...]:
-    """Pairs of field, such as ``phone_numbers.0.phone_number_id``, and message."""
-    found: list[Mapping[str, Any]] = [dict(one) for one in error.errors()]
-    return tuple((".".join(map(str, one["loc"])) or "body", _message(one)) for one in found if not _follows(one, found))
+def faults_of(error: ValidationError, at_most: int = NAMED_AT_MOST) -> tuple[tuple[str, str], ...]:
+    """Pairs of field, such as ``phone_numbers.0.phone_number_id``, and message.
+
+    Args:
+        error: of a model.
+        at_most: so many are named; of the others one says how many they are.
+    """
+    count = error.error_count()
+    if count > max(at_most, _LOOKED_AT_MOST) or not at_most:
+        return (("body", f"has {count} faults, too many to name them; correct it as the documentation has it"),)
+    found: list[Mapping[str, Any]] = [
+        dict(one) for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    faults = [(".".join(map(str, one["loc"])) or "body", _message(one)) for one in found if not _follows(one, found)]
+    left = len(faults) - at_most
+    if left > 0:
+        faults[at_most:] = [("body", f"has {left} faults more; correct these, and it will name them")]
+    return tuple(faults)
+
+
+def crowded(document: Any) -> tuple[str, str] | None:
+    """The fault of an object with more names than any model has, which would all have to be looked at; else None.
+
+    Args:
+        document: as JSON has it.
+    """
+    left = [document]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if len(one) > _NAMES_AT_MOST:
+                return "body", f"has an object with {len(one)} fields; give it no more than it is documented to have"
+            left += [value for value in one.values() if isinstance(value, dict | list)]
+        elif isinstance(one, list):
+            left += [value for value in one if isinstance(value, dict | list)]
+    return None
 
 
 def _follows(one: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from gateway.context import RequestContext
-from gateway.faults import faults_of
+from gateway.faults import crowded, faults_of
 from gateway.operations import Call, Matched, Operation
 from gateway.refusal import Refusal
 
@@ -67,10 +67,14 @@ def _body(operation: Operation, body: bytes, faults: _Faults) -> BaseModel | Non
             return None
         return _made(operation.body, {}, faults)
     try:
-        return _made(operation.body, orjson.loads(body), faults)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         faults.append(("body", f"is not JSON: {error}"))
         return None
+    if (fault := crowded(document)) is not None:
+        faults.append(fault)
+        return None
+    return _made(operation.body, document, faults)
 
 
 def _query(model: type[BaseModel] | None, query_string: bytes, faults: _Faults) -> BaseModel | None:

@@ -271,7 +271,11 @@ class Spaza:
             log_level=settings.log.level,
         )
         products = catalog.products_application(
-            products_route, shards=shards, parts=self.gateway_parts(), log_level=settings.log.level
+            products_route,
+            shards=shards,
+            parts=self.gateway_parts(),
+            replicas=settings.http.products_replicas,
+            log_level=settings.log.level,
         )
         # The webhook last: what it takes can be handled then.
         return [

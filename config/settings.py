@@ -54,11 +54,12 @@ class _Group(BaseModel):
 
 
 class HttpSettings(_Group):
-    """Where Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks."""
+    """Where Meta, the gateways and API clients reach Spaza, and how many replicas take webhooks and serve products."""
 
     host: Host = "127.0.0.1"
     port: Port = 8000
     webhook_replicas: int = Field(default=1, ge=1, le=64)
+    products_replicas: int = Field(default=1, ge=1, le=64)
 
 
 class DashboardSettings(_Group):

@@ -1,12 +1,13 @@
 """The use cases of the catalogue."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from actors.shards.unit import UnitCall, UnitRunner
-from gateway.faults import faults_of
+from gateway.faults import NAMED_AT_MOST, faults_of
 from services.catalog import store
 from services.catalog.errors import UnknownProductError
 from services.catalog.ports import ProductSearch, Question, Shelf
@@ -21,8 +22,11 @@ from services.catalog.schemas import (
     ProductPage,
     ProductSpec,
 )
+from services.catalog.turns import in_turns
 
 _TIMEOUT_S: Final = 10.0
+# That are named; a batch may have one for each of its products.
+_FAULTS_OF_A_BATCH: Final = 2_000
 _LOTS: Final = ("created", "updated", "unchanged", "refused")
 
 
@@ -85,9 +89,12 @@ class Catalog:
         Raises:
             ShardError: as with ``put``; none of them was written.
         """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
         right: dict[str, ProductSpec] = {}
         verdicts: list[BatchVerdict] = []
-        for index, document in enumerate(given):
+        named_left = _FAULTS_OF_A_BATCH
+        async for index, document in in_turns(enumerate(given)):
             named = document.get("sku") if isinstance(document, Mapping) else None
             sku = named if isinstance(named, str) else None
             faults: tuple[tuple[str, str], ...] = ()
@@ -97,9 +104,10 @@ class Catalog:
                     faults = (("sku", "stands in this batch before; name each once"),)
                 right.setdefault(spec.sku, spec)
             except ValidationError as error:
-                faults = faults_of(error)
+                faults = faults_of(error, min(NAMED_AT_MOST, named_left))
+                named_left = max(0, named_left - len(faults))
             verdicts.append(_looked_at(index, sku, faults))
-        done = await self._upsert(shelf, list(right.values()), timeout_s)
+        done = await self._upsert(shelf, list(right.values()), end - loop.time())
         return _told(verdicts, done)
 
     async def upsert_products(
@@ -127,9 +135,11 @@ class Catalog:
     async def _upsert(self, shelf: Shelf, products: Sequence[ProductSpec], timeout_s: float) -> store.Written:
         if not products:
             return store.Written(frozenset(), frozenset())
-        done: store.Written = await self._run(
-            store.UPSERT_PRODUCTS, shelf, [written(product) for product in products], timeout_s
-        )
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        rows = [written(product) async for product in in_turns(products)]
+        # What has come too late for it is refused by the shards.
+        done: store.Written = await self._run(store.UPSERT_PRODUCTS, shelf, rows, end - loop.time())
         return done
 
     async def _run(self, unit: str, shelf: Shelf, arguments: Any, timeout_s: float) -> Any:

@@ -31,6 +31,7 @@ def products_application(
     *,
     shards: Callable[[], UnitRunner],
     parts: Callable[[UnitRunner], Parts],
+    replicas: int = 1,
     log_level: str = "INFO",
 ) -> Application:
     """The products of all merchants, to be run under ``PRODUCTS_APP`` and the route's path.
@@ -39,7 +40,8 @@ def products_application(
         route: with its plugins.
         shards: makes a handle, in the replica.
         parts: makes what the plugins stand on, in the replica, over that handle.
-        log_level: of the replica.
+        replicas: that share the port.
+        log_level: of the replicas.
     """
 
     def build() -> ASGIApp:
@@ -51,7 +53,7 @@ def products_application(
     deployment: Any = serve.deployment(
         serve.ingress()(Products),
         name=Products.__name__,
-        num_replicas=1,
+        num_replicas=replicas,
         # Requests wait for the shards, not for the CPU; more than these would wait in memory.
         max_ongoing_requests=256,
         max_queued_requests=512,

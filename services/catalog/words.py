@@ -27,12 +27,17 @@ Groups = tuple[tuple[str, ...], ...]
 
 def words_of(text: str) -> list[str]:
     """The words of a text in their order, folded."""
+    if text.isascii():
+        # What the rest comes to then, at a tenth of its cost.
+        return [word[:_LETTERS_AT_MOST] for word in _WORD.findall(_APOSTROPHES.sub("", text.lower()))]
     # Some letters fold to what has to be taken apart, and some of those parts to what has to be folded.
     folded = text
     for _ in range(2):
         folded = unicodedata.normalize("NFKD", folded).casefold()
     plain = "".join(
-        letter for letter in _APOSTROPHES.sub("", folded) if not unicodedata.category(letter).startswith("M")
+        letter
+        for letter in _APOSTROPHES.sub("", folded)
+        if letter.isascii() or not unicodedata.category(letter).startswith("M")
     )
     return [word[:_LETTERS_AT_MOST] for word in _WORD.findall(plain)]
 

@@ -1,5 +1,6 @@
 """The use cases of the catalogue, over a double of the shards."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -133,6 +134,36 @@ async def test_a_shard_that_is_away_is_said_to_be(catalog: Catalog, shards: Fake
 
     with pytest.raises(ShardUnavailableError):
         await catalog.put_batch(SHELF, [_document("x")])
+
+
+async def test_of_faults_without_end_some_are_named_and_of_each_product_something() -> None:
+    unknown = {f"field_{number}": 0 for number in range(100)}
+
+    answer = await Catalog(FakeShards(), InMemoryProductSearch((0, 0))).put_batch(
+        SHELF, [_document(f"s{number}", **unknown) for number in range(BATCH_AT_MOST)]
+    )
+
+    assert answer.refused == BATCH_AT_MOST
+    assert _fields(answer.results[0]) == list(unknown)
+    assert all(one.errors for one in answer.results)
+    assert sum(len(one.errors or ()) for one in answer.results) <= 4 * BATCH_AT_MOST
+
+
+async def test_others_are_served_while_a_long_batch_is_looked_at(catalog: Catalog) -> None:
+    served = 0
+
+    async def others() -> None:
+        nonlocal served
+        while True:
+            served += 1
+            await asyncio.sleep(0)
+
+    text = "wörter " * 700
+    task = asyncio.create_task(others())
+    await catalog.put_batch(SHELF, [_document(f"s{number}", description=text) for number in range(100)])
+    task.cancel()
+
+    assert served > 2
 
 
 def _fields(verdict: BatchVerdict) -> list[str]:

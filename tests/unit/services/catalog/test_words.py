@@ -32,6 +32,11 @@ def test_a_word_is_its_own_only_word_and_holds_nothing_that_a_tsquery_could_take
         assert not set(word) & set("'\\:*&|!()<> \0")
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=200))
+def test_plain_letters_are_cut_as_all_others_are(text: str) -> None:
+    assert [*words_of(text), "e"] == words_of(f"{text} é")
+
+
 def test_a_product_is_indexed_by_its_name_and_its_description() -> None:
     assert indexed("White bread", "bread, sliced, sliced") == "'white':1A 'bread':1A,2D 'sliced':2D"
     assert indexed("🐛", "") == ""

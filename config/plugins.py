@@ -54,12 +54,14 @@ class RequestSizeLimitingOptions(PolicyOptions):
     Attributes:
         allowed_payload_size: in ``size_unit``.
         read_timeout_s: for the whole body to arrive.
+        pause_timeout_s: for the next piece of it.
     """
 
     allowed_payload_size: int = Field(default=1, ge=1)
     size_unit: Literal["bytes", "kilobytes", "megabytes"] = "megabytes"
     require_content_length: bool = False
     read_timeout_s: float = Field(default=20.0, gt=0)
+    pause_timeout_s: float = Field(default=5.0, gt=0)
 
     @property
     def limit_bytes(self) -> int:
@@ -269,17 +271,17 @@ class ResponseTransformerOptions(Options):
     append: ChangedInAnswer = ChangedInAnswer()
 
 
-# In Kong's order of execution, from its PRIORITY numbers; but the body is read before hmac-auth, which looks at it.
-# What may be in front of a route.
+# What may be in front of a route. In Kong's order of execution, from its PRIORITY numbers; but the body is read before
+# hmac-auth and request-validator, which look at it.
 PLUGINS: Final[Mapping[str, type[Options]]] = {
     "correlation-id": CorrelationIdOptions,
     "cors": CorsOptions,
     "jwt-auth": JwtAuthOptions,
     "admin-auth": AdminAuthOptions,
+    "ip-restriction": IpRestrictionOptions,
     "request-size-limiting": RequestSizeLimitingOptions,
     "hmac-auth": HmacAuthOptions,
     "request-validator": RequestValidatorOptions,
-    "ip-restriction": IpRestrictionOptions,
     "rate-limiting": RateLimitingOptions,
     "request-transformer": RequestTransformerOptions,
     "response-transformer": ResponseTransformerOptions,

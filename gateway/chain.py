@@ -19,7 +19,8 @@ from config.plugins import (
     ResponseTransformerOptions,
 )
 from config.routes import Route
-from gateway.asgi import ASGIApp
+from gateway.asgi import ASGIApp, Scope
+from gateway.context import context_of
 from gateway.credentials import Credentials
 from gateway.deadline import Deadline
 from gateway.edge import Edge
@@ -27,7 +28,7 @@ from gateway.errors import UnbuiltChainError
 from gateway.limited_routes import PLUGIN, limits_of
 from gateway.limiter import Limiter
 from gateway.observer import GatewayObserver
-from gateway.operations import Operation, Operations
+from gateway.operations import Matched, Operation, Operations
 from gateway.plugins.admin_auth import AdminAuth
 from gateway.plugins.correlation_id import CorrelationId
 from gateway.plugins.cors import Cors
@@ -35,7 +36,7 @@ from gateway.plugins.hmac_auth import HmacAuth
 from gateway.plugins.ip_restriction import IpRestriction
 from gateway.plugins.jwt_auth import JwtAuth
 from gateway.plugins.rate_limiting import RateLimiting
-from gateway.plugins.request_size_limiting import RequestSizeLimiting
+from gateway.plugins.request_size_limiting import RequestSizeLimiting, TakesBody
 from gateway.plugins.request_transformer import RequestTransformer
 from gateway.plugins.request_validator import RequestValidator
 from gateway.plugins.response_transformer import ResponseTransformer
@@ -141,7 +142,7 @@ def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting)
     return RateLimiting(app, options, policy, parts.limiter, limits_of(route, parts.limits))
 
 
-# By name, what makes a plugin. What is not here yet cannot be put in front of anything.
+# By name, what makes a plugin.
 MAKERS: Final[Mapping[str, Maker]] = {
     "cors": _cors,
     "jwt-auth": _jwt_auth,
@@ -154,31 +155,39 @@ MAKERS: Final[Mapping[str, Maker]] = {
     PLUGIN: _rate_limiting,
 }
 # They look at headers alone, and so come before the body: of who is nobody none is read.
-_BEFORE_BODY: Final = frozenset({"cors", "jwt-auth", "admin-auth"})
+_BEFORE_BODY: Final = frozenset({"cors", "jwt-auth", "admin-auth", "ip-restriction"})
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
 
 
-def chained(app: ASGIApp, route: Route, parts: Parts, operations: tuple[Operation, ...] = ()) -> ASGIApp:
+def chained(
+    app: ASGIApp,
+    route: Route,
+    parts: Parts,
+    operations: Sequence[Operation] = (),
+) -> ASGIApp:
     """The application behind the route's plugins.
 
     Args:
         app: serves what gets through.
         route: with its plugins, in Kong's order.
         parts: of this process.
-        operations: what the route can be asked.
+        operations: what the route can be asked. Of what is none of them, or takes no body, no body is read; where
+            nothing is said of them, of all but GET and its like.
 
     Raises:
         UnbuiltChainError: a plugin lacks what it stands on; better not served than served without it.
     """
-    setting = Setting(route, parts, operations)
+    setting = Setting(route, parts, tuple(operations))
     size = route.options("request-size-limiting", RequestSizeLimitingOptions())
     named = [name for name in route.plugins if name not in _AROUND]
     before = [name for name in named if name in _BEFORE_BODY]
     # The id first, so that whatever is refused has one; then who calls; then the body, before anybody looks at it.
     app = _behind(app, [name for name in named if name not in _BEFORE_BODY], setting)
     app = Deadline(app, route.timeout_s)
-    app = RequestSizeLimiting(app, size, setting.policy("request-size-limiting", size))
+    policy = setting.policy("request-size-limiting", size)
+    app = RequestSizeLimiting(app, size, policy, _takes_body(setting.operations))
     if before:
         app = Deadline(_behind(app, before, setting), route.timeout_s)
     app = CorrelationId(app, route.options("correlation-id", CorrelationIdOptions()))
@@ -187,7 +196,17 @@ def chained(app: ASGIApp, route: Route, parts: Parts, operations: tuple[Operatio
 
 def _behind(app: ASGIApp, names: Sequence[str], setting: Setting) -> ASGIApp:
     for name in reversed(names):
-        if name not in MAKERS:
-            raise setting.needs(name, "a maker")
         app = MAKERS[name](app, setting.route.plugins[name], setting)
     return app
+
+
+def _takes_body(operations: Sequence[Operation]) -> TakesBody:
+    found = Operations(operations)
+
+    def takes(scope: Scope) -> bool:
+        if not found.all:
+            return scope["method"] not in _BODILESS
+        matched = found.find(scope["method"], context_of(scope).path)
+        return isinstance(matched, Matched) and matched.operation.body is not None
+
+    return takes

@@ -1,25 +1,31 @@
 """request-size-limiting: reads the body within a limit and a time, before anybody looks at it.
 
 Kong looks at the declared length, where there is one; here the bytes are counted as they come as well, so that a
-length which is wrong is no way around the limit.
+length which is wrong is no way around the limit. Where nobody would look at a body none is waited for, for who waits
+holds a place of the few that a replica has.
 
 Source: Kong, kong/plugins/request-size-limiting/handler.lua.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from config.plugins import RequestSizeLimitingOptions
-from gateway.asgi import ASGIApp, Message, Receive, Scope, Send
+from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
 from gateway.errors import DisconnectedError
 from gateway.policy import Policy
 from gateway.refusal import Refusal
+from gateway.replay import replaying
 
 # How many times the limit is read and thrown away before a sender is cut off: who is still sending sees no answer.
 _PATIENCE: Final = 6
 _CLOSE: Final = (b"connection", b"close")
 _EXCEEDED: Final = "Request size limit exceeded"
 _UNMEASURED: Final = Refusal(411, "A valid Content-Length header is required")
+# What tells of a request, by its head, whether its body will be looked at.
+TakesBody = Callable[[Scope], bool]
 _LATE: Final = Refusal(408, "The request body did not arrive in time", headers=(_CLOSE,))
 
 
@@ -32,11 +38,15 @@ class RequestSizeLimiting:
         app: the rest of the chain.
         options: the limit.
         policy: carries out the refusals.
+        takes_body: tells of which requests the body is read; the others have none, whatever they send.
     """
 
-    def __init__(self, app: ASGIApp, options: RequestSizeLimitingOptions, policy: Policy) -> None:
+    def __init__(
+        self, app: ASGIApp, options: RequestSizeLimitingOptions, policy: Policy, takes_body: TakesBody
+    ) -> None:
         self._app, self._policy, self._needs_length = app, policy, options.require_content_length
-        self._limit, self._read_s = options.limit_bytes, options.read_timeout_s
+        self._limit, self._read_s, self._pause_s = options.limit_bytes, options.read_timeout_s, options.pause_timeout_s
+        self._takes_body = takes_body
         self._kept = self._limit if policy.enforced else self._limit * _PATIENCE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,21 +55,14 @@ class RequestSizeLimiting:
         declared = self._declared(context)
         if declared is not None and await self._policy.refuses(scope, send, declared):
             return
-        context.allow(self._read_s, _LATE)
-        size = await self._read(context, receive)
-        if size > self._limit and declared is None:
-            cut_off = size > self._limit * _PATIENCE
+        size = await self._read(context, receive) if self._takes_body(scope) else 0
+        cut_off = size > self._limit * _PATIENCE
+        # In shadow what was declared is noted already; what is not kept is not passed on as nothing.
+        if cut_off or (size > self._limit and declared is None):
             refusal = Refusal(413, _EXCEEDED, headers=(_CLOSE,) if cut_off else ())
             if await self._policy.refuses(scope, send, refusal, always=cut_off):
                 return
-        left = [context.body]
-
-        async def replayed() -> Message:
-            if left:
-                return {"type": "http.request", "body": left.pop(), "more_body": False}
-            return await receive()
-
-        await self._app(scope, replayed, send)
+        await self._app(scope, replaying(context.body, receive), send)
 
     def _declared(self, context: RequestContext) -> Refusal | None:
         declared = context.headers.get(b"content-length")
@@ -77,7 +80,10 @@ class RequestSizeLimiting:
         pieces: list[bytes] = []
         size = 0
         more = True
+        now = asyncio.get_running_loop().time
+        end = now() + self._read_s
         while more and size <= self._limit * _PATIENCE:
+            context.allow(min(self._pause_s, end - now()), _LATE)
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise DisconnectedError(context.route)

@@ -13,9 +13,10 @@ import orjson
 
 from config.plugins import Changed, RequestTransformerOptions
 from config.templates import rendered
-from gateway.asgi import ASGIApp, Message, Receive, Scope, Send
+from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
 from gateway.operations import Matched, Operations
+from gateway.replay import replaying
 from gateway.transforming import Steps, parted, transformed_object, transformed_pairs
 
 # The server's own; it may be replaced, no more.
@@ -51,7 +52,7 @@ class RequestTransformer:
         if not self._headers.are_none:
             self._change_headers(scope, self._headers.rendered(render))
         if not self._body.are_none and self._change_body(scope, context, self._body.rendered(render)):
-            receive = _replaying(context, receive)
+            receive = replaying(context.body, receive)
         if not self._query.are_none:
             pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
             scope["query_string"] = urlencode(transformed_pairs(pairs, self._query.rendered(render))).encode()
@@ -113,14 +114,3 @@ def _steps(options: RequestTransformerOptions, part: str, *, lower: bool = False
         pairs(options.add),
         pairs(options.append),
     )
-
-
-def _replaying(context: RequestContext, receive: Receive) -> Receive:
-    left = [context.body]
-
-    async def replayed() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
-
-    return replayed

@@ -19,6 +19,7 @@ from services.admin.edge import WithinRequest
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
 from services.ops.front import Front, FrontApp, Keeper
+from services.ops.operations import FRONT
 from services.ops.pages import pages_of
 from services.ops.readiness import Readiness
 from services.ops.routes import OpsApp
@@ -85,7 +86,7 @@ def ops_application(
         for route, api in [(admin_route, admin), *((one.route, one.make(handle, audit)) for one in apis)]:
             served[route.path] = chained(api, route, plugins, api.operations)
         front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others, pages_of(document))
-        return FrontApp(served, chained(front, front_route, plugins), [make(handle) for make in keepers])
+        return FrontApp(served, chained(front, front_route, plugins, FRONT), [make(handle) for make in keepers])
 
     deployment: Any = serve.deployment(
         serve.ingress()(Ops),

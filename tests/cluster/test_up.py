@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -141,11 +142,38 @@ def test_a_server_that_is_killed_is_started_again(platform: Platform, part: str)
     assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=60)
 
 
-def test_a_connection_that_dawdles_with_its_head_is_closed(platform: Platform) -> None:
-    with socket.create_connection(("127.0.0.1", platform.http_port), timeout=20) as dawdler:
-        dawdler.sendall(b"POST /api/v1/webhooks/whatsapp HTTP/1.1\r\nHost: localhost\r\n")
+def test_connections_that_dawdle_are_closed_and_keep_nobody_out(platform: Platform) -> None:
+    head = b"POST /api/v1/mailboxes HTTP/1.1\r\nHost: localhost\r\n"
+    with ExitStack() as open_ones:
+        # More than a replica takes at once, with those that wait for it.
+        dawdlers = [
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=20))
+            for _ in range(150)
+        ]
+        for number, dawdler in enumerate(dawdlers):
+            dawdler.sendall(head if number == 0 else head + b"Content-Length: 9\r\n\r\n")
+        alive = httpx.get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=5)
+        answers = [dawdler.recv(4096) for dawdler in dawdlers[:2]]
 
-        assert dawdler.recv(4096).startswith(b"HTTP/1.1 408 ")
+    assert alive.status_code == 200
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 408 "] * 2
+    assert b'{"message":"The request did not arrive in time","request_id":"' in answers[1]
+
+
+def test_a_body_beyond_haproxys_buffer_that_dawdles_keeps_nobody_out_either(platform: Platform) -> None:
+    sent = b"HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n" + b"x" * 40_000
+    with ExitStack() as open_ones:
+        dawdlers = [
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=20))
+            for _ in range(150)
+        ]
+        for dawdler in dawdlers:
+            dawdler.sendall(b"POST /api/v1/mailboxes/a/purge " + sent)
+        alive = httpx.get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=5)
+        answers = [dawdler.recv(4096) for dawdler in dawdlers[:40]]
+
+    assert alive.status_code == 200
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 401 "}
 
 
 def test_only_replicas_listen_beyond_this_machine(platform: Platform) -> None:

@@ -4,15 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from actors.shards.errors import ShardUnavailableError
-from config.plugins import CorsOptions, JwtAuthOptions, Options
-from gateway.asgi import Receive, Scope, Send
+from config.plugins import CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
+from gateway.answers import refuse
+from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
 from gateway.context import context_of
 from gateway.errors import UnbuiltChainError
+from gateway.operations import Operation
 from tests.gateway import Watch
-from tests.unit.gateway.bench import App, answered, call, route
+from tests.unit.gateway.bench import PATH, App, answered, call, route
 from tests.unit.gateway.callers import FakeCredentials, bearer, credential, token
 
 
@@ -113,25 +116,68 @@ async def test_a_route_is_not_served_without_one_of_its_policies() -> None:
         chained(App(), route({"jwt-auth": JwtAuthOptions()}), Parts(Watch()))
 
 
-@pytest.mark.parametrize("headers", [[], [("Authorization", "Bearer x")], bearer(token(key=b"f" * 32))])
-async def test_of_who_is_nobody_no_body_is_read_and_of_a_tenant_it_is(headers: list[tuple[str, str]]) -> None:
-    app, asked = App(), list[str]()
-    plugins: dict[str, Options] = {"cors": CorsOptions(), "jwt-auth": JwtAuthOptions()}
-    chain = chained(app, route(plugins), Parts(Watch(), credentials=FakeCredentials(credential("k1"))))
+class Read:
+    """A chain, and of which requests it asked for the body."""
 
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, chain: ASGIApp) -> None:
+        self._chain, self.asked = chain, list[str]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receiving() -> Any:
-            asked.append(scope["method"])
+            self.asked.append(f"{scope['method']} {scope['path'].removeprefix(PATH)}")
             return await receive()
 
-        await chain(scope, receiving, send)
+        await self._chain(scope, receiving, send)
 
-    refused = await answered(watched, "POST", headers=[*headers, ("Origin", "https://a.example")], body=b"{}")
 
-    assert (refused.status, asked, app.bodies) == (401, [], [])
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse(scope, send, 405, "Method not allowed")
+
+
+async def test_no_body_is_waited_for_where_no_operation_looks_at_one() -> None:
+    operations = (Operation("GET", "/", "Look."), Operation("PUT", "/{sku}", "Change.", body=BaseModel))
+    read = Read(chained(App(handle=_refuse), route(), Parts(Watch()), operations))
+
+    for method, path in (("GET", ""), ("POST", ""), ("DELETE", "/a"), ("PUT", "/a/b"), ("PUT", "/a")):
+        assert (await answered(read, method, path, headers=[("Content-Length", "9")])).status == 405
+
+    assert read.asked == ["PUT /a"]
+
+
+async def test_where_nothing_is_known_of_a_route_a_body_is_waited_for_but_not_with_get() -> None:
+    read = Read(chained(App(handle=_refuse), route(), Parts(Watch())))
+
+    for method in ("GET", "HEAD", "OPTIONS", "DELETE", "POST"):
+        await answered(read, method, headers=[("Content-Length", "9")])
+
+    assert read.asked == ["DELETE ", "POST "]
+
+
+async def test_of_whom_an_address_keeps_out_no_body_is_read_and_jwt_auth_goes_first() -> None:
+    plugins: dict[str, Options] = {
+        "jwt-auth": JwtAuthOptions(), "ip-restriction": IpRestrictionOptions.model_validate({"deny": ["192.0.2.0/24"]}),
+    }  # fmt: skip
+    parts = Parts(Watch(), credentials=FakeCredentials(credential("k1")))
+    read = Read(chained(App(), route(plugins), parts))
+
+    nobody = await answered(read, "POST", client="192.0.2.7")
+    known = await answered(read, "POST", client="192.0.2.7", headers=bearer(token(exp=4e9)), body=b"{}")
+
+    assert (nobody.status, known.status, read.asked) == (401, 403, [])
+
+
+@pytest.mark.parametrize("headers", [[], [("Authorization", "Bearer x")], bearer(token(key=b"f" * 32))])
+async def test_of_who_is_nobody_no_body_is_read_and_of_a_tenant_it_is(headers: list[tuple[str, str]]) -> None:
+    app = App()
+    plugins: dict[str, Options] = {"cors": CorsOptions(), "jwt-auth": JwtAuthOptions()}
+    read = Read(chained(app, route(plugins), Parts(Watch(), credentials=FakeCredentials(credential("k1")))))
+
+    refused = await answered(read, "POST", headers=[*headers, ("Origin", "https://a.example")], body=b"{}")
+
+    assert (refused.status, read.asked, app.bodies) == (401, [], [])
     assert "access-control-allow-origin" in refused.headers
-    assert (await answered(watched, "POST", headers=bearer(token(exp=4e9)), body=b"{}")).status == 200
-    assert (asked, app.bodies) == (["POST"], [b"{}"])
+    assert (await answered(read, "POST", headers=bearer(token(exp=4e9)), body=b"{}")).status == 200
+    assert (read.asked, app.bodies) == (["POST "], [b"{}"])
 
 
 async def test_who_calls_is_found_within_the_routes_time() -> None:

@@ -3,6 +3,7 @@
 Follows Kong, spec/03-plugins/12-request-size-limiting/01-access_spec.lua.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -111,10 +112,23 @@ async def test_in_shadow_it_is_counted_and_let_pass_but_not_without_bound() -> N
     ]
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_not_waited_for() -> None:
-    import asyncio
+async def test_in_shadow_a_declared_body_that_is_not_kept_is_not_passed_on_as_none() -> None:
+    app = App()
+    shadow = chain(app, mode="shadow")
+
+    declared = await post(shadow, [b"x" * LIMIT] * 100, ("Content-Length", str(100 * LIMIT)))
+
+    assert (declared.status, app.bodies) == (413, [])
+
+
+@pytest.mark.parametrize("limits", [{"read_timeout_s": 0.01}, {"pause_timeout_s": 0.01}])
+@pytest.mark.parametrize("pieces", [0, 2])
+async def test_a_body_that_does_not_arrive_in_time_is_not_waited_for(pieces: int, limits: dict[str, Any]) -> None:
+    left = [{"type": "http.request", "body": b"x", "more_body": True}] * pieces
 
     async def never() -> dict[str, Any]:
+        if left:
+            return left.pop()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -124,7 +138,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_not_waited_for() -> None:
         sent.append(event)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-    await chain(App(), read_timeout_s=0.01)(scope, never, send)
+    await chain(App(), **limits)(scope, never, send)
 
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]

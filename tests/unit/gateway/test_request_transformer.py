@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from config.plugins import RequestTransformerOptions
 from gateway.chain import Parts, chained
@@ -18,6 +18,7 @@ from tests.gateway import Watch
 from tests.unit.gateway.bench import App, answered, route
 
 SHOW = Operation("GET", "/{sku}", "Show.")
+MAKE = Operation("POST", "/", "Make.", body=BaseModel)
 JSON = [("Content-Type", "application/json")]
 
 
@@ -42,8 +43,8 @@ async def seen(options: dict[str, Any], headers: Any = (), body: Any = b"", quer
     app = App()
     transformer = {"request-transformer": RequestTransformerOptions.model_validate(options)}
     given = body if isinstance(body, bytes) else json.dumps(body).encode()
-    chain = chained(app, route(transformer), Parts(Watch()), (SHOW,))
-    await answered(chain, "GET", path, headers=headers, body=given, query=query)
+    chain = chained(app, route(transformer), Parts(Watch()), (SHOW, MAKE))
+    await answered(chain, "GET" if path else "POST", path, headers=headers, body=given, query=query)
     return Seen(app)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import pickle
-import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -11,25 +10,20 @@ import ray
 from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError
 
 from actors.rate_limiter.actor import WireAnswer
-from actors.rate_limiter.coalescing import CallLimits, Coalescer
+from actors.rate_limiter.coalescing import CallLimits
 from actors.rate_limiter.decision import Decision, Resets, decided
 from actors.rate_limiter.errors import LimiterOverloadedError, LimiterUnavailableError
 from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.placement import owner_of
 from actors.rate_limiter.refusals import Refusals
-from kernel.breaker import Admission, Breaker, BreakerPolicy
-from kernel.growth import growing_s
+from actors.rate_limiter.way import CHECK_S, Way
 from telemetry.log import get_logger
 
 NAMESPACE: Final = "spaza"
 FAMILY: Final = "rate_limiter:"
-# Longer than an owner takes to be started again.
-CHECK_S: Final = 2.5
 # A call is given up after this; who waits for it has less patience.
 _CALL_S: Final = 5.0
 _STATISTICS_S: Final = 2.0
-_AGAIN_FIRST_S, _AGAIN_LONGEST_S = 0.02, 0.2
-_BREAKER: Final = BreakerPolicy(first_s=0.5, longest_s=5.0, probe_s=CHECK_S)
 _log = get_logger("rate_limiter")
 
 
@@ -56,8 +50,7 @@ class RateLimiterHandle:
         self._limiters = limiters
         self._limits = CallLimits() if limits is None else limits
         self._actors: dict[int, Any] = {}
-        self._coalescers: dict[int, Coalescer] = {}
-        self._breakers: dict[int, Breaker] = {}
+        self._ways: dict[int, Way] = {}
         self._refusals = Refusals()
 
     async def check(self, check: Check, *, timeout_s: float = CHECK_S) -> Decision:
@@ -112,44 +105,16 @@ class RateLimiterHandle:
 
     async def _ask(self, number: int, checks: Sequence[Check], timeout_s: float) -> Sequence[Decision]:
         loop = asyncio.get_running_loop()
-        breaker = self._breakers.setdefault(number, Breaker(_BREAKER))
-        if breaker.admit(loop.time()) is Admission.REFUSED:
-            raise LimiterUnavailableError(actor_name(number), "it did not answer a moment ago")
-        lost: list[LimiterUnavailableError] = []
+        way = self._ways.get(number)
+        if way is None:
+            way = self._ways[number] = Way(actor_name(number), partial(self._send, number), self._limits)
         asked = loop.time()
-        try:
-            async with asyncio.timeout(timeout_s):
-                decisions = await self._insist(number, checks, lost)
-        except TimeoutError as error:
-            breaker.failed(loop.time())
-            reason = f": {lost[-1].reason}" if lost else ""
-            raise LimiterUnavailableError(actor_name(number), f"no answer within {timeout_s:g} s{reason}") from error
-        breaker.passed()
+        decisions = await way.ask(checks, asked, timeout_s)
         now = loop.time()
         for check, decision in zip(checks, decisions, strict=True):
             if not decision.is_allowed:
                 self._refusals.note(check, decision, asked, now)
         return decisions
-
-    async def _insist(
-        self, number: int, checks: Sequence[Check], lost: list[LimiterUnavailableError]
-    ) -> Sequence[Decision]:
-        """Ask until there is an answer; an owner that has died is started again."""
-        coalescer = self._coalescers.get(number)
-        if coalescer is None:
-            coalescer = Coalescer(actor_name(number), partial(self._send, number), self._limits)
-            self._coalescers[number] = coalescer
-        failures = 0
-        while True:
-            try:
-                return await coalescer.ask(checks)
-            except LimiterOverloadedError:
-                raise
-            except LimiterUnavailableError as error:
-                failures += 1
-                lost.append(error)
-            pause_s = growing_s(failures, _AGAIN_FIRST_S, _AGAIN_LONGEST_S)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts, guards nothing
 
     async def _send(self, number: int, checks: Sequence[Check]) -> Sequence[Decision]:
         name = actor_name(number)

@@ -6,6 +6,7 @@ those go first that were not asked for longest, which are read from Redis again 
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from actors.rate_limiter.clock import Instant
@@ -140,8 +141,12 @@ class Ledger:
         return Verdict(admitted, windows.minute_used, windows.hour_used)
 
     def take_unwritten(self, most: int) -> list[Pair]:
-        """Take some of those that are to be written; ``still_unwritten`` gives them back."""
-        taken = [pair for pair, _ in zip(self._unwritten, range(most), strict=False)]
+        """Take some of those that are to be written; ``still_unwritten`` gives them back.
+
+        Not of those that began without what was counted before them, which they would replace.
+        """
+        known = (pair for pair in self._unwritten if pair not in self._earlier_unknown)
+        taken = list(islice(known, most))
         for pair in taken:
             del self._unwritten[pair]
         return taken

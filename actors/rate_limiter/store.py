@@ -96,6 +96,8 @@ class WriteBehind:
         # No more than there is now: what changes while this writes has woken the next one.
         for _ in range(1 + self._ledger.unwritten // _MOST):
             pairs = self._ledger.take_unwritten(_MOST)
+            if not pairs:
+                break
             values = self._ledger.values(pairs, self._now())
             sure = False
             try:

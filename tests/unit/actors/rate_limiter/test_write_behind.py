@@ -110,6 +110,27 @@ async def test_what_stands_there_is_read_before_it_is_replaced(writes: Writes) -
     assert ledger.decide(one, NOW).minute_used == 5
 
 
+async def test_what_began_unread_during_a_long_write_does_not_replace_what_stands_there() -> None:
+    ledger, store = Ledger(5_000), MemoryStore()
+    one = Check("late", "x", Limits(500, 500))
+    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys, 90)
+    store.busy = asyncio.Event()
+    writing = WriteBehind(ledger, store, lambda: NOW)
+    for number in range(1_500):
+        counted(ledger, str(number))
+    writing.changed()
+    await settle()
+
+    # While the first thousand are written.
+    counted(ledger, "late", used=None)
+    writing.changed()
+    store.busy.set()
+    await settle()
+
+    assert [store.values[key] for key in Earlier.of(one.pair, NOW).keys] == [91, 91]
+    assert await writing.stop(5.0)
+
+
 async def test_a_write_that_is_broken_off_is_made_again(writes: Writes) -> None:
     ledger, store, writing = writes
     store.busy = asyncio.Event()
@@ -139,6 +160,8 @@ async def test_the_end_does_not_wait_for_a_store_that_is_away(writes: Writes) ->
     writing.changed()
     await settle()
 
-    assert not await writing.stop(5.0)
+    # Far longer than one write that fails, and than the longest pause.
+    async with asyncio.timeout(2.0):
+        assert not await writing.stop(60.0)
 
     assert store.batches <= 2

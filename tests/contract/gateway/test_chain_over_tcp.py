@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,9 +20,15 @@ LIMIT = 100_000
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, plugins: Any = None, *, timeout_s: float = 30.0) -> AsyncIterator[tuple[str, int]]:
+async def served(
+    app: ASGIApp,
+    plugins: Any = None,
+    *,
+    timeout_s: float = 30.0,
+    around: Callable[[ASGIApp], ASGIApp] = lambda chain: chain,
+) -> AsyncIterator[tuple[str, int]]:
     """Where the chain is reached."""
-    chain = chained(app, route(plugins, timeout_s=timeout_s), Parts(Watch(), credentials=FakeCredentials()))
+    chain = around(chained(app, route(plugins, timeout_s=timeout_s), Parts(Watch(), credentials=FakeCredentials())))
     server = uvicorn.Server(uvicorn.Config(chain, host="127.0.0.1", port=0, log_level="critical", ws="none"))
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - it has nothing to wait for
@@ -104,6 +110,22 @@ async def test_a_body_that_dawdles_is_answered_in_its_time_and_cut_off() -> None
         answer = await exchange(place, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
 
     assert answer.startswith(b"HTTP/1.1 408")
+
+
+async def test_a_connection_goes_on_though_a_body_was_not_read() -> None:
+    app = App({"a": 1})
+    async with served(app) as place:
+        reader, writer = await asyncio.open_connection(*place)
+        for _ in range(3):
+            # As much as one likes, and later than the answer.
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 200000\r\n\r\n")
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert answer.startswith(b"HTTP/1.1 200")
+            writer.write(b"x" * 200_000)
+            await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+    assert app.bodies == [b""] * 3
 
 
 async def test_an_answer_that_breaks_off_is_cut_off_and_not_ended() -> None:

@@ -24,7 +24,12 @@ _Faults = list[tuple[str, str]]
 
 
 def validated(
-    matched: Matched, context: RequestContext, query_string: bytes, *, exact_types: bool = False
+    matched: Matched,
+    context: RequestContext,
+    query_string: bytes,
+    *,
+    exact_types: bool = False,
+    any_type: bool = False,
 ) -> Call | Refusal:
     """What the operation is asked, or with what that is refused.
 
@@ -33,9 +38,11 @@ def validated(
         context: of the request, with headers and body.
         query_string: as it came.
         exact_types: whether a media type's parameters are compared too.
+        any_type: whether a media type is as good as another, so long as the body can be read.
     """
     operation = matched.operation
-    if operation.body is not None and context.body and not _is_allowed(context, operation, exact=exact_types):
+    looked_at = operation.body is not None and context.body and not any_type
+    if looked_at and not _is_allowed(context, operation, exact=exact_types):
         allowed = f"must be {' or '.join(operation.content_types)}"
         return _CONTENT_TYPE._replace(errors=(("Content-Type", allowed),))
     faults: _Faults = []

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from config.plugins import JwtAuthOptions
 from gateway.answers import refusal_of
@@ -61,8 +61,12 @@ class JwtAuth:
         """Identify the caller of one request."""
         context = context_of(scope)
         scope["headers"] = headers = [one for one in scope["headers"] if not _is_callers_word(one[0])]
+        given = scope.get("query_string", b"")
+        if self._options.uri_param_names:
+            # It is for us alone: the operations do not know it, and it is to stand in no log.
+            scope["query_string"] = self._without_tokens(given)
         if scope["method"] != "OPTIONS" or self._options.run_on_preflight:
-            decided = await self._decided(scope)
+            decided = await self._decided(scope, given)
             if isinstance(decided, Refusal):
                 if await self._policy.refuses(scope, send, decided):
                     return
@@ -72,24 +76,24 @@ class JwtAuth:
         context.headers = dict(headers)
         await self._app(scope, receive, send)
 
-    async def _decided(self, scope: Scope) -> Identity | Refusal:
+    async def _decided(self, scope: Scope, query: bytes) -> Identity | Refusal:
         try:
-            return await self._decide(scope)
+            return await self._decide(scope, query)
         except SpazaError as error:
             if self._policy.enforced:
                 raise
             # In shadow nothing is refused, not for want of the directory either.
             return refusal_of(error)
 
-    async def _decide(self, scope: Scope) -> Identity | Refusal:
-        token = self._token(scope)
+    async def _decide(self, scope: Scope, query: bytes) -> Identity | Refusal:
+        token = self._token(scope, query)
         if isinstance(token, Refusal):
             return token
         credential = await self._credential(token)
         return credential if isinstance(credential, Refusal) else self._verified(token, credential)
 
-    def _token(self, scope: Scope) -> Token | Refusal:
-        texts = frozenset(self._texts(scope))
+    def _token(self, scope: Scope, query: bytes) -> Token | Refusal:
+        texts = frozenset(self._texts(scope, query))
         if not texts:
             return self._no_token
         if len(texts) > 1:
@@ -137,10 +141,10 @@ class JwtAuth:
             return _SUSPENDED
         return Identity(credential.tenant_id, credential.kid, credential.shard, credential.epoch, credential.limits)
 
-    def _texts(self, scope: Scope) -> Iterator[str]:
+    def _texts(self, scope: Scope, query: bytes) -> Iterator[str]:
         if self._options.uri_param_names:
-            query = scope.get("query_string", b"").decode("latin-1")
-            yield from (value for name, value in parse_qsl(query) if name in self._options.uri_param_names)
+            given = parse_qsl(query.decode("latin-1"))
+            yield from (value for name, value in given if name in self._options.uri_param_names)
         for name, value in scope["headers"]:
             if name in self._header_names:
                 found = _BEARER.fullmatch(value.decode("latin-1").strip())
@@ -154,6 +158,11 @@ class JwtAuth:
             name, _, value = pair.strip().partition("=")
             if value and name in self._options.cookie_names:
                 yield value
+
+    def _without_tokens(self, query: bytes) -> bytes:
+        names = self._options.uri_param_names
+        kept = [one for one in query.split(b"&") if unquote_plus(one.partition(b"=")[0].decode("latin-1")) not in names]
+        return b"&".join(kept)
 
     def _refusal(self, message: str) -> Refusal:
         return Refusal(401, message, headers=self._invalid)

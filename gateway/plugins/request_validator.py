@@ -18,6 +18,9 @@ from gateway.validation import validated
 class RequestValidator:
     """Refuses requests that are not right. What is no operation at all it leaves to the application.
 
+    In shadow it lets pass what can be read nevertheless, as with a content type that is not allowed; what the models do
+    not take cannot be carried out, and the application refuses it.
+
     Args:
         app: the rest of the chain.
         options: see there.
@@ -33,12 +36,14 @@ class RequestValidator:
         context = context_of(scope)
         found = self._operations.find(scope["method"], context.path)
         if isinstance(found, Matched):
-            exact = self._options.content_type_parameter_validation
-            call = validated(found, context, scope.get("query_string", b""), exact_types=exact)
+            exact, query = self._options.content_type_parameter_validation, scope.get("query_string", b"")
+            call = validated(found, context, query, exact_types=exact)
+            if isinstance(call, Refusal):
+                if await self._policy.refuses(scope, send, self._worded(call)):
+                    return
+                call = validated(found, context, query, any_type=True)
             if not isinstance(call, Refusal):
                 context.call = call
-            elif await self._policy.refuses(scope, send, self._worded(call)):
-                return
         await self._app(scope, receive, send)
 
     def _worded(self, refusal: Refusal) -> Refusal:

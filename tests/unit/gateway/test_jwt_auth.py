@@ -7,12 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from actors.rate_limiter.own_limits import OwnLimits
-from config.plugins import JwtAuthOptions
+from config.plugins import JwtAuthOptions, Options, RequestValidatorOptions
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
 from gateway.context import context_of
+from gateway.operations import Operation
 from gateway.plugins.jwt_auth import JwtAuth
 from gateway.policy import Policy
 from services.tenants.errors import CredentialUnavailableError
@@ -149,6 +151,26 @@ async def test_a_token_is_found_where_the_options_say() -> None:
     ]
 
     assert statuses == [200, 200, 200, 401, 401]
+
+
+async def test_a_token_in_the_query_is_for_jwt_auth_alone_so_that_a_strict_route_takes_it() -> None:
+    class Wanted(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+
+        q: str
+
+    app = App()
+    plugins: dict[str, Options] = {
+        "jwt-auth": JwtAuthOptions(uri_param_names=("jwt", "a token")), "request-validator": RequestValidatorOptions(),
+    }  # fmt: skip
+    parts = Parts(Watch(), credentials=FakeCredentials(credential("k1")))
+    chain = chained(app, route(plugins), parts, (Operation("GET", "/", "List.", query=Wanted),))
+    text = token(exp=4e9)
+
+    for query in (f"q=milk&jwt={text}", f"a+token={text}&q=milk", f"%6Awt={text}&q=milk", f"q=milk&jwt={text}&jwt="):
+        assert (await answered(chain, query=query)).status == 200
+        assert app.scopes[-1]["query_string"] == b"q=milk"
+    assert (await answered(chain, query="q=milk&jwt=")).status == 401
 
 
 async def test_two_different_tokens_are_refused_wherever_they_stand_and_one_twice_is_one() -> None:

@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from config.plugins import RequestValidatorOptions
+from gateway.api import Api, Endpoint
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
-from gateway.context import context_of
+from gateway.context import RequestContext, context_of
 from gateway.errors import UnbuiltChainError
 from gateway.operations import Call, Operation
 from tests.gateway import Watch
@@ -87,6 +88,26 @@ async def test_in_shadow_what_is_wrong_is_counted_and_passes() -> None:
     assert (await gate.put(b"{}")).status == 200
     assert gate.calls == [None]
     assert gate.watch.refusals == [("things", "request-validator", 400, False)]
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"name":"Bread"}', 204), (b"{}", 400), (b"not JSON", 400)])
+async def test_in_shadow_the_application_is_asked_what_can_be_read_whatever_it_is_called(
+    body: bytes, status: int
+) -> None:
+    asked: list[Call] = []
+
+    async def keep(call: Call, _context: RequestContext) -> None:
+        asked.append(call)
+
+    api, watch = Api([Endpoint(PUT, keep)]), Watch()
+    shadow = {"request-validator": RequestValidatorOptions(mode="shadow")}
+    chain = chained(api, route(shadow), Parts(watch), api.operations)
+
+    answer = await answered(chain, "PUT", "/bread", body=body, headers=[("Content-Type", "text/plain")])
+
+    assert answer.status == status
+    assert [call.body for call in asked] == ([Thing(name="Bread")] if status == 204 else [])
+    assert watch.refusals == [("things", "request-validator", 400, False)]
 
 
 def test_a_route_without_operations_cannot_be_validated() -> None:

@@ -24,9 +24,9 @@ from gateway.context import context_of
 from gateway.credentials import Credentials
 from gateway.deadline import Deadline
 from gateway.edge import Edge
-from gateway.errors import UnbuiltChainError
 from gateway.limited_routes import PLUGIN, limits_of
 from gateway.limiter import Limiter
+from gateway.needs import Given, demand
 from gateway.observer import GatewayObserver
 from gateway.operations import Matched, Operation, Operations
 from gateway.plugins.admin_auth import AdminAuth
@@ -64,6 +64,17 @@ class Parts(NamedTuple):
     app_secrets: tuple[bytes, ...] = ()
     admin_token: bytes = b""
 
+    def given(self, operations: Sequence[Operation]) -> Given:
+        """What is there of it."""
+        return Given(
+            operations=bool(operations),
+            limiter=self.limiter is not None,
+            counts_messages=self.counts_messages,
+            credentials=self.credentials is not None,
+            app_secrets=bool(self.app_secrets),
+            admin_token=bool(self.admin_token),
+        )
+
     def __repr__(self) -> str:
         return "Parts(***)"
 
@@ -79,10 +90,6 @@ class Setting(NamedTuple):
         """Carries out the refusals of a plugin."""
         return Policy(self.route.name, plugin, self.parts.observer, enforced=options.mode == "enforce")
 
-    def needs(self, plugin: str, missing: str) -> UnbuiltChainError:
-        """What is raised when a part that a plugin stands on was not given."""
-        return UnbuiltChainError(self.route.name, plugin, missing)
-
 
 Maker = Callable[[ASGIApp, Any, Setting], ASGIApp]
 
@@ -96,27 +103,20 @@ def _ip_restriction(app: ASGIApp, options: IpRestrictionOptions, setting: Settin
 
 
 def _jwt_auth(app: ASGIApp, options: JwtAuthOptions, setting: Setting) -> ASGIApp:
-    if setting.parts.credentials is None:
-        raise setting.needs("jwt-auth", "credentials")
+    assert setting.parts.credentials is not None
     return JwtAuth(app, options, setting.policy("jwt-auth", options), setting.parts.credentials)
 
 
 def _admin_auth(app: ASGIApp, _options: AdminAuthOptions, setting: Setting) -> ASGIApp:
-    if not setting.parts.admin_token:
-        raise setting.needs("admin-auth", "the admin token")
     return AdminAuth(app, setting.parts.admin_token, setting.parts.observer)
 
 
 def _request_validator(app: ASGIApp, options: RequestValidatorOptions, setting: Setting) -> ASGIApp:
-    if not setting.operations:
-        raise setting.needs("request-validator", "operations")
     policy = setting.policy("request-validator", options)
     return RequestValidator(app, options, policy, Operations(setting.operations))
 
 
 def _hmac_auth(app: ASGIApp, options: HmacAuthOptions, setting: Setting) -> ASGIApp:
-    if not setting.parts.app_secrets:
-        raise setting.needs("hmac-auth", "app secrets")
     return HmacAuth(app, options, setting.policy("hmac-auth", options), setting.parts.app_secrets)
 
 
@@ -132,17 +132,12 @@ def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting)
     parts, route = setting.parts, setting.route
     if parts.counts_messages:
         return app
-    if parts.limiter is None:
-        raise setting.needs(PLUGIN, "a limiter")
-    if "jwt-auth" not in route.plugins:
-        raise setting.needs(PLUGIN, "jwt-auth before it, for nobody else says who calls,")
-    if options.on_limit == "defer":
-        raise setting.needs(PLUGIN, "on_limit: reject, for requests cannot wait in a mailbox,")
+    assert parts.limiter is not None
     policy = setting.policy(PLUGIN, options)
     return RateLimiting(app, options, policy, parts.limiter, limits_of(route, parts.limits))
 
 
-# By name, what makes a plugin.
+# By name, what makes a plugin; what it stands on was demanded.
 MAKERS: Final[Mapping[str, Maker]] = {
     "cors": _cors,
     "jwt-auth": _jwt_auth,
@@ -179,6 +174,7 @@ def chained(
     Raises:
         UnbuiltChainError: a plugin lacks what it stands on; better not served than served without it.
     """
+    demand(route, parts.given(operations))
     setting = Setting(route, parts, tuple(operations))
     size = route.options("request-size-limiting", RequestSizeLimitingOptions())
     named = [name for name in route.plugins if name not in _AROUND]

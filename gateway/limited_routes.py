@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from actors.rate_limiter.decision import Limits
 from config.plugins import RateLimitingOptions
-from config.routes import Route, Routes
+from config.routes import Route, Routes, RoutesError
 
 PLUGIN: Final = "rate-limiting"
 
@@ -23,9 +23,17 @@ class LimitedRoute(NamedTuple):
 
 
 def limits_of(route: Route, platform: Limits) -> Limits:
-    """The limits of a route: its own, and where it has none the platform's."""
+    """The limits of a route: its own, and where it has none the platform's.
+
+    Raises:
+        RoutesError: it has a minute of its own in which more would pass than in the platform's hour.
+    """
     options = route.options(PLUGIN, RateLimitingOptions())
-    return platform.with_own(options.minute, options.hour)
+    limits = platform.with_own(options.minute, options.hour)
+    if options.minute is not None and limits.hour < options.minute:
+        fault = f"minute is {options.minute}, and SPAZA_LIMITS__HOUR {limits.hour}, so that it would never be reached"
+        raise RoutesError((f"routes.{route.name}.{PLUGIN}: {fault}; give the route an hour of its own too",))
+    return limits
 
 
 def limited_routes(routes: Routes, platform: Limits) -> tuple[LimitedRoute, ...]:

@@ -11,6 +11,7 @@ from actors.shards.unit import UnitRunner
 from config.routes import Route
 from gateway.asgi import ASGIApp
 from gateway.chain import Parts, chained
+from gateway.needs import Given, demand
 from services.catalog.deployment import Products
 from services.catalog.routes import ProductsApi
 from services.catalog.search import ShardProductSearch
@@ -42,7 +43,11 @@ def products_application(
         parts: makes what the plugins stand on, in the replica, over that handle.
         replicas: that share the port.
         log_level: of the replicas.
+
+    Raises:
+        UnbuiltChainError: a plugin of the route lacks what it stands on.
     """
+    demand(route, Given(operations=True, limiter=True, credentials=True))
 
     def build() -> ASGIApp:
         configure_logging(log_level, sys.__stderr__)

@@ -14,6 +14,7 @@ from config.settings import AdminSettings
 from config.topology import Topology
 from gateway.api import Api
 from gateway.chain import Parts, chained
+from gateway.needs import Given, demand
 from services.admin.actions import Actions
 from services.admin.edge import WithinRequest
 from services.ops.audit import Audit
@@ -72,8 +73,13 @@ def ops_application(
         document: in OpenAPI, of all routes.
         keepers: make what the replica looks after, over the handle of the shards.
         log_level: of the replica.
+
+    Raises:
+        UnbuiltChainError: a plugin of one of the routes lacks what it stands on.
     """
     front_route, admin_route = routes.named("front", OPS_SERVICE), routes.named("mailboxes", OPS_SERVICE)
+    for one in (front_route, admin_route, *(api.route for api in apis)):
+        demand(one, Given(operations=True, limiter=True, credentials=True, admin_token=True))
 
     def build() -> FrontApp:
         configure_logging(log_level, sys.__stderr__)

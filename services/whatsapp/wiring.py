@@ -13,6 +13,7 @@ from config.routes import Route
 from config.settings import WhatsAppSettings
 from gateway.asgi import ASGIApp
 from gateway.chain import Parts, chained
+from gateway.needs import Given, demand
 from kernel.garbage import spare_what_stays
 from services.tenants.ports import Tenants
 from services.whatsapp.deployment import BuiltProcessor, WhatsAppProcessor, WhatsAppWebhook
@@ -50,7 +51,11 @@ def webhook_application(
         limits: makes what decides about messages over a limit, in the replica.
         replicas: that share the port.
         log_level: of the replicas.
+
+    Raises:
+        UnbuiltChainError: a plugin of the route lacks what it stands on.
     """
+    demand(route, Given(counts_messages=True, app_secrets=True))
 
     def build() -> ASGIApp:
         configure_logging(log_level, sys.__stderr__)

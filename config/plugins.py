@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from config.templates import template_fault
 
 _UNITS: Final[Mapping[str, int]] = {"bytes": 1, "kilobytes": 1024, "megabytes": 1024 * 1024}
+_HEADER: Final = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+# Of a header's value; what is beyond Latin-1 has no place in one.
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\u0100-\U0010ffff]")
 Network = IPv4Network | IPv6Network
 
 
@@ -21,9 +24,21 @@ def _pair(value: str) -> str:
     return value
 
 
+def _header_pair(value: str) -> str:
+    name, _, text = _pair(value).partition(":")
+    if _HEADER.fullmatch(name.strip()) is None:
+        raise ValueError(f"has {name!r}, which is no name of a header; write letters, digits and hyphens")
+    unfit = _UNFIT.search(text)
+    if unfit is not None:
+        raise ValueError(f"has a value that no header can hold; leave {unfit[0]!r} out")
+    return value
+
+
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Pairs = tuple[Annotated[str, AfterValidator(_pair)], ...]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderName = Annotated[str, Field(pattern=_HEADER.pattern)]
+HeaderNames = tuple[HeaderName, ...]
+HeaderPairs = tuple[Annotated[str, AfterValidator(_header_pair)], ...]
 
 
 class Options(BaseModel):
@@ -219,7 +234,7 @@ class RateLimitingOptions(PolicyOptions):
 
 
 class Removed(Options):
-    headers: Names = ()
+    headers: HeaderNames = ()
     querystring: Names = ()
     body: Names = ()
 
@@ -227,9 +242,16 @@ class Removed(Options):
 class Changed(Options):
     """Pairs ``name:value``; values may hold templates such as ``$(headers.x-name)``."""
 
-    headers: Pairs = ()
+    headers: HeaderPairs = ()
     querystring: Pairs = ()
     body: Pairs = ()
+
+
+def _names_of_headers(renamed: HeaderPairs) -> None:
+    for one in renamed:
+        new = one.partition(":")[2]
+        if _HEADER.fullmatch(new) is None:
+            raise ValueError(f"renames a header to {new!r}, which is no name of one; write letters, digits and hyphens")
 
 
 class RequestTransformerOptions(Options):
@@ -241,16 +263,25 @@ class RequestTransformerOptions(Options):
     add: Changed = Changed()
     append: Changed = Changed()
 
+    @model_validator(mode="after")
+    def _renamed(self) -> Self:
+        _names_of_headers(self.rename.headers)
+        return self
+
 
 class RemovedOfAnswer(Options):
-    headers: Names = ()
+    headers: HeaderNames = ()
     json_: Names = Field(default=(), alias="json")
 
 
 class ChangedInAnswer(Options):
-    """Pairs ``name:value``. ``json_types`` are the types of the values in ``json``, in their order."""
+    """Pairs ``name:value``; values may hold templates, as those of ``Changed``.
 
-    headers: Pairs = ()
+    Attributes:
+        json_types: of the values in ``json_``, in their order.
+    """
+
+    headers: HeaderPairs = ()
     json_: Pairs = Field(default=(), alias="json")
     json_types: tuple[Literal["string", "number", "boolean"], ...] = ()
 
@@ -269,6 +300,11 @@ class ResponseTransformerOptions(Options):
     replace: ChangedInAnswer = ChangedInAnswer()
     add: ChangedInAnswer = ChangedInAnswer()
     append: ChangedInAnswer = ChangedInAnswer()
+
+    @model_validator(mode="after")
+    def _renamed(self) -> Self:
+        _names_of_headers(self.rename.headers)
+        return self
 
 
 # What may be in front of a route. In Kong's order of execution, from its PRIORITY numbers; but the body is read before

@@ -124,8 +124,8 @@ def _request_transformer(app: ASGIApp, options: RequestTransformerOptions, setti
     return RequestTransformer(app, options, Operations(setting.operations))
 
 
-def _response_transformer(app: ASGIApp, options: ResponseTransformerOptions, _setting: Setting) -> ASGIApp:
-    return ResponseTransformer(app, options)
+def _response_transformer(app: ASGIApp, options: ResponseTransformerOptions, setting: Setting) -> ASGIApp:
+    return ResponseTransformer(app, options, Operations(setting.operations))
 
 
 def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting) -> ASGIApp:

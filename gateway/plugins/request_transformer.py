@@ -5,7 +5,6 @@ Kong's bodies of forms and its changes of method and path are left out, for no r
 Source: Kong, kong/plugins/request-transformer/access.lua (priority 801).
 """
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,13 +14,13 @@ from config.plugins import Changed, RequestTransformerOptions
 from config.templates import rendered
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
-from gateway.operations import Matched, Operations
+from gateway.operations import Operations
 from gateway.replay import replaying
+from gateway.templated import sources_of
 from gateway.transforming import Steps, parted, transformed_object, transformed_pairs
 
 # The server's own; it may be replaced, no more.
 _FIXED: Final = frozenset({"host"})
-Sources = Mapping[str, Mapping[str, str]]
 
 
 class RequestTransformer:
@@ -44,7 +43,7 @@ class RequestTransformer:
             await self._app(scope, receive, send)
             return
         context = context_of(scope)
-        sources = self._sources(scope, context)
+        sources = sources_of(scope, self._operations)
 
         def render(value: str) -> str:
             return rendered(value, sources)
@@ -60,16 +59,6 @@ class RequestTransformer:
         # What was looked at before is not what there is now.
         context.call = None
         await self._app(scope, receive, send)
-
-    def _sources(self, scope: Scope, context: RequestContext) -> Sources:
-        """What templates may name, as it came."""
-        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        found = self._operations.find(scope["method"], context.path)
-        return {
-            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-            "query_params": dict(reversed(query)),
-            "uri_captures": found.parameters if isinstance(found, Matched) else {},
-        }
 
     def _change_headers(self, scope: Scope, steps: Steps) -> None:
         given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]

@@ -8,10 +8,18 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from config.plugins import CorsOptions, IpRestrictionOptions, Options, ResponseTransformerOptions
+from config.plugins import (
+    CorsOptions,
+    IpRestrictionOptions,
+    Options,
+    RequestTransformerOptions,
+    ResponseTransformerOptions,
+)
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
+from gateway.operations import Operation
 from tests.gateway import Watch
 from tests.unit.gateway.bench import Answered, App, answered, route
 
@@ -175,3 +183,51 @@ async def test_what_the_gateway_itself_answers_stays_as_it_is() -> None:
 
     assert answer.json()["message"] == "An unexpected error occurred"
     assert "x-correlation-id" in answer.headers
+
+
+async def _templated(options: Any, *, query: str = "", headers: Any = ()) -> Answered:
+    transformer = {"response-transformer": ResponseTransformerOptions.model_validate(options)}
+    show = Operation("GET", "/{sku}", "Show.")
+    chain = chained(App({"a": 1}, headers=(JSON,)), route(transformer), Parts(Watch()), (show,))
+    return await answered(chain, path="/bread", query=query, headers=headers)
+
+
+async def test_templates_name_the_request() -> None:
+    options = {
+        "add": {
+            "headers": ["X-Sku:$(uri_captures.sku)", "X-Asked:$(query_params.q), $(headers.x_from)"],
+            "json": ["sku:$(uri_captures.sku)", "pages:$(query_params.pages)"],
+            "json_types": ["string", "number"],
+        },
+        "replace": {"json": ["a:of $(headers['X-From'])"]},
+    }
+
+    answer = await _templated(options, query="q=milk&pages=3", headers=[("X-From", "me")])
+
+    assert (answer.headers["x-sku"], answer.headers["x-asked"]) == ("bread", "milk, me")
+    assert answer.json() == {"a": "of me", "sku": "bread", "pages": 3}
+    assert int(answer.headers["content-length"]) == len(answer.body)
+
+
+async def test_a_caller_writes_no_headers_of_his_own_through_a_template() -> None:
+    options = {"add": {"headers": ["X-Asked:$(query_params.q)"]}}
+
+    answer = await _templated(options, query="q=a%0d%0aSet-Cookie:%20b%E6%97%A5")
+
+    assert answer.headers["x-asked"] == "a  Set-Cookie: b?"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"add": {"headers": ["x-a:\u65e5\u672c"]}},
+        {"add": {"headers": ["x-\u65e5:v"]}},
+        {"append": {"headers": ["x-a:b\r\nx-c:d"]}},
+        {"remove": {"headers": ["x a"]}},
+        {"rename": {"headers": ["x-a:x \u65e5"]}},
+    ],
+)
+@pytest.mark.parametrize("kind", [ResponseTransformerOptions, RequestTransformerOptions])
+def test_what_no_header_can_hold_is_refused_at_start(kind: type[Options], options: Any) -> None:
+    with pytest.raises(ValidationError):
+        kind.model_validate(options)

@@ -84,6 +84,10 @@ class MoveSide:
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self.connection.terminate()
 
+    def cut(self) -> None:
+        """End the session here and now; the server notices when it can."""
+        self.connection.terminate()
+
     async def lock(self) -> bool:
         """Take the lock that migrations of the tenant take as well; False if somebody has it."""
         taken: bool = await self.connection.fetchval(QUERIES["try_lock"], self.schema)

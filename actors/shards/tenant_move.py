@@ -15,20 +15,17 @@ locks, however often. They are held by sessions of the databases, so they end wi
 """
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import perf_counter
-from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
-
-import asyncpg
+from typing import Final, NamedTuple
 
 from actors.shards.catalog import differences
-from actors.shards.errors import ShardUnavailableError
 from actors.shards.migration_files import TENANT
-from actors.shards.migrations import DEFAULT_PATIENCE, is_away, said
+from actors.shards.migrations import DEFAULT_PATIENCE
 from actors.shards.move_copy import MoveCopy
 from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
+from actors.shards.move_limits import away, in_our_words, within
 from actors.shards.move_messages import MOST_MESSAGES, move_messages, waiting
 from actors.shards.move_side import QUERIES, MoveSide
 from actors.shards.release_register import QUERIES as REGISTER
@@ -43,42 +40,6 @@ _IN_TIME: Final = "SET idle_session_timeout = '{seconds}s'; SET idle_in_transact
 _log = get_logger("moves")
 
 
-Parameters = ParamSpec("Parameters")
-Returned = TypeVar("Returned")
-
-
-@contextmanager
-def _away(shard: int) -> Iterator[None]:
-    try:
-        yield
-    except (TimeoutError, *FOREIGN) as error:
-        raise ShardUnavailableError(shard, f"{type(error).__name__} {sqlstate_of(error)}".rstrip()) from error
-
-
-def _in_our_words(
-    step: Callable[Concatenate["TenantMove", Parameters], Awaitable[Returned]],
-) -> Callable[Concatenate["TenantMove", Parameters], Coroutine[Any, Any, Returned]]:
-    """What the databases say becomes the reason of a ``MoveFailedError``."""
-
-    @functools.wraps(step)
-    async def run(move: "TenantMove", /, *arguments: Parameters.args, **named: Parameters.kwargs) -> Returned:
-        try:
-            return await step(move, *arguments, **named)
-        except (TimeoutError, ExceptionGroup, *FOREIGN) as error:
-            first: Exception = error
-            while isinstance(first, ExceptionGroup):
-                first = first.exceptions[0]
-            if not isinstance(first, (TimeoutError, *FOREIGN)):
-                raise
-            reason = f"{step.__name__}: {type(first).__name__} {sqlstate_of(first)}".rstrip()
-            # Never the detail, which quotes rows.
-            text = said(first) if isinstance(first, asyncpg.PostgresError) else str(first)
-            _log.warning("move_step_failed", tenant_id=move.tenant_id, step=step.__name__, error=text)
-            raise MoveFailedError(move.tenant_id, reason) from error
-
-    return run
-
-
 class MovePolicy(NamedTuple):
     """How a move goes.
 
@@ -88,7 +49,10 @@ class MovePolicy(NamedTuple):
         drain_s: for the units under way when it begins.
         freeze_s: for all of it, until the flip; then it is undone.
         most_messages: that may wait when it begins, for nobody is let in before they have followed.
-        partition_s: for a lock on a partition after the flip; then its messages are left where they are.
+        follow_s: for them, after the flip; then those that have not followed are left where they are.
+        partition_s: of that, for a lock on a partition.
+        let_in_s: for units to be let in again, on either side.
+        clear_s: for what is left of the tenant where it is not any more.
     """
 
     few_rows: int = 200
@@ -96,7 +60,10 @@ class MovePolicy(NamedTuple):
     drain_s: float = 2.0
     freeze_s: float = 8.0
     most_messages: int = 500
+    follow_s: float = 3.0
     partition_s: float = 2.0
+    let_in_s: float = 3.0
+    clear_s: float = 30.0
 
 
 class TenantMoves:
@@ -132,13 +99,42 @@ class TenantMoves:
             sides: dict[int, MoveSide] = {}
             # The lower first, so that two moves the other way round do not hold one each.
             for shard in sorted({source, target}):
-                with _away(shard):
+                with away(shard):
                     sides[shard] = await MoveSide.open(self._dsn_template, tenant_id, shard)
                     stack.push_async_callback(sides[shard].close)
                     locked = await sides[shard].lock()
                 if not locked:
                     raise MoveUnderWayError(tenant_id, "it is being moved or migrated by somebody else; come again")
             yield TenantMove(sides[source], sides[target], self._queues, self._policy)
+
+    @asynccontextmanager
+    async def entrance(self, tenant_id: str, shard: int) -> "AsyncIterator[Entrance]":
+        """Hold the tenant on one shard alone, while the other is away; raises as ``between``."""
+        async with AsyncExitStack() as stack:
+            with away(shard):
+                side = await MoveSide.open(self._dsn_template, tenant_id, shard)
+                stack.push_async_callback(side.close)
+                locked = await side.lock()
+            if not locked:
+                raise MoveUnderWayError(tenant_id, "it is being moved or migrated by somebody else; come again")
+            yield Entrance(side, self._policy.let_in_s)
+
+
+class Entrance:
+    """The way into a tenant's schema on one shard, held by the session with its lock."""
+
+    def __init__(self, side: MoveSide, let_in_s: float) -> None:
+        self._side, self._let_in_s = side, let_in_s
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose."""
+        return self._side.tenant_id
+
+    @in_our_words
+    async def open(self) -> None:
+        """Let units in. Again changes nothing."""
+        await within(self._let_in_s, self._side.open_entrance(), cut=[self._side])
 
 
 class TenantMove:
@@ -174,7 +170,7 @@ class TenantMove:
         """Of copying, the last one in the freeze."""
         return self._copy.rounds
 
-    @_in_our_words
+    @in_our_words
     async def copy(self) -> None:
         """Copy all rows, and what was written meanwhile, until that is little. Units go on.
 
@@ -185,7 +181,10 @@ class TenantMove:
         if (messages := await waiting(source, self._queues)) > MOST_MESSAGES:
             reason = f"{messages:,} messages or more wait for it; move it when they are delivered"
             raise MoveRefusedError(source.tenant_id, reason)
-        await target.clear()
+        await within(None, self._copy_all(), cut=[source, target])
+
+    async def _copy_all(self) -> None:
+        await self._target.clear()
         await self._build()
         await self._copy.begin()
         left = await self._copy.catch_up()
@@ -195,7 +194,7 @@ class TenantMove:
                 # It is written as quickly as it is copied.
                 break
 
-    @_in_our_words
+    @in_our_words
     async def freeze(self) -> None:
         """Let nobody write any more, copy the last changes, and compare all rows.
 
@@ -206,36 +205,39 @@ class TenantMove:
         if (messages := await waiting(self._source, self._queues)) > self._policy.most_messages:
             reason = f"{messages:,} messages wait for it; move it again when they are delivered"
             raise MoveFailedError(self.tenant_id, reason)
-        async with asyncio.timeout(self._policy.freeze_s):
-            for side in (self._source, self._target):
-                await side.connection.execute(_IN_TIME.format(seconds=2 * int(self._policy.freeze_s)))
-            self._frozen_at = perf_counter()
-            await self._source.close_entrance()
-            await self._drain()
-            await self._copy.catch_up()
-            await self._target.set_sequences(await self._source.sequences())
+        await within(self._policy.freeze_s, self._freeze(), cut=[self._source, self._target])
 
-    @_in_our_words
+    @in_our_words
     async def open(self) -> None:
         """After the flip: let the messages follow, and units in. Again does what is left of it."""
         # What is published on the new shard comes behind them.
         self.messages += await self._move_messages()
-        await self._target.open_entrance()
-        if self._frozen_at is not None:
-            self.freeze_ms = (perf_counter() - self._frozen_at) * 1000
+        await self._let_in(self._target)
 
-    @_in_our_words
+    @in_our_words
     async def finish(self) -> None:
         """The rows on the old shard go. Again changes nothing."""
-        await self._source.clear()
+        await within(self._policy.clear_s, self._source.clear(), cut=[self._source])
 
-    @_in_our_words
+    @in_our_words
     async def undo(self) -> None:
         """Before the flip: the tenant is served where it was, and its copy goes. Again changes nothing."""
-        await self._source.open_entrance()
+        await self._let_in(self._source)
+        await within(self._policy.clear_s, self._target.clear(), cut=[self._target])
+
+    async def _freeze(self) -> None:
+        for side in (self._source, self._target):
+            await side.connection.execute(_IN_TIME.format(seconds=2 * int(self._policy.freeze_s)))
+        self._frozen_at = perf_counter()
+        await self._source.close_entrance()
+        await self._drain()
+        await self._copy.catch_up()
+        await self._target.set_sequences(await self._source.sequences())
+
+    async def _let_in(self, side: MoveSide) -> None:
+        await within(self._policy.let_in_s, side.open_entrance(), cut=[side])
         if self._frozen_at is not None:
             self.freeze_ms = (perf_counter() - self._frozen_at) * 1000
-        await self._target.clear()
 
     async def _build(self) -> None:
         source, target = self._source, self._target
@@ -266,12 +268,13 @@ class TenantMove:
             await asyncio.sleep(_LOOK_S)
 
     async def _move_messages(self) -> int:
+        source, target, policy = self._source, self._target, self._policy
+        moving = move_messages(source, target, self._queues, lock_s=policy.partition_s)
         try:
-            return await move_messages(self._source, self._target, self._queues, lock_s=self._policy.partition_s)
-        except asyncpg.PostgresError as error:
-            if is_away(error):
-                raise
-            # They are delivered from where they are, and the tenant is not to wait for somebody who finds out why.
-            shard, state = self._source.shard, sqlstate_of(error)
-            _log.error("move_messages_left", tenant_id=self.tenant_id, shard=shard, sqlstate=state)
+            return await within(policy.follow_s, moving, cut=[source, target])
+        except FOREIGN as error:
+            # They are delivered from where they are, and the tenant is not to wait for an old shard that is away, nor
+            # for somebody who finds out why. Where it is the new one, the next step tells.
+            shard, why = source.shard, f"{type(error).__name__} {sqlstate_of(error)}".rstrip()
+            _log.error("move_messages_left", tenant_id=self.tenant_id, shard=shard, error=why)
             return 0

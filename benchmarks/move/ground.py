@@ -25,7 +25,8 @@ from config.topology_file import load_topology
 from services.tenants import admin_store, move_store, store
 from services.tenants.directory import TenantDirectory
 from services.tenants.listing import TenantListing
-from services.tenants.moving import MoveReport, TenantMoving
+from services.tenants.move_ports import MoveReport
+from services.tenants.moving import TenantMoving
 from services.tenants.schemas import TenantSpec
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, Protocol
 
 from actors.shards.move_errors import MoveUnderWayError
-from services.tenants.moving import MoveReport
+from services.tenants.move_ports import MoveReport
 
 # For which the report of a move is kept for who comes back for it.
 _KEPT_S: Final = 600.0

@@ -1,9 +1,8 @@
 """Moving a tenant to another shard while it is in use, and ending what a mover that died has left."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from actors.shards.errors import ShardError
 from actors.shards.move_errors import MoveError, MoveFailedError, MoveUnderWayError, MoveUnfinishedError
@@ -15,6 +14,7 @@ from services.tenants import move_store
 from services.tenants.directory import TenantDirectory
 from services.tenants.errors import TenantStateError, UnknownTenantError
 from services.tenants.listing import TenantListing
+from services.tenants.move_ports import Move, MoveReport, Moves
 from services.tenants.move_store import FLIPPED, MoveName, MoveRow, MoveTaken, NewMove
 from services.tenants.states import ACTIVE, SUSPENDED
 from telemetry.log import get_logger
@@ -24,55 +24,6 @@ _STEP_S: Final = 3.0
 _DOUBT_S: Final = 5.0
 _LOOK_S: Final = 0.1
 _log = get_logger("moves")
-
-
-class Move(Protocol):
-    """The rows of one tenant between two shards; see ``actors.shards.tenant_move.TenantMove``."""
-
-    @property
-    def messages(self) -> int: ...
-    @property
-    def freeze_ms(self) -> float: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def rounds(self) -> int: ...
-    async def copy(self) -> None: ...
-    async def freeze(self) -> None: ...
-    async def open(self) -> None: ...
-    async def finish(self) -> None: ...
-    async def undo(self) -> None: ...
-
-
-class Moves(Protocol):
-    """Opens moves; ``TenantMoves`` fits."""
-
-    def between(self, tenant_id: str, source: int, target: int) -> AbstractAsyncContextManager[Move]:
-        """Hold a tenant on both shards, or raise ``MoveUnderWayError``."""
-
-
-class MoveReport(NamedTuple):
-    """What was done.
-
-    Attributes:
-        moved: False if the tenant lived there already.
-        rows: that were compared on both sides, without messages.
-        rounds: of copying, the last one in the freeze.
-        messages: that waited and went with it.
-        freeze_ms: from when units were refused on the old shard until they were let in on the new one.
-        seconds: for all of it.
-    """
-
-    tenant_id: str
-    source: int
-    shard: int
-    epoch: int
-    moved: bool
-    rows: int = 0
-    rounds: int = 0
-    messages: int = 0
-    freeze_ms: float = 0.0
-    seconds: float = 0.0
 
 
 class TenantMoving:
@@ -131,7 +82,7 @@ class TenantMoving:
         ended = 0
         for row in rows:
             try:
-                ended += await self._end_left(row)
+                ended += await self._end_or_let_in(row)
             except MoveUnderWayError:
                 continue  # its mover lives
             except SpazaError as error:
@@ -167,23 +118,33 @@ class TenantMoving:
         while True:
             try:
                 row = await self._row(tenant_id)
-                if row.move_to is None or await self._end_left(row):
+                if row.move_to is None or await self._end_or_let_in(row):
                     return await self._row(tenant_id)
             except SpazaError as error:
                 if perf_counter() > until:
                     raise MoveUnfinishedError(tenant_id, str(error)) from error
             await asyncio.sleep(_LOOK_S)
 
+    async def _end_or_let_in(self, row: MoveRow) -> bool:
+        """End it; where that cannot be done now, because of one of the shards, at least let units in."""
+        try:
+            return await self._end_left(row)
+        except ShardError as error:
+            ended = error
+        try:
+            let_in = await self._let_in(row)
+        except MoveUnderWayError:
+            raise ended from None
+        _log.warning("left_move_not_ended", tenant_id=row.tenant_id, error=str(ended), let_in=let_in)
+        return let_in
+
     async def _end_left(self, row: MoveRow) -> bool:
         """Go on with a move whose mover is gone; False if there is nothing to go on with any more."""
         assert row.move_from is not None
         assert row.move_to is not None
-        assert row.token is not None
         name = MoveName(row.tenant_id, new_id())
         async with self._moves.between(row.tenant_id, row.move_from, row.move_to) as move:
-            # Nobody else works on it now, and who began it changes the placement no more.
-            taken = MoveTaken(row.tenant_id, row.token, name.token)
-            step = await self._one(move_store.TAKE_MOVE, row.tenant_id, taken)
+            step = await self._take(row, name)
             if step is None:
                 return False
             _log.warning("left_move_taken_up", tenant_id=row.tenant_id, step=step)
@@ -192,6 +153,28 @@ class TenantMoving:
             else:
                 await self._undo(move, name)
             return True
+
+    async def _take(self, row: MoveRow, name: MoveName) -> str | None:
+        """Nobody else works on it now, and who began it changes the placement no more."""
+        assert row.token is not None
+        step: str | None = await self._one(
+            move_store.TAKE_MOVE, row.tenant_id, MoveTaken(row.tenant_id, row.token, name.token)
+        )
+        return step
+
+    async def _let_in(self, row: MoveRow) -> bool:
+        """Let units in where the tenant lives, for nobody is to wait for the other shard; the rest is for later."""
+        name, flipped = MoveName(row.tenant_id, new_id()), row.step == FLIPPED
+        home = row.move_to if flipped else row.move_from
+        assert home is not None
+        async with self._moves.entrance(row.tenant_id, home) as entrance:
+            step = await self._take(row, name)
+            if step is None or (step == FLIPPED) is not flipped:
+                return False
+            if not flipped and not await self._one(move_store.UNDO_MOVE, row.tenant_id, name):
+                return False
+            await entrance.open()
+        return True
 
     async def _to_the_flip(self, move: Move, name: MoveName) -> int:
         flips = False

@@ -19,8 +19,8 @@ from services.tenants.api_schemas import ExportQuery, LimitsRequest, ListQuery, 
 from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing, moment
+from services.tenants.move_ports import MoveReport
 from services.tenants.moves_under_way import MovesUnderWay
-from services.tenants.moving import MoveReport
 from services.tenants.removal import TenantRemoval
 from services.tenants.resealing import Resealing
 from services.tenants.schemas import IssuedCredential, TenantSpec

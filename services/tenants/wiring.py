@@ -9,8 +9,9 @@ from services.admin.edge import WithinRequest
 from services.tenants.directory import TenantDirectory
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing
+from services.tenants.move_ports import Moves
 from services.tenants.moves_under_way import MovesUnderWay
-from services.tenants.moving import Moves, TenantMoving
+from services.tenants.moving import TenantMoving
 from services.tenants.removal import SchemaRemover, TenantRemoval
 from services.tenants.requests import IssuingRequests
 from services.tenants.resealing import Resealing

@@ -1,9 +1,9 @@
 """Moves in which something happens at one of their steps, as a failure or a neighbour would have it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from services.tenants.moving import Move, Moves
+from services.tenants.move_ports import Entrance, Move, Moves
 
 Meddle = Callable[[], Awaitable[None]]
 
@@ -25,6 +25,9 @@ class MeddledMoves:
     async def between(self, tenant_id: str, source: int, target: int) -> AsyncIterator["_MeddledMove"]:
         async with self._moves.between(tenant_id, source, target) as move:
             yield _MeddledMove(move, self.run)
+
+    def entrance(self, tenant_id: str, shard: int) -> AbstractAsyncContextManager[Entrance]:
+        return self._moves.entrance(tenant_id, shard)
 
     async def run(self, name: str, step: Meddle) -> None:
         """Carry out a step, and what is to happen there."""

@@ -21,7 +21,8 @@ from config.topology_file import load_topology
 from kernel.identifiers import new_id
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
 from services.tenants.listing import TenantListing
-from services.tenants.moving import Moves, TenantMoving
+from services.tenants.move_ports import Moves
+from services.tenants.moving import TenantMoving
 from services.units import UNITS
 from tests.contract.tenants.bench import KEY
 from tests.contract.tenants.meddling import Meddle, MeddledMoves
@@ -187,14 +188,25 @@ class Mover:
 
     @asynccontextmanager
     async def away(self, shard: int) -> AsyncIterator[None]:
-        """A shard whose database takes nobody up."""
+        """A shard whose database takes nobody up, and has thrown out who moves."""
         connection = await asyncpg.connect(shard_dsn(self.dsn, (shard + 1) % SHARDS))
         try:
             await connection.execute(f"ALTER DATABASE shard_{shard:02d} ALLOW_CONNECTIONS false")
+            for pid in await self.sessions(shard):
+                await connection.execute("SELECT pg_terminate_backend($1, 5000)", pid)
             yield
         finally:
             await connection.execute(f"ALTER DATABASE shard_{shard:02d} ALLOW_CONNECTIONS true")
             await connection.close()
+
+    async def sessions(self, shard: int) -> list[int]:
+        """The server's processes that move something from or to a shard."""
+        rows = await self.fetch(
+            (shard + 1) % SHARDS,
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'spaza move' AND datname = $1",
+            f"shard_{shard:02d}",
+        )
+        return [row[0] for row in rows]
 
     async def contents(self, tenant_id: str, shard: int) -> dict[str, list[str]]:
         """All rows of a tenant on a shard, by table, without messages."""

@@ -1,13 +1,17 @@
 """Moves that go wrong or come at a wrong time: the tenant is whole where it was, or where it goes."""
 
 import asyncio
+import contextlib
+import os
+import signal
 
 import pytest
 
-from actors.shards.errors import ShardUnavailableError
+from actors.shards.errors import ShardUnavailableError, TenantMovedError
 from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
 from actors.shards.placement import shard_of
 from actors.shards.tenant_move import MovePolicy
+from kernel.identifiers import new_id
 from services.tenants.errors import TenantStateError, UnknownTenantError
 from tests.contract.tenants.bench import PRODUCT, Bench
 from tests.contract.tenants.movers import Mover, other_than
@@ -172,3 +176,101 @@ async def test_a_schema_that_is_not_what_its_migrations_make_is_refused(bench: B
 
     assert await mover.leftovers(tenant, other_than(tenant)) == []
     assert await mover.move_of(tenant) is None
+
+
+@pytest.mark.parametrize(("step", "moved"), [("freeze", False), ("open", True)])
+async def test_nobody_waits_for_the_shard_where_the_tenant_does_not_live(
+    bench: Bench, mover: Mover, step: str, moved: bool
+) -> None:
+    tenant = (await bench.made())["tenant_id"]
+    await bench.products(tenant, 50)
+    # Neither of the two has its placement.
+    old, new = other_than(tenant, 3), other_than(tenant)
+    home, other = (new, old) if moved else (old, new)
+    await mover.moving.move(tenant, old)
+    (await mover.run("write", tenant, old, f"{tenant}.0")).unwrap()
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def go_away() -> None:
+            await stack.enter_async_context(mover.away(other))
+
+        moving = mover.meddled(step, before=go_away)
+        if moved:
+            assert (await moving.move(tenant, new)).moved
+        else:
+            with pytest.raises(MoveFailedError):
+                await moving.move(tenant, new)
+
+        assert (await mover.run("write", tenant, home, f"{tenant}.1")).error is None
+        assert await mover.move_of(tenant) == ("flipped" if moved else "undoing")
+
+    await mover.moving.end_all_left()
+
+    assert await mover.move_of(tenant) is None
+    assert await mover.home(tenant) == home
+    assert await mover.leftovers(tenant, other) == []
+    assert await mover.skus(tenant, home) == sorted(await mover.waiting(tenant, home))
+    assert len(await mover.skus(tenant, home, pattern="sku-%")) == 50
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+async def test_who_looks_after_left_moves_lets_a_tenant_in_that_nobody_can_enter_while_the_other_shard_is_away(
+    bench: Bench, mover: Mover, flipped: bool
+) -> None:
+    tenant = (await bench.made())["tenant_id"]
+    # Neither of the two has its placement.
+    old, new = other_than(tenant, 3), other_than(tenant)
+    home, other = (new, old) if flipped else (old, new)
+    await mover.moving.move(tenant, old)
+    async with mover.moves.between(tenant, old, new) as move:
+        await move.copy()
+        await move.freeze()
+    step = "flipped" if flipped else "copying"
+    await mover.execute(
+        shard_of(tenant),
+        f"UPDATE spaza.tenant_placement SET move_from = {old}, move_to = {new}, move_token = 'x', shard = {home},"
+        f" move_step = '{step}' WHERE tenant_id = '{tenant}'",
+    )
+    closed = (await mover.run("write", tenant, home, "bread")).error
+
+    async with mover.away(other):
+        await mover.moving.end_all_left()
+        opened = (await mover.run("write", tenant, home, "bread")).error
+    await mover.moving.end_all_left()
+
+    assert isinstance(closed, TenantMovedError)
+    assert opened is None
+    assert await mover.move_of(tenant) is None
+    assert await mover.leftovers(tenant, other) == []
+    assert await mover.skus(tenant, home) == ["bread"]
+
+
+async def test_a_server_that_hangs_in_the_freeze_does_not_keep_the_tenant_from_being_served(bench: Bench) -> None:
+    tenant = (await bench.made())["tenant_id"]
+    mover = Mover(bench.dsn, MovePolicy(freeze_s=1.0))
+    old, new = shard_of(tenant), other_than(tenant)
+    # The freeze waits for it, and so can be seen.
+    slow = asyncio.ensure_future(mover.run("dawdle", tenant, old, 0.8))
+    moving = asyncio.ensure_future(mover.moving.move(tenant, new))
+    async with asyncio.timeout(5.0):
+        while not isinstance((await mover.run("write", tenant, old, new_id())).error, TenantMovedError):
+            pass
+    hung = await mover.sessions(new)
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5.0):
+            while (await mover.run("write", tenant, old, "bread")).error is not None:
+                pass
+    finally:
+        for pid in hung:
+            os.kill(pid, signal.SIGCONT)
+    assert (await slow).error is None
+    with pytest.raises(MoveFailedError):
+        await moving
+    await mover.moving.end_all_left()
+
+    assert len(hung) == 1
+    assert await mover.move_of(tenant) is None
+    assert await mover.leftovers(tenant, new) == []
+    await mover.aclose()

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from actors.shards.move_errors import MoveFailedError, MoveUnderWayError
+from services.tenants.move_ports import MoveReport
 from services.tenants.moves_under_way import MovesUnderWay
-from services.tenants.moving import MoveReport
 
 TENANT = "0" * 31 + "1"
 

@@ -15,7 +15,7 @@ from cluster.status_socket import give_order
 
 _DONE, _REFUSED = 0, 1
 # Above all that a promotion waits for.
-_LIMIT_S = 90.0
+_LIMIT_S = 120.0
 
 
 def add_cluster_commands(commands: Any) -> None:
@@ -25,7 +25,10 @@ def add_cluster_commands(commands: Any) -> None:
     of_cluster = within.add_subparsers(required=True, metavar="COMMAND")
     about = "make the standby of the embedded PostgreSQL that has most the primary"
     promote = of_cluster.add_parser("promote", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    force = "though the primary is well (it is ended in good order), or a standby cannot be asked (commits may be lost)"
+    force = (
+        "though the primary is well (it is ended in good order), or a standby cannot say how far it is (commits may be "
+        "lost)"
+    )
     promote.add_argument("--force", action="store_true", help=force)
     promote.add_argument("--json", action="store_true", help="as JSON")
     promote.set_defaults(command=_promote)
@@ -59,7 +62,8 @@ def in_words(done: Mapping[str, Any]) -> list[str]:
     if done["former"] != done["promoted"]:
         lines.append(f"{done['former']} was; it comes back as a standby, see `spaza status`.")
     for one in done["standbys"]:
-        had = f"had {one['received_lsn']}" if one["received_lsn"] else f"could not be asked: {one['reason']}"
+        doubt = f" ({one['reason']})" if one["reason"] else ""
+        had = f"had {one['received_lsn']}{doubt}" if one["received_lsn"] else f"could not be asked: {one['reason']}"
         lines.append(f"  {one['name']:<16}{had}{', follows' if one['name'] in done['following'] else ''}")
     if not done["following"]:
         lines.append("No standby follows it yet; until one does, commits wait.")

@@ -25,6 +25,8 @@ class Standing(NamedTuple):
         replayed: up to where its tables show it.
         streaming: whether a standby is connected to a primary.
         timeline: which log it writes or receives; None of a standby that receives nothing.
+        reading: whether a standby that was started has not read yet all that is on its disk; ``received`` says then
+            how far it is with that.
     """
 
     standby: bool
@@ -32,6 +34,7 @@ class Standing(NamedTuple):
     replayed: int
     streaming: bool
     timeline: int | None
+    reading: bool = False
 
 
 class Follower(NamedTuple):
@@ -62,7 +65,7 @@ async def standing(dsn: str) -> Standing:
     async with asyncio.timeout(_LIMIT_S), session(dsn) as connection:
         row = await connection.fetchrow(QUERIES["standing"])
     received, replayed = int(row["received"] or 0), int(row["replayed"] or 0)
-    return Standing(row["standby"], received, replayed, row["streaming"], row["timeline"])
+    return Standing(row["standby"], received, replayed, row["streaming"], row["timeline"], row["reading"])
 
 
 async def followers(dsn: str) -> Mapping[str, Follower]:

@@ -18,6 +18,7 @@ class Asked(NamedTuple):
         received: up to where it has the primary's log on its disk, in bytes; None if it could not be asked.
         reason: why it could not be.
         strayed: it has not followed the primary since that was promoted, so its position is of another log.
+        reading: it has more on its disk than it has read since it was started, and nobody knows how much.
     """
 
     number: int
@@ -25,6 +26,26 @@ class Asked(NamedTuple):
     received: int | None
     reason: str = ""
     strayed: bool = False
+    reading: bool = False
+
+    @property
+    def doubt(self) -> str:
+        """Why its position cannot be compared with those of others; empty if it can."""
+        if self.received is None:
+            return self.reason
+        if self.strayed:
+            return "it has not followed the last promotion"
+        return "it still reads the log that is on its disk" if self.reading else ""
+
+    def is_settled(self, before: "Asked | None") -> bool:
+        """Whether to ask again would tell nothing more.
+
+        Args:
+            before: what it said when it was asked the last time.
+        """
+        if self.received is None:
+            return True
+        return not self.reading and before is not None and before.received == self.received
 
 
 def chosen(asked: Sequence[Asked], *, force: bool) -> Asked:
@@ -32,25 +53,27 @@ def chosen(asked: Sequence[Asked], *, force: bool) -> Asked:
 
     Args:
         asked: all standbys.
-        force: go on although some could not be asked; a commit that only those have is lost then.
+        force: go on although it is not known of all how far they are; a commit that only those have is lost then.
 
     Raises:
-        PromotionRefusedError: there is none, none could be asked, or some could not and it is not forced.
+        PromotionRefusedError: there is none, of none it is known, or of some it is not and it is not forced.
     """
     if not asked:
         raise PromotionRefusedError("there is no standby to promote", "Start with `spaza up --replicas 2`")
-    able = [one for one in asked if one.received is not None and not one.strayed]
-    silent = [one for one in asked if one not in able]
-    said = "; ".join(f"{one.name}: {one.reason or 'it has not followed the last promotion'}" for one in silent)
+    able = [one for one in asked if not one.doubt]
+    silent = [one for one in asked if one.doubt]
+    said = "; ".join(f"{one.name}: {one.doubt}" for one in silent)
     if not able and force:
-        able = [one for one in asked if one.received is not None]
+        answering = [one for one in asked if one.received is not None]
+        able = [one for one in answering if not one.strayed] or answering
     if not able:
         raise PromotionRefusedError(f"no standby can be asked how far it is ({said})", "See their logs")
     if silent and not force:
         raise PromotionRefusedError(
             f"not all standbys can be asked how far they are ({said}), and one of those may have a confirmed commit "
             "that no other has",
-            "Wait until it runs; or, if it will not, promote with --force, which may lose such commits",
+            "Wait until it runs and has read its log; or, if it will not, promote with --force, which may lose such "
+            "commits",
         )
     return max(able, key=lambda one: (one.received or 0, -one.number))
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +40,7 @@ class Promotion:
         """Promote.
 
         Args:
-            force: though a standby cannot be asked, or the primary is well.
+            force: though it is not known of a standby how far it is, or the primary is well.
 
         Returns:
             ``promoted`` and ``former``, the names of the parts; ``received_lsn`` and what each of the ``standbys`` had;
@@ -70,13 +71,13 @@ class Promotion:
                 f"{former.name} is the primary, runs (pid {former.server.pid}) and answered in {took_ms:.0f} ms",
                 "Promote with --force to change to a standby all the same; the primary is ended in good order first",
             )
-        chosen([await self._ask(member) for member in group.standbys], force=force)
+        chosen(await self._ask_all(_has_read), force=force)
         group.set_roles(group.roles._replace(fenced=True))
         try:
             if well:
                 await end(former.process, signal.SIGINT, timeout_s=_STOP_LIMIT_S, last=signal.SIGQUIT)
             await _end_for_good(former)
-            asked = await asyncio.gather(*(self._settled(member) for member in group.standbys))
+            asked = await self._ask_all(Asked.is_settled)
             best = group.members[chosen(asked, force=force).number]
             others = tuple(number for number in group.members if number != best.number)
             group.set_roles(group.roles._replace(primary=best.number, fenced=False, strayed=others))
@@ -112,7 +113,7 @@ class Promotion:
                 {
                     "name": one.name,
                     "received_lsn": None if one.received is None else position_text(one.received),
-                    "reason": one.reason,
+                    "reason": one.doubt,
                 }
                 for one in asked
             ],
@@ -144,18 +145,25 @@ class Promotion:
         found = await _asked(member.dsn)
         strayed = member.number in self._group.roles.strayed
         if isinstance(found, Standing):
-            return Asked(member.number, member.name, found.received, "", strayed)
+            return Asked(member.number, member.name, found.received, "", strayed, found.reading)
         return Asked(member.number, member.name, None, found, strayed)
 
-    async def _settled(self, member: Member) -> Asked:
-        """Ask until it receives nothing more, and has read what it has on its disk."""
-        deadline, before = time.monotonic() + _SETTLE_LIMIT_S, -1
+    async def _ask_all(self, is_enough: Callable[[Asked, Asked | None], bool]) -> list[Asked]:
+        """Ask each standby until it has said enough, as far as there is time; what it said at last."""
+        return list(await asyncio.gather(*(self._asked_until(member, is_enough) for member in self._group.standbys)))
+
+    async def _asked_until(self, member: Member, is_enough: Callable[[Asked, Asked | None], bool]) -> Asked:
+        deadline, before = time.monotonic() + _SETTLE_LIMIT_S, None
         while True:
             said = await self._ask(member)
-            if said.received is None or said.received == before or time.monotonic() > deadline:
+            if is_enough(said, before) or time.monotonic() > deadline:
                 return said
-            before = said.received
+            before = said
             await asyncio.sleep(_SETTLE_S)
+
+
+def _has_read(said: Asked, _before: Asked | None) -> bool:
+    return not said.reading
 
 
 async def _asked(dsn: str) -> Standing | str:

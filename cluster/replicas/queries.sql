@@ -6,6 +6,8 @@ SELECT pg_is_in_recovery() AS standby,
             ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn AS received,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn
            AS replayed,
+       -- It asks for the log only when it has read all that is on its disk. Until then it has more than it says.
+       pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS NULL AS reading,
        coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
        CASE WHEN NOT pg_is_in_recovery() THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
             ELSE (SELECT received_tli FROM pg_stat_wal_receiver) END AS timeline

@@ -6,8 +6,9 @@ from cluster.errors import PromotionRefusedError
 from cluster.replicas.choice import Asked, chosen, position, position_text
 
 
-def asked(number: int, received: int | None, *, strayed: bool = False) -> Asked:
-    return Asked(number, f"PostgreSQL {number}", received, "" if received is not None else "no answer", strayed)
+def asked(number: int, received: int | None, *, strayed: bool = False, reading: bool = False) -> Asked:
+    reason = "" if received is not None else "no answer"
+    return Asked(number, f"PostgreSQL {number}", received, reason, strayed, reading)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,36 @@ def test_a_position_in_another_log_counts_only_where_there_is_no_other_and_it_is
     with pytest.raises(PromotionRefusedError, match="has not followed"):
         chosen([astray, following], force=False)
     assert chosen([astray], force=True).number == 2
+
+
+def test_one_that_still_reads_its_own_disk_has_more_than_it_says_so_it_takes_force() -> None:
+    behind, reading = asked(2, 1_500), asked(3, 1_215, reading=True)
+
+    with pytest.raises(PromotionRefusedError, match=r"PostgreSQL 3: it still reads .*--force"):
+        chosen([behind, reading], force=False)
+    with pytest.raises(PromotionRefusedError, match=r"PostgreSQL 3: it still reads"):
+        chosen([reading], force=False)
+    assert chosen([behind, reading], force=True).number == 2
+    # Rather one that reads on than one that has another log.
+    assert chosen([asked(2, 9_000, strayed=True), reading], force=True).number == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "settled"),
+    [
+        (None, asked(2, 100), False),
+        (asked(2, 90), asked(2, 100), False),
+        (asked(2, 100), asked(2, 100), True),
+        # However long it stands still: a slow disk, a check point, a query that it waits for.
+        (asked(2, 100, reading=True), asked(2, 100, reading=True), False),
+        (asked(2, 100, reading=True), asked(2, 100), True),
+        (asked(2, 100), asked(2, None), True),
+    ],
+)
+def test_a_position_is_settled_when_it_stands_still_and_all_of_the_disk_was_read(
+    before: Asked | None, said: Asked, settled: bool
+) -> None:
+    assert said.is_settled(before) is settled
 
 
 @pytest.mark.parametrize(("text", "in_bytes"), [("0/0", 0), ("0/3000148", 0x3000148), ("1A/FF", (0x1A << 32) + 0xFF)])

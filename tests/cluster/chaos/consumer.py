@@ -38,9 +38,9 @@ class RecordingConsumer:
         if not batch:
             return []
         handed_at, ledger = time.time(), Ledger(batch)
-        left = list(range(len(batch)))
+        left = dict.fromkeys(range(len(batch)))
         try:
-            async with asyncio.timeout(5.0), self._one:
+            async with self._one, asyncio.timeout(5.0):
                 await self._handle(batch, ledger, left, handed_at)
         except _AWAY:
             self._drop()
@@ -55,7 +55,7 @@ class RecordingConsumer:
     async def pid(self) -> int:
         return os.getpid()
 
-    async def _handle(self, batch: list[Delivery], ledger: Ledger, left: list[int], handed_at: float) -> None:
+    async def _handle(self, batch: list[Delivery], ledger: Ledger, left: dict[int, None], handed_at: float) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._dsn, timeout=2.0)
         await self._connection.executemany(
@@ -68,13 +68,15 @@ class RecordingConsumer:
         )
         done = await self._done(batch)
         cut = random.randint(0, len(batch))
-        for part in (left[:cut], left[cut:]):
+        for part in (range(cut), range(cut, len(batch))):
             await asyncio.sleep(random.uniform(0.0, 0.01))
             going = [place for place in part if not ledger.postpone([place]) and not _puts_off(ledger, place)]
+            for place in set(part).difference(going):
+                del left[place]
             await self._take_effect([batch[place] for place in going if batch[place].message.id not in done])
             for place in going:
                 ledger.settle(place, ack())
-            del left[: len(part)]
+                del left[place]
 
     async def _take_effect(self, deliveries: list[Delivery]) -> None:
         # Redis' mark is a short cut and no more: it is set after the commit, and the row is what counts.

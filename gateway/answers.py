@@ -11,7 +11,8 @@ from gateway.refusal import Faults, Refusal
 from kernel.errors import SpazaError
 
 JSON: Final = b"application/json"
-_RETRY_AFTER: Final = (b"retry-after", b"2")
+NO_STORE: Final = (b"cache-control", b"no-store")
+RETRY_AFTER: Final = (b"retry-after", b"2")
 
 
 async def refuse(
@@ -29,7 +30,7 @@ async def refuse(
         document = {"message": message, "request_id": context_of(scope).correlation_id}
         if errors:
             document["errors"] = [{"field": field, "message": fault} for field, fault in errors]
-    await answer(scope, send, status, document, headers=((b"cache-control", b"no-store"), *headers))
+    await answer(scope, send, status, document, headers=(NO_STORE, *headers))
 
 
 async def refuse_with(scope: Scope, send: Send, refusal: Refusal) -> None:
@@ -56,5 +57,5 @@ async def answer_bytes(
 def refusal_of(error: SpazaError) -> Refusal:
     """What an error of ours is answered with."""
     text = str(error)
-    headers = (_RETRY_AFTER,) if error.retryable else ()
+    headers = (RETRY_AFTER,) if error.retryable else ()
     return Refusal(error.http_status, text[:1].upper() + text[1:], headers=headers)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel
 
-from gateway.answers import JSON, answer_bytes, refuse, refuse_with
+from gateway.answers import JSON, NO_STORE, answer_bytes, refuse, refuse_with
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
 from gateway.errors import GatewayError
@@ -102,7 +102,7 @@ class Api:
 async def _answer(scope: Scope, send: Send, given: Answer | BaseModel | Mapping[str, Any] | None) -> None:
     if not isinstance(given, Answer):
         given = Answer(204 if given is None else 200, given)
-    headers = ((b"cache-control", b"no-store"), *given.headers)
+    headers = (NO_STORE, *given.headers)
     document = given.document
     if document is None:
         await send({"type": "http.response.start", "status": given.status, "headers": [*headers]})

@@ -7,12 +7,14 @@ from gateway.answers import refusal_of, refuse_with
 from gateway.asgi import ASGIApp, Message, Receive, Scope, Send, serve_lifespan
 from gateway.context import RequestContext, with_context
 from gateway.errors import DisconnectedError
+from gateway.hearsay import without_hearsay
 from gateway.observer import GatewayObserver
 from gateway.refusal import Refusal
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
 
+_UNABLE = "This cannot be done now; try again"
 _UNEXPECTED = Refusal(500, "An unexpected error occurred")
 _log = get_logger("gateway")
 
@@ -38,11 +40,16 @@ class Edge:
             await serve_lifespan(receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Before the handshake is accepted, this is a 403.
+            await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter()
-        context = RequestContext(self._route, _path(scope), dict(scope["headers"]))
+        headers = without_hearsay(scope["headers"])
+        context = RequestContext(self._route, _path(scope), dict(headers))
         scope = with_context(scope, context)
+        scope["headers"] = headers
 
         async def sending(event: Message) -> None:
             if event["type"] == "http.response.start":
@@ -71,7 +78,12 @@ class Edge:
             _log.warning("request_late", status=context.late.status, **known)
             return context.late
         if isinstance(error, SpazaError) and error.http_status != 500:
-            return refusal_of(error)
+            refusal = refusal_of(error)
+            if error.http_status == 503 and context.operator is None:
+                # Its own words name parts that are nobody's business; operators find them by the id.
+                _log.info("request_not_served", error=error.code, reason=str(error), **known)
+                return refusal._replace(message=_UNABLE)
+            return refusal
         _log.error("request_failed", exc_info=error, **known)
         return _UNEXPECTED
 

@@ -42,13 +42,16 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "408": "The body did not arrive in time.",
     "409": "What stands there does not allow it.",
     "410": "What it was about was removed.",
+    "411": "The length of the body has to be declared.",
     "413": "The body is too large.",
+    "417": "The body would be too large; it was asked about before it was sent.",
     "422": "The idempotency key stands for another request.",
     "429": "Too many requests; `Retry-After` says when the next one passes.",
+    "500": "Something failed that should not; the request may have been carried out.",
     "503": "A part behind cannot do it now; nothing is lost by asking again after `Retry-After` seconds.",
     "504": "Not done within the route's time; repeating it does no harm.",
 }
-_OF_ALL: Final = ("503", "504")
+_OF_ALL: Final = ("500", "503", "504")
 _OF_SCHEME: Final[Mapping[str | None, tuple[str, ...]]] = {
     None: (),
     "tenant": ("401", "403", "429"),
@@ -149,7 +152,7 @@ def _operation(route: DocumentedRoute, one: Operation, named: Mapping[type[BaseM
         documented["requestBody"] = {"required": one.body_required, "content": content}
     statuses = {*_OF_ALL, *_OF_SCHEME[scheme], *route.refusals}
     if one.body is not None:
-        statuses |= {"408", "413"}
+        statuses |= {"408", "411", "413", "417"}
     refusals = {status: {"$ref": f"#/components/responses/Refused{status}"} for status in statuses}
     answers = {str(status): _answer(status, model, named) for status, model in one.answers.items()}
     documented["responses"] = dict(sorted((refusals | answers).items()))

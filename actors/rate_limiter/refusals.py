@@ -4,6 +4,7 @@ As Envoy's rate limit service does it locally. A caller that goes on calling the
 the owner nothing at all.
 """
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from actors.rate_limiter.decision import MINUTE_S, Decision, Limits, WindowState, retry_after_s
@@ -23,7 +24,7 @@ class _Refusal(NamedTuple):
 
 
 class Refusals:
-    """Refusals that still hold. Bounded; who is thrown out is only asked about again.
+    """Refusals that still hold. Bounded; of too many the oldest goes, and is only asked about again.
 
     Args:
         capacity: refusals at most.
@@ -31,7 +32,8 @@ class Refusals:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._held: dict[Pair, _Refusal] = {}
+        # The one that was noted last stands last.
+        self._held: OrderedDict[Pair, _Refusal] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -53,9 +55,11 @@ class Refusals:
         lasts_s = retry_after_s(least, 0, minute, hour)
         if decision.is_allowed or lasts_s is None:
             return
+        pair = check.pair
+        self._held.pop(pair, None)
         if len(self._held) >= self._capacity:
-            self._make_room(now)
-        self._held[check.pair] = _Refusal(check.limits, least, asked + lasts_s, minute, hour, now)
+            self._held.popitem(last=False)
+        self._held[pair] = _Refusal(check.limits, least, asked + lasts_s, minute, hour, now)
 
     def find(self, check: Check, now: float) -> Decision | None:
         """The decision, where it is sure without asking: the limits are the same, and there is too little left."""
@@ -77,8 +81,3 @@ class Refusals:
             minute = WindowState(minute.limit, minute.limit, left_s % MINUTE_S or float(MINUTE_S))
         hour = hour._replace(resets_in_s=hour.resets_in_s - passed_s)
         return Decision(0, check.cost, minute, hour, retry_after_s(check.cost, 0, minute, hour))
-
-    def _make_room(self, now: float) -> None:
-        self._held = {pair: held for pair, held in self._held.items() if held.until > now}
-        while len(self._held) >= self._capacity:
-            del self._held[next(iter(self._held))]

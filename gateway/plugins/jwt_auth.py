@@ -1,7 +1,7 @@
 """jwt-auth: lets in who has a token of a tenant's credential; the tenant is that of the verified claim alone.
 
-What a caller says of itself in headers (``X-Tenant-ID``, ``X-Consumer-*``, ``X-Credential-*``) is taken away, and what
-was verified put in its place.
+What a caller says of itself in headers (``X-Tenant-ID``, ``X-Consumer-*``, ``X-Credential-*``) the edge has taken away;
+what was verified is put in its place.
 
 Kong takes the first of several ``Authorization`` headers; here two that differ are two tokens, as with its other
 sources, for a proxy before us might look at the other one. Kong knows no ``tenant_id``: it has to be a claim, and that
@@ -27,7 +27,6 @@ from gateway.tokens import BadKeyError, BadTokenError, Keys, Token, faults_of_ti
 from kernel.errors import SpazaError
 
 _BEARER: Final = re.compile(r"[Bb]earer\s+(\S.*)")
-_CALLERS_WORD: Final = (b"x-tenant-id", b"x-consumer-", b"x-credential-", b"x-anonymous-consumer", b"x-authenticated-")
 _SUSPENDED: Final = Refusal(403, "The tenant is suspended")
 
 
@@ -60,7 +59,7 @@ class JwtAuth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Identify the caller of one request."""
         context = context_of(scope)
-        scope["headers"] = headers = [one for one in scope["headers"] if not _is_callers_word(one[0])]
+        scope["headers"] = headers = [*scope["headers"]]
         given = scope.get("query_string", b"")
         if self._options.uri_param_names:
             # It is for us alone: the operations do not know it, and it is to stand in no log.
@@ -170,10 +169,6 @@ class JwtAuth:
 
 def _challenge(text: str) -> Header:
     return (b"www-authenticate", text.encode())
-
-
-def _is_callers_word(name: bytes) -> bool:
-    return name.startswith(b"x") and name.replace(b"_", b"-").startswith(_CALLERS_WORD)
 
 
 def _told(identity: Identity) -> list[tuple[bytes, Any]]:

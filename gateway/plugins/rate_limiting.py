@@ -19,6 +19,7 @@ from typing import Final
 
 from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, WindowState
 from actors.rate_limiter.ledger import Check
+from actors.rate_limiter.way import CHECK_S
 from config.plugins import RateLimitingOptions
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import Identity, context_of
@@ -31,8 +32,6 @@ from telemetry.log import get_logger
 
 _MESSAGE: Final = "API rate limit exceeded"
 _UNDECIDED: Final = Refusal(500, "An unexpected error occurred")
-# Of the route's time what is left for the answer.
-_CHECK_S: Final = 2.5
 _log = get_logger("gateway")
 
 
@@ -61,7 +60,7 @@ class RateLimiting:
         if identity is not None:
             check = Check(identity.tenant_id, context.route, self._limits_of(identity))
             try:
-                decision = await self._limiter.check(check, timeout_s=context.remaining_s(_CHECK_S))
+                decision = await self._limiter.check(check, timeout_s=context.remaining_s(CHECK_S))
             except SpazaError as error:
                 _log.warning("limit_not_checked", route=context.route, error=error.code)
                 if await self._policy.refuses(scope, send, _UNDECIDED):

@@ -6,12 +6,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.answers import answer, answer_bytes, refuse
+from gateway.answers import NO_STORE, RETRY_AFTER, answer, answer_bytes, refuse
 from services.ops.pages import Page
 from services.ops.readiness import Readiness
 
-_NO_STORE = (b"cache-control", b"no-store")
-_RETRY_AFTER = (b"retry-after", b"2")
 Keeper = Callable[[], Awaitable[None]]
 
 
@@ -68,7 +66,7 @@ class Front:
         """Serve one request, behind a chain."""
         path = _path(scope)
         if any(_below(_as_sent(scope), prefix) for prefix in self._others):
-            await refuse(scope, send, 503, "Not ready yet; try again", headers=(_RETRY_AFTER,))
+            await refuse(scope, send, 503, "Not ready yet; try again", headers=(RETRY_AFTER,))
         elif path not in {"", "/healthz", "/readyz"} and path not in self._pages:
             await refuse(scope, send, 404, "Not found")
         elif scope["method"] not in {"GET", "HEAD"}:
@@ -77,17 +75,17 @@ class Front:
             page = self._pages[path]
             await answer_bytes(scope, send, 200, page.body, page.content_type, headers=page.headers)
         elif path == "/healthz":
-            await answer(scope, send, 200, {"status": "ok"}, headers=(_NO_STORE,))
+            await answer(scope, send, 200, {"status": "ok"}, headers=(NO_STORE,))
         elif path == "/readyz":
             await self._ready(scope, send)
         else:
-            await answer(scope, send, 200, self._welcome(), headers=(_NO_STORE,))
+            await answer(scope, send, 200, self._welcome(), headers=(NO_STORE,))
 
     async def _ready(self, scope: Scope, send: Send) -> None:
         faults = await self._readiness.faults()
         ready = not any(faults.values())
         parts = {name: "; ".join(found) or "ok" for name, found in faults.items()}
-        headers = (_NO_STORE,) if ready else (_NO_STORE, _RETRY_AFTER)
+        headers = (NO_STORE,) if ready else (NO_STORE, RETRY_AFTER)
         await answer(scope, send, 200 if ready else 503, {"ready": ready, "parts": parts}, headers=headers)
 
     def _welcome(self) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from actors.rate_limiter.decision import Decision
 from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.usage import usage_document
+from actors.rate_limiter.way import CHECK_S
 from gateway.api import Api, Endpoint
 from gateway.context import RequestContext
 from gateway.limited_routes import LimitedRoute
@@ -14,7 +15,6 @@ from gateway.operations import Call, Operation
 from services.usage.schemas import Usage
 
 USAGE_SERVICE: Final = "usage-service"
-_ASK_S: Final = 2.5
 # Under which an owner is not asked; an answer takes some 2 ms.
 _LEAST_S: Final = 0.005
 READ_USAGE: Final = Operation("GET", "/", "What is used and left of the limits, by route.", answers={200: Usage})
@@ -46,7 +46,7 @@ def usage_api(limiter: UsageLimiter, routes: Sequence[LimitedRoute], clock: Call
             Check(known.tenant_id, one.name, known.limits.on(one.name, one.limits, alone=one.alone), 0)
             for one in routes
         ]
-        decisions = await limiter.check_all(checks, timeout_s=context.remaining_s(_ASK_S, least=_LEAST_S))
+        decisions = await limiter.check_all(checks, timeout_s=context.remaining_s(CHECK_S, least=_LEAST_S))
         now = clock()
         return Usage.model_validate(
             {

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from actors.shards.errors import ShardUnavailableError
-from config.plugins import CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
+from config.plugins import AdminAuthOptions, CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
 from gateway.answers import refuse
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
@@ -49,6 +49,44 @@ async def test_what_an_application_raises_is_answered_in_the_one_shape(
     assert answer.headers["x-correlation-id"] == "mine"
     assert message is None or answer.json()["message"] == message
     assert answer.headers.get("retry-after") == retry_after
+
+
+async def test_parts_within_are_nobodys_business_but_an_operators() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ShardUnavailableError(3, "gone")
+
+    admin = route({"admin-auth": AdminAuthOptions()})
+    told = await answered(chained(App(handle=fail), route(), Parts(Watch())))
+    operator = await answered(
+        chained(App(handle=fail), admin, Parts(Watch(), admin_token=b"secret")), headers=bearer("secret")
+    )
+
+    assert told.json()["message"] == "This cannot be done now; try again"
+    assert "gone" in operator.json()["message"]
+
+
+async def test_what_a_caller_says_of_itself_reaches_no_application_without_jwt_auth_either() -> None:
+    app = App()
+    said = [("X-Tenant-ID", "a"), ("X-Consumer-Username", "b"), ("x_consumer_id", "c"), ("X-Other", "d")]
+
+    await answered(chained(app, route(), Parts(Watch())), headers=said)
+
+    assert app.upstream == {"x-other": "d"}
+    assert dict(app.context.headers) == {b"x-other": b"d"}
+
+
+async def test_a_handshake_of_websockets_is_declined() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await chained(App(), route(), Parts(Watch()))({"type": "websocket", "path": "/", "headers": []}, receive, send)
+
+    assert [event["type"] for event in sent] == ["websocket.close"]
 
 
 async def test_half_an_answer_is_not_papered_over() -> None:

@@ -93,3 +93,11 @@ def test_it_stays_bounded() -> None:
 
     assert len(refusals) == 3
     assert refusals.find(check(tenant="9"), 101.0) is not None
+
+
+def test_of_too_many_the_one_that_was_refused_longest_ago_goes() -> None:
+    refusals = Refusals(capacity=2)
+    for number in ("0", "1", "0", "2"):
+        refusals.note(check(tenant=number), refused(), 100.0, 100.0)
+
+    assert [refusals.find(check(tenant=number), 101.0) is not None for number in ("0", "1", "2")] == [True, False, True]

@@ -43,16 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _measure(ground: Ground, options: argparse.Namespace) -> list[Turn]:
     url = f"http://127.0.0.1:{ground.port}"
-    bare, whole = ground.request("bare"), ground.request("whole")
+    sides = {method: [ground.request(part, method) for part in ("bare", "whole")] for method in ("GET", "PUT")}
     async with asyncio.timeout(_START_S):
         await _until_up(url, ground)
-    for request in (bare, whole):
+    for request in (*sides["GET"], *sides["PUT"]):
         await _per_s(url, request, options.connections, 1.0)  # the first calls connect and look up
     turns = []
     for number in range(1, options.rounds + 1):
         print(f"round {number} of {options.rounds}", flush=True)
-        sides = [await _per_s(url, request, options.connections, options.seconds) for request in (bare, whole)]
-        turns.append(Turn(*sides))
+        for method, requests in sides.items():
+            bare, whole = [await _per_s(url, one, options.connections, options.seconds) for one in requests]
+            turns.append(Turn(bare, whole, method))
     return turns
 
 

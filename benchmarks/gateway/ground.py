@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jwt
+import orjson
 import ray
 
 from benchmarks.merchants import APP_SECRET, VERIFY_TOKEN
@@ -89,12 +90,16 @@ class Ground:
         if self._server is not None and self._server.poll() is not None:
             raise RuntimeError((self._directory / "server.log").read_text()[-2_000:])
 
-    def request(self, part: str) -> bytes:
-        """A call of one of the two."""
-        return (
-            f"GET /{part}/{SKU} HTTP/1.1\r\nhost: bench\r\naccept: application/json\r\n"
-            f"user-agent: bench\r\nauthorization: Bearer {self.token}\r\n\r\n"
+    def request(self, part: str, method: str) -> bytes:
+        """A call of one of the two: the product, or the same product in its place."""
+        head = (
+            f"{method} /{part}/{SKU} HTTP/1.1\r\nhost: bench\r\naccept: application/json\r\n"
+            f"user-agent: bench\r\nauthorization: Bearer {self.token}\r\n"
         ).encode()
+        if method == "GET":
+            return head + b"\r\n"
+        body = orjson.dumps(_PRODUCT)
+        return head + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
     async def _fill(self, spaza: Spaza) -> None:
         made = await spaza.provisioning().provision(TenantSpec.model_validate(_SPEC), idempotency_key=new_id())

@@ -1,11 +1,13 @@
 """``python -m benchmarks.gateway.server``: products at ``/whole`` with the route's plugins, ``/bare`` without.
 
-One process with uvicorn, as a replica has it. Who calls ``/bare`` is always the merchant of ``BENCH_TENANT``.
+One process with uvicorn, as a replica has it. Who calls ``/bare`` is always the merchant of ``BENCH_TENANT``; his words
+are taken as they are, for to validate them belongs to the chain.
 """
 
 import os
 import sys
 
+import orjson
 import ray
 import uvicorn
 
@@ -13,8 +15,11 @@ from config.settings import load_settings
 from gateway.asgi import ASGIApp, Receive, Scope, Send, serve_lifespan
 from gateway.chain import chained
 from gateway.context import Identity, context_of
+from gateway.operations import Call
 from serve_app import Spaza
+from services.catalog.operations import GET, PUT
 from services.catalog.routes import ProductsApi
+from services.catalog.schemas import Money, ProductBody, ProductPath
 from services.catalog.wiring import CATALOG_SERVICE, catalog_of
 from telemetry.log import configure_logging
 
@@ -30,7 +35,16 @@ def application() -> ASGIApp:
     merchant = Identity(tenant_id, "bench", int(shard), 1)
 
     async def known(scope: Scope, receive: Receive, send: Send) -> None:
-        context_of(scope).identity = merchant
+        context = context_of(scope)
+        context.identity = merchant
+        path = ProductPath.model_construct(sku=context.path[1:])
+        if scope["method"] == "GET":
+            context.call = Call(GET, None, None, path, None)
+        else:
+            given = orjson.loads(context.body)
+            price = Money.model_construct(**given["price"])
+            body = ProductBody.model_construct(**{**given, "price": price})
+            context.call = Call(PUT, body, None, path, None)
         await api(scope, receive, send)
 
     mounted = {

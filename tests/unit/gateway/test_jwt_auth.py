@@ -281,9 +281,9 @@ async def test_an_endless_number_is_no_time() -> None:
         assert (await gate.ask(raw_token(b'{"alg":"HS256"}', claims + b', "exp": ' + endless + b"}"))).status == 401
 
 
-@pytest.mark.parametrize(("claims", "status"), [({}, 200), ({"nbf": NOW}, 200), ({"exp": NOW + 0.5}, 200)])
-async def test_claims_that_hold_pass(claims: dict[str, Any], status: int) -> None:
-    assert (await Gate().ask(token(**claims))).status == status
+@pytest.mark.parametrize("claims", [{}, {"nbf": NOW}, {"exp": NOW + 0.5}])
+async def test_claims_that_hold_pass(claims: dict[str, Any]) -> None:
+    assert (await Gate().ask(token(**claims))).status == 200
 
 
 async def test_nbf_may_be_required() -> None:

@@ -1,8 +1,6 @@
 """An installation of its own with one merchant of many rows, who is moved from shard to shard."""
 
 import asyncio
-import base64
-import secrets
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,26 +8,19 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from actors.mailbox.transactional import TransactionalPublisher
-from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
 from actors.shards.move_messages import MOST_MESSAGES
-from actors.shards.placement import SHARDS, shard_of
-from actors.shards.pool import ShardPools
-from actors.shards.setup import set_up_shards
+from actors.shards.placement import shard_of
 from actors.shards.tenant_move import MovePolicy, TenantMoves
-from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import registry
+from benchmarks.installation import Installation, merchant
 from benchmarks.move.writers import UNITS, FollowingRunner, Writer
-from cluster.postgres import start_postgres
 from config.topology_file import load_topology
 from services.tenants import admin_store, move_store, store
 from services.tenants.directory import TenantDirectory
 from services.tenants.listing import TenantListing
 from services.tenants.move_ports import MoveReport
 from services.tenants.moving import TenantMoving
-from services.tenants.schemas import TenantSpec
-from services.tenants.sealing import Sealer
-from services.tenants.service import TenantProvisioning
 
 _PRODUCTS: Final = """
 INSERT INTO {schema}.product (sku, name, description, price_minor, currency, latitude, longitude, stock)
@@ -67,9 +58,7 @@ class Ground:
     """A server of its own, with a merchant. Any method but ``prepare`` wants that first."""
 
     def __init__(self, folder: Path, *, rows: int) -> None:
-        self._key = base64.b64encode(secrets.token_bytes(32)).decode()
-        (folder / "run").mkdir()
-        self._server = start_postgres(folder / "data", folder / "run")
+        self._installation = Installation(folder)
         self._rows = rows
         # By the writers of earlier turns.
         self._counted = 0
@@ -78,20 +67,18 @@ class Ground:
 
     async def prepare(self) -> None:
         """Make the databases ready, and the merchant with its rows."""
-        dsn = self._server.dsn
-        await set_up_shards(dsn, self._key)
+        await self._installation.prepare()
         topology = load_topology()
-        units = dict(registry(store.UNITS, admin_store.UNITS, move_store.UNITS, UNITS))
-        publisher = TransactionalPublisher(topology)
-        self._pools = ShardPools(ShardAccess.derive(dsn, self._key), range(SHARDS), units, publisher)
+        units = registry(store.UNITS, admin_store.UNITS, move_store.UNITS, UNITS)
+        self._pools = self._installation.pools(units, TransactionalPublisher(topology))
         self.runner = FollowingRunner(self._pools)
         directory = TenantDirectory(self.runner)
-        provisioning = TenantProvisioning(self.runner, TenantSchemas(dsn), Sealer(self._key), directory)
-        made = await provisioning.provision(_spec(), idempotency_key="bench")
+        provisioning = self._installation.provisioning(self.runner, directory)
+        made = await provisioning.provision(merchant(), idempotency_key="bench")
         self.tenant_id, self.shard = made.tenant_id, shard_of(made.tenant_id)
         queues = [queue.name for queue in topology.sources() if queue.partition_by == "shard"]
         # Nothing is delivered while it moves, so that all messages wait.
-        moves = TenantMoves(dsn, queues, MovePolicy(most_messages=MOST_MESSAGES))
+        moves = TenantMoves(self._installation.dsn, queues, MovePolicy(most_messages=MOST_MESSAGES))
         self._moving = TenantMoving(self.runner, TenantListing(self.runner), moves, directory)
         await self._do(self.shard, _PRODUCTS.replace("{schema}", f"tenant_{self.tenant_id}"), self._rows)
 
@@ -110,7 +97,7 @@ class Ground:
         schema = f"tenant_{self.tenant_id}"
         there: Counter[str] = Counter()
         messages: list[str] = []
-        connection = await asyncpg.connect(shard_dsn(self._server.dsn, self.shard))
+        connection = await asyncpg.connect(shard_dsn(self._installation.dsn, self.shard))
         try:
             for (sku,) in await connection.fetch(f"SELECT sku FROM {schema}.product WHERE sku NOT LIKE 'sku-%'"):
                 there[sku] += 1
@@ -132,10 +119,10 @@ class Ground:
         """End it all."""
         if hasattr(self, "_pools"):
             await self._pools.aclose()
-        await asyncio.to_thread(self._server.stop, mode="immediate")
+        await asyncio.to_thread(self._installation.stop)
 
     async def _do(self, shard: int, statement: str, *arguments: Any) -> None:
-        connection = await asyncpg.connect(shard_dsn(self._server.dsn, shard))
+        connection = await asyncpg.connect(shard_dsn(self._installation.dsn, shard))
         try:
             await connection.execute(statement, *arguments)
         finally:
@@ -150,13 +137,3 @@ def _disordered(messages: list[str]) -> int:
         disordered += message < latest.get(key, "")
         latest[key] = max(message, latest.get(key, ""))
     return disordered
-
-
-def _spec() -> TenantSpec:
-    given: dict[str, Any] = {
-        "name": "Bench",
-        "phone_numbers": [{"phone_number_id": "200000000000001", "display_phone_number": "+27110000001"}],
-        "location": {"lat": -26.2485, "lon": 27.8540},
-        "whatsapp": {"access_token": "sandbox-access-token"},
-    }
-    return TenantSpec.model_validate(given)

@@ -31,6 +31,8 @@ _TENANTS_PER_CONNECTION: Final = 250
 # Tenants in a row that found no server before the rest of the shard is left for another time.
 _SILENT_TRIES: Final = 3
 _AGAIN_S: Final = 1.0
+# At all shards, for tenants that move while a run is under way.
+_LOOKS_AGAIN: Final = 3
 _log = get_logger("migrations")
 
 
@@ -122,6 +124,8 @@ class _Run:
         self._failed: list[TenantFailure] = []
         self._shards = [ShardFailure(shard, reason, 0) for shard, reason in plan.silent.items()]
         self._cut = False
+        # Tenants that were not where they had been listed.
+        self._gone = 0
 
     async def all(self) -> MigrationReport:
         """Rehearse, the canaries one by one, then everything."""
@@ -132,8 +136,13 @@ class _Run:
         for canary in plan.canaries:
             if not await self._canary(canary):
                 return self._report(stopped=True)
-        if plan.shards:
-            await asyncio.gather(*(self._shard(shard) for shard in plan.shards))
+        await asyncio.gather(*(self._shard(shard) for shard in plan.shards))
+        for _ in range(_LOOKS_AGAIN):
+            if not self._gone or self._over():
+                break
+            # One that has moved meanwhile may have come to a shard that had been listed without it.
+            self._gone, silent = 0, {one.shard for one in self._shards}
+            await asyncio.gather(*(self._shard(shard) for shard in plan.shards if shard.shard not in silent))
         return self._report(stopped=False)
 
     async def _rehearse(self) -> None:
@@ -174,8 +183,9 @@ class _Run:
             return
         state = {plan.shard: versions}
         (now,) = plan_of(state, {}, *self._files, self._plan.phase).shards
-        self._left[plan.shard] = len(now.behind)
-        waiting = deque(now.behind)
+        failed = {one.tenant_id for one in self._failed}
+        waiting = deque(one for one in now.behind if one.tenant_id not in failed)
+        self._left[plan.shard] = len(waiting)
         workers = min(self._limits.per_shard, len(waiting))
         reasons = await asyncio.gather(*(self._work(plan.shard, waiting) for _ in range(workers)))
         if waiting and not self._cut:
@@ -221,7 +231,8 @@ class _Run:
             await self._tenant(connection, plan)
         except MigrationFailedError as error:
             if _is_gone(error):
-                # Removed meanwhile, with all that it had.
+                # Removed or moved meanwhile, with all that it had.
+                self._gone += 1
                 self._over_with(plan.shard)
             else:
                 self._fail(plan, error)

@@ -17,6 +17,7 @@ from actors.shards.migration_report import Progress
 from actors.shards.migration_run import TenantMigrations
 from actors.shards.migrations import Patience
 from actors.shards.owner import MigrationLimits
+from actors.shards.tenant_move import TenantMoves
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
 from tests.contract.migrations.conftest import SHARDS, Installation
@@ -348,6 +349,26 @@ async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(installation: In
     await installation.fetch(0, f"DROP SCHEMA tenant_{last} CASCADE")
 
     assert (await run).complete
+
+
+async def test_a_tenant_that_moves_meanwhile_to_a_shard_that_was_done_is_found_there(
+    installation: Installation, release: Release
+) -> None:
+    (*_, last) = tenants = await installation.tenants(3)
+    release.add("SELECT pg_sleep(0.5);" + BARCODE)
+    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+    # The second sleeps in its migration by then, and the other shards, which had nobody, are done.
+    await _asleep(installation, release)
+    async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
+        await move.copy()
+        await move.freeze()
+        await move.open()
+        await move.finish()
+
+    report = await run
+
+    assert report.complete
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
 
 
 async def test_connections_that_break_in_the_middle_are_replaced(installation: Installation, release: Release) -> None:

@@ -307,6 +307,7 @@ class Spaza:
         """Makes the admin API of tenants in the process that serves it; that has the owner's DSN."""
         dsn, key, others, redis_url = self._dsn, self._key, self._other_keys, self._redis_url
         moves, limited = self._moves(), [route.name for route in limited_routes(self.routes, self.limits)]
+        staleness_s = self.settings.postgres.listing_staleness_s
 
         def make(shards: UnitRunner, actions: Actions) -> TenantsApp:
             redis = RedisConnection(redis_url)
@@ -319,6 +320,7 @@ class Spaza:
                 forget_other_keys=lambda: forget_other_keys(dsn, key),
                 moves=moves(),
                 limited=limited,
+                listing_staleness_s=staleness_s,
             )
 
         return make

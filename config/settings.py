@@ -117,6 +117,8 @@ class PostgresSettings(_Group):
         max_size: connections of one shard's pool at most.
         min_idle: connections of it that are kept open once it has been used.
         shards_per_actor: how many shards one ShardPool actor owns.
+        listing_staleness_s: lists over all shards may be so old, and come from standbys where there are any; 0 reads
+            them from the primaries.
     """
 
     dsn: PostgresDsn | None = None
@@ -124,6 +126,7 @@ class PostgresSettings(_Group):
     max_size: int = Field(default=4, ge=1, le=100)
     min_idle: int = Field(default=1, ge=0, le=100)
     shards_per_actor: int = Field(default=16, ge=1, le=32)
+    listing_staleness_s: float = Field(default=1.0, ge=0, le=3600)
 
 
 class MigrationsSettings(_Group):

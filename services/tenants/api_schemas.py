@@ -58,11 +58,17 @@ class IdempotencyKey(BaseModel):
 
 
 class ListQuery(_Given):
-    """A page of tenants; the cursor is what the page before gave as ``next_cursor``."""
+    """A page of tenants; the cursor is what the page before gave as ``next_cursor``.
+
+    Attributes:
+        max_staleness_s: what was changed within so many seconds may be missing, where the databases have standbys to
+            read from; 0 wants all of it. Left out it is as the platform is set.
+    """
 
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = None
     removed: bool = False
+    max_staleness_s: float | None = Field(default=None, ge=0, le=3600)
 
 
 class RotateRequest(_Given):

@@ -19,12 +19,27 @@ _STEP_S: Final = 5.0
 class TenantListing:
     """Reads tenants for operators. What is sealed is not shown."""
 
-    def __init__(self, shards: UnitRunner) -> None:
-        self._shards, self._fan_out = shards, FanOut(shards)
+    def __init__(self, shards: UnitRunner, *, staleness_s: float = 0.0) -> None:
+        """Ask nobody yet.
+
+        Args:
+            shards: run the units.
+            staleness_s: a page may be so old, and is read from standbys where there are any, unless who asks wants it
+                otherwise. One tenant is always read as it is.
+        """
+        self._shards, self._fan_out, self._staleness_s = shards, FanOut(shards), staleness_s
         self._rows = DirectoryRows(shards, step_s=_STEP_S)
 
-    async def page(self, *, cursor: str | None, limit: int, removed_too: bool) -> dict[str, Any]:
+    async def page(
+        self, *, cursor: str | None, limit: int, removed_too: bool, staleness_s: float | None = None
+    ) -> dict[str, Any]:
         """Tenants in the order of their making.
+
+        Args:
+            cursor: from the page before; None begins.
+            limit: of tenants.
+            removed_too: whether those are listed that were removed.
+            staleness_s: as it may be; 0 asks the primaries alone, None is as usual.
 
         Returns:
             ``tenants``, ``next_cursor`` (None after the last), ``partial`` and ``missing_shards``: the tenants of
@@ -34,9 +49,11 @@ class TenantListing:
             InvalidCursorError: the cursor is none of ours.
             ShardsMissingError: no shard answers.
         """
+        staleness_s = self._staleness_s if staleness_s is None else staleness_s
         page = await self._fan_out.page(
-            LISTING, removed_too, limit=limit, cursor=cursor, timeout_s=_STEP_S, partial=True
-        )
+            LISTING, removed_too, limit=limit, cursor=cursor, timeout_s=_STEP_S, partial=True,
+            max_staleness_s=staleness_s if staleness_s > 0 else None,
+        )  # fmt: skip
         return {
             "tenants": [{**_placed(row), "phone_numbers": list(row.phone_numbers)} for row in page.rows],
             "next_cursor": page.next_cursor,

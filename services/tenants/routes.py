@@ -93,7 +93,9 @@ class TenantsApp(AdminApi):
 
     async def _list(self, call: Call, _context: RequestContext) -> Any:
         wanted: ListQuery = call.query
-        return await self._cases.listing.page(cursor=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed)
+        return await self._cases.listing.page(
+            cursor=wanted.cursor, limit=wanted.limit, removed_too=wanted.removed, staleness_s=wanted.max_staleness_s
+        )
 
     async def _show(self, call: Call, _context: RequestContext) -> Any:
         return await self._cases.listing.show(_tenant_id(call))

@@ -37,6 +37,7 @@ def tenants_app(
     forget_other_keys: Callable[[], Awaitable[int]],
     moves: Moves,
     limited: Sequence[str],
+    listing_staleness_s: float = 0.0,
 ) -> TenantsApp:
     """Put the use cases together over what one process has.
 
@@ -49,11 +50,12 @@ def tenants_app(
         forget_other_keys: see ``Resealing``.
         moves: opens moves of tenants, as the owner of the databases.
         limited: names of the routes that have limits.
+        listing_staleness_s: of the list of tenants, see ``TenantListing``.
     """
     # A move goes on when the request that began it is over; all else ends with it.
     moving = TenantMoving(shards, TenantListing(shards), moves, directory)
     shards = WithinRequest(shards)
-    listing = TenantListing(shards)
+    listing = TenantListing(shards, staleness_s=listing_staleness_s)
     cases = TenantUseCases(
         provisioning=TenantProvisioning(shards, schemas, sealer, directory),
         listing=listing,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from actors.shards.access import ShardAccess
 from actors.shards.errors import CommitUnknownError
+from actors.shards.placement import SHARDS
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall, UnitOutcome
 from cluster.parts import Part
@@ -17,8 +18,10 @@ from cluster.postgres import TUNING
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
 from cluster.replicas.roles import read_roles, wanted_roles
 from cluster.tending import Tending
+from services.units import UNITS as SERVICE_UNITS
 from tests.contract.shards.calls import UNITS
 from tests.contract.shards.conftest import KEY, SHARD
+from tests.contract.tenants.movers import FollowingRunner
 
 # A second of work is lost with the machine, not with a process; no test loses a machine.
 _SMALL = {**TUNING, "shared_buffers": "32MB", "fsync": "off", "max_connections": "100"}
@@ -86,10 +89,11 @@ async def until(holds: Callable[[], Awaitable[bool]], limit_s: float, tasks: Any
 
 
 class Load:
-    """Writers that note what they were told of each row."""
+    """Writers that note what they were told of each row. They believe that their tenant never moves."""
 
     def __init__(self, dsn: str, tenant_id: str, writers: int = 4) -> None:
-        self._pools = ShardPools(ShardAccess.derive(dsn, KEY), [SHARD], UNITS)
+        self._pools = ShardPools(ShardAccess.derive(dsn, KEY), range(SHARDS), {**SERVICE_UNITS, **UNITS})
+        self.runner = FollowingRunner(self._pools)
         self.tenant_id, self._writers = tenant_id, writers
         self.confirmed: dict[str, float] = {}
         self.unknown: set[str] = set()
@@ -113,12 +117,12 @@ class Load:
     async def unit(self, name: str, arguments: Any = None, *, max_staleness_s: float | None = None) -> UnitOutcome:
         """Run one unit of the tenant."""
         call = UnitCall(name, SHARD, self.tenant_id, arguments, max_staleness_s=max_staleness_s)
-        [outcome] = await self._pools.run([call], 4.0)
+        [outcome] = await self.runner.run([call], timeout_s=4.0)
         return outcome
 
     async def rows(self) -> set[str]:
         """What is there."""
-        [outcome] = await self._pools.run([UnitCall("skus", SHARD, self.tenant_id, None)], 10.0)
+        [outcome] = await self.runner.run([UnitCall("skus", SHARD, self.tenant_id, None)], timeout_s=10.0)
         return set(outcome.unwrap())
 
     async def confirmed_after(self, moment: float) -> bool:
@@ -131,7 +135,8 @@ class Load:
             skus = [f"{writer}-{number + part}" for part in range(4)]
             number += len(skus)
             started = time.monotonic()
-            outcomes = await self._pools.run([UnitCall("add", SHARD, self.tenant_id, sku) for sku in skus], 2.0)
+            calls = [UnitCall("add", SHARD, self.tenant_id, sku) for sku in skus]
+            outcomes = await self.runner.run(calls, timeout_s=2.0)
             self.slowest_s = max(self.slowest_s, time.monotonic() - started)
             for sku, outcome in zip(skus, outcomes, strict=True):
                 if outcome.error is None:

@@ -186,6 +186,8 @@ async def build_as(
 async def _drop(connection: "asyncpg.Connection[Any]", schema: str, unchanged: Callable[[], Awaitable[bool]]) -> bool:
     # Who holds a row for longer than this is waited for by everybody behind us; so we come again instead.
     await connection.execute("SET LOCAL lock_timeout = '2s'")
+    # Of two at once the second is to find nothing any more, instead of tables that go while it waits for them.
+    await connection.execute(QUERIES["lock_scope"], schema)
     tables = [row["relname"] for row in await connection.fetch(_TABLES, schema)]
     if tables:
         await connection.execute(

@@ -14,6 +14,7 @@ from cluster.errors import ClusterError
 from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import add_mailbox_commands
 from cluster.migrate_arguments import add_migrate_command
+from cluster.plain_lines import say
 from cluster.promote_command import add_cluster_commands
 from cluster.replicas.roles import REPLICAS_AT_MOST
 from cluster.tenant_arguments import add_tenant_commands
@@ -35,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             refuse_wrong(os.environ)
         return int(given.command(given))
     except SettingsError as error:
-        print(f"The settings cannot be used:\n{error}", file=sys.stderr)
+        say(f"The settings cannot be used:\n{error}")
         return MISUSED
     except ClusterError as error:
-        print(error, file=sys.stderr)
+        say(error)
         return FAILED
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:

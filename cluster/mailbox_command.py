@@ -11,6 +11,7 @@ from rich.console import Console
 from cluster import mailbox_text
 from cluster.admin_client import AdminClient
 from cluster.instance import chosen_data_dir
+from cluster.plain_lines import print_lines, say
 
 DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
 _FILTER = ("tenant", "key", "reason", "since", "until", "ids")
@@ -73,7 +74,7 @@ def _change(client: AdminClient, given: argparse.Namespace, console: Console) ->
         return _show(planned, given, console, mailbox_text.plan)
     if not given.yes:
         for line in mailbox_text.plan(planned):
-            print(line, file=sys.stderr)
+            say(line)
         if not _confirmed(given, planned):
             return UNCONFIRMED
     return _in_parts(client, path, asked, given, console)
@@ -130,8 +131,7 @@ def _show(document: dict[str, Any], given: argparse.Namespace, console: Console,
     if given.json:
         print(json.dumps(document, indent=1))
     else:
-        for line in lines(document):
-            console.print(line, markup=False)
+        print_lines(lines(document), console)
     return DONE
 
 

@@ -5,7 +5,6 @@ import asyncio
 import base64
 import json
 import os
-import sys
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -21,6 +20,7 @@ from actors.shards.placement import SHARDS
 from cluster import migrate_documents, migrate_text
 from cluster.migrate_screen import MigrationScreen
 from cluster.owner_dsn import owner_dsn
+from cluster.plain_lines import print_lines, say
 from config.settings import Settings, SettingsError, load_settings
 from telemetry.log import configure_logging
 
@@ -87,7 +87,7 @@ def _refused(error: ShardError, given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps({"complete": False, "refused": {"code": error.code, "message": str(error)}}, indent=1))
     else:
-        print(f"{str(error)[0].upper()}{str(error)[1:]}.", file=sys.stderr)
+        say(f"{str(error)[0].upper()}{str(error)[1:]}.")
     return REFUSED if isinstance(error, MigrationRefusedError) else NOT_DONE
 
 
@@ -95,5 +95,4 @@ def _say(console: Console, given: argparse.Namespace, document: dict[str, object
     if given.json:
         print(json.dumps(document, indent=1))
         return
-    for line in lines:
-        console.print(line, markup=False)
+    print_lines(lines, console)

@@ -11,6 +11,7 @@ from typing import Any
 
 from cluster.errors import NotRunningError
 from cluster.instance import chosen_data_dir, is_claimed, read_record
+from cluster.plain_lines import say
 from cluster.status_socket import give_order
 
 _DONE, _REFUSED = 0, 1
@@ -40,9 +41,9 @@ def _promote(given: argparse.Namespace) -> int:
         print(json.dumps(said if done else {"promoted": None, **said}, indent=1))
     elif done:
         for line in in_words(said):
-            print(line)
+            say(line, sys.stdout)
     if not done:
-        print(said["message"], file=sys.stderr)
+        say(said["message"])
     return _DONE if done else _REFUSED
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from kernel.plain_text import visible
+
 
 class Place(NamedTuple):
     """Something to look at, and where it is."""
@@ -84,4 +86,4 @@ class Screen:
 
     def _print(self, text: str, **style: Any) -> None:
         with suppress(OSError):
-            self._console.print(text, **style)
+            self._console.print("\n".join(map(visible, text.split("\n"))), **style)

@@ -8,6 +8,7 @@ from rich.console import Console
 from cluster.durations import duration
 from cluster.mailbox_text import remarks
 from cluster.node_environment import metrics_address
+from cluster.plain_lines import print_lines
 
 _LABEL = 26
 _COLUMNS = ("Waiting", "In flight", "Oldest", "In/s", "Out/s", "Delivered", "Dead letters")
@@ -19,8 +20,7 @@ def show(document: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a status document."""
     console = Console(highlight=False, soft_wrap=True) if console is None else console
     console.print("Ready" if document["ready"] else "Not ready", style="bold")
-    for line in lines(document):
-        console.print(line, markup=False)
+    print_lines(lines(document), console)
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:

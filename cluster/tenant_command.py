@@ -12,10 +12,12 @@ from rich.console import Console
 
 from cluster import tenant_text
 from cluster.admin_client import TENANTS, AdminClient
-from cluster.errors import AdminRefusedError, TenantFileError, TenantNotNamedError
+from cluster.errors import AdminRefusedError, ClusterError, TenantFileError, TenantNotNamedError
 from cluster.instance import chosen_data_dir
+from cluster.plain_lines import print_lines, say
 from cluster.tenant_export import CHANGED, ExportFile
 from kernel.identifiers import new_id
+from kernel.plain_text import visible
 
 DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
 _PAGE: Final = 500
@@ -118,23 +120,40 @@ def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> i
 
 def _remove(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
     """Give it up, export it, take it away; run again after a crash, it goes on where that left off."""
+    file = ExportFile(Path(given.export), given.tenant_id)
     shown = client.get(f"/{given.tenant_id}")
     if not given.yes and not _confirmed(shown):
         return UNCONFIRMED
-    if shown["state"] in {"active", "suspended"}:
-        client.post(f"/{given.tenant_id}/remove")
-    file = ExportFile(Path(given.export), given.tenant_id)
+    file.prepare()
+    try:
+        if shown["state"] in {"active", "suspended"}:
+            client.post(f"/{given.tenant_id}/remove")
+        done = _taken_away(client, given, file)
+    except ClusterError:
+        say(tenant_text.half_removed(given.tenant_id, given.export, _state_of(client, given.tenant_id)))
+        raise
+    return _show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
+
+
+def _taken_away(client: AdminClient, given: argparse.Namespace, file: ExportFile) -> dict[str, Any]:
     file.fill(client)
     try:
-        done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
+        return client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
     except AdminRefusedError as error:
         if error.status != CHANGED:
             raise
         # The file is of an earlier time, and rows have changed since.
         file.begin_anew()
         file.fill(client)
-        done = client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
-    return _show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
+        return client.send("DELETE", f"/{given.tenant_id}", digest=file.digest)
+
+
+def _state_of(client: AdminClient, tenant_id: str) -> str | None:
+    try:
+        return str(client.get(f"/{tenant_id}")["state"])
+    except ClusterError:
+        # What is the matter is said by the error for which this is asked.
+        return None
 
 
 def _reseal(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -206,9 +225,9 @@ def _key(given: argparse.Namespace) -> str:
 def _confirmed(shown: dict[str, Any]) -> bool:
     what = f"remove {shown['name'] or 'the tenant'} ({shown['tenant_id']})"
     if not sys.stdin.isatty():
-        print(f"To {what} say --yes. Its customers are not answered from then on, and its rows go.", file=sys.stderr)
+        say(f"To {what} say --yes. Its customers are not answered from then on, and its rows go.")
         return False
-    print(f"Really {what}, with all its rows? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(visible(f"Really {what}, with all its rows? [y/N] "), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -216,8 +235,7 @@ def _show(document: dict[str, Any], given: argparse.Namespace, console: Console,
     if given.json:
         print(json.dumps(document, indent=1))
     else:
-        for line in lines(document):
-            console.print(line, markup=False)
+        print_lines(lines(document), console)
     return DONE
 
 

@@ -12,6 +12,7 @@ from cluster.instance import sync
 # How the API answers where rows are others than before.
 CHANGED: Final = 409
 _APPENDED: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_BEGIN: Final = b'{"export":'
 
 
 class ExportFile:
@@ -44,6 +45,17 @@ class ExportFile:
         assert self.is_whole
         assert self._last is not None
         return str(self._last["digest"])
+
+    def prepare(self) -> None:
+        """Make sure that it can be written.
+
+        Raises:
+            ExportError: it cannot.
+        """
+        try:
+            os.close(os.open(self.path, _APPENDED, 0o600))
+        except OSError as error:
+            raise ExportError(self.path, error.strerror or str(error)) from error
 
     def fill(self, client: AdminClient) -> None:
         """Get the rest of the rows, or all of them anew where they have changed since; on the disk when it returns.
@@ -102,13 +114,14 @@ class ExportFile:
             raise ExportError(self.path, error.strerror or str(error)) from error
 
     def _look(self) -> None:
-        if not self.path.exists():
-            return
         whole = 0
         try:
+            if not self.path.exists():
+                return
             with self.path.open("rb") as file:
                 for line in file:
                     if not line.endswith(b"\n"):
+                        self._refuse_other(line)
                         break
                     whole += len(line)
                     self._take(line)
@@ -117,6 +130,12 @@ class ExportFile:
             raise ExportError(self.path, error.strerror or str(error)) from error
         if self._last is not None and "end" in self._last and not self.is_whole:
             self.begin_anew()
+
+    def _refuse_other(self, piece: bytes) -> None:
+        """A piece of a line is cut off, but not if it is all that there is and of no export."""
+        known = piece[: len(_BEGIN)] == _BEGIN[: len(piece)]
+        if self._first is None and not known:
+            raise ExportError(self.path, "it holds something else than an export; name another file")
 
     def _take(self, line: bytes) -> None:
         try:

@@ -110,6 +110,22 @@ def removed(document: dict[str, Any]) -> Iterator[str]:
     yield "What its customers write from now on becomes dead letters unknown_phone_number."
 
 
+def half_removed(tenant_id: str, export: str, state: str | None) -> str:
+    """Where a removal stands that did not come to its end, and the ways from there."""
+    again = f"run the command again with --export {export}"
+    if state in {"active", "suspended"}:
+        return f"Tenant {tenant_id} is {state}, as before."
+    if state == "removed":
+        return f"Tenant {tenant_id} is removed."
+    if state == "dropping":
+        return f"Tenant {tenant_id} is dropping: its rows are going or gone. To finish, {again}."
+    known = "may be removing by now" if state is None else f"is {state}"
+    return (
+        f"Tenant {tenant_id} {known}: its customers are not answered, its calls are refused, and its rows are there. "
+        f"To go on, {again}; to have it served again: spaza tenant resume {tenant_id}"
+    )
+
+
 def resealed(document: dict[str, Any]) -> Iterator[str]:
     """How far the sealing anew has come."""
     yield f"{document['resealed']:,} secrets were sealed under the first key."

@@ -7,6 +7,7 @@ TenantError
     TenantStateError            the tenant's state does not allow it
     RowsChangedError            a tenant's rows are others than were exported
     TenantRemovedError          the tenant that was made for the key was removed
+    TenantRefusedError          the databases take no tenant of what was given
     DirectoryUnavailableError   some numbers could not be looked up now
     CredentialUnavailableError  a credential could not be looked up now
     UnsealError                 a sealed secret was changed, moved, or sealed under another key
@@ -112,6 +113,23 @@ class TenantRemovedError(TenantError):
 
     def __str__(self) -> str:
         return f"tenant {self.tenant_id}, which was made for this idempotency key, was removed; use a new key"
+
+
+class TenantRefusedError(TenantError):
+    """The databases would not take what was given. Nothing of the tenant is left, and its numbers are free."""
+
+    code: ClassVar[str] = "tenant_refused"
+    http_status: ClassVar[int] = 400
+
+    def __init__(self, unit: str, sqlstate: str) -> None:
+        super().__init__(unit, sqlstate)
+        self.unit, self.sqlstate = unit, sqlstate
+
+    def __str__(self) -> str:
+        return (
+            f"no tenant was made, for the databases do not take what was given ({self.unit}, SQLSTATE "
+            f"{self.sqlstate}); send other values under a new idempotency key"
+        )
 
 
 class DirectoryUnavailableError(TenantError):

@@ -84,6 +84,11 @@ INSERT INTO spaza.tenant_credential (kid, tenant_id, algorithm, secret_sealed)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (kid) DO NOTHING
 
+-- name: withdraw_credential
+-- Of a tenant that was not made after all.
+DELETE FROM spaza.tenant_credential
+WHERE kid = $1 AND tenant_id = $2
+
 -- name: write_profile
 INSERT INTO {schema}.profile
     (name, latitude, longitude, access_token_sealed, waba_id, catalog_id, paystack_sealed, ozow_sealed)

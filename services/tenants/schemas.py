@@ -1,9 +1,20 @@
 """What a tenant is made of, as it comes in and as it is answered."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from kernel.plain_text import is_plain
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
@@ -29,6 +40,12 @@ def _header_fit(secret: SecretStr) -> SecretStr:
     if len(secret) > 4096 or _VISIBLE.fullmatch(secret.get_secret_value()) is None:
         raise ValueError("must be 1 to 4096 visible ASCII characters alone; no spaces, no line breaks")
     return secret
+
+
+def _plain(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("must hold no control characters and nothing that is not seen or turns the writing round")
+    return text
 
 
 _DIGITS, _E164, _SITE_CODE = "[0-9]{1,32}", r"\+[1-9][0-9]{6,14}", "[A-Za-z0-9-]{1,50}"
@@ -99,11 +116,17 @@ class Limits(_Schema):
     minute: Requests | None = None
     hour: Requests | None = None
 
+    @model_validator(mode="after")
+    def _hour_takes_the_minute(self) -> Self:
+        if self.minute is not None and self.hour is not None and self.minute > self.hour:
+            raise ValueError("minute must not be above hour, for an hour would never let so many through")
+        return self
+
 
 class TenantSpec(_Schema):
     """A tenant to be made."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_plain)]
     phone_numbers: tuple[PhoneNumber, ...] = Field(min_length=1, max_length=20)
     location: Location
     whatsapp: WhatsAppAccount

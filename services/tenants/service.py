@@ -5,12 +5,13 @@ from typing import Any, Protocol
 
 import orjson
 
+from actors.shards.errors import ShardError, UnitFailedError
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall
 from kernel.identifiers import new_id
 from services.tenants import store
 from services.tenants.directory import TenantDirectory
-from services.tenants.errors import PhoneNumberTakenError, TenantRemovedError
+from services.tenants.errors import PhoneNumberTakenError, TenantRefusedError, TenantRemovedError
 from services.tenants.requests import ClaimedRequest, IssuingRequests, fingerprint_of
 from services.tenants.rows import UnitRunner
 from services.tenants.schemas import ProvisionedTenant, TenantSpec
@@ -21,6 +22,9 @@ from telemetry.log import get_logger
 # How long a number is held for a tenant that is being made. Far longer than making one takes.
 _CLAIM_S = 600.0
 _STEP_S = 10.0
+# Of PostgreSQL's codes: what was given is out of range, or against a rule. It is so the next time, too.
+_OF_INPUT = ("22", "23")
+IsNowhere = Callable[[], Awaitable[bool]]
 _log = get_logger("tenants")
 
 
@@ -29,6 +33,9 @@ class SchemaOwner(Protocol):
 
     async def create(self, tenant_id: str, shard: int, wanted: Callable[[], Awaitable[bool]]) -> bool:
         """Make what is not there yet, unless it is not wanted any more once nobody else can make or move it."""
+
+    async def drop(self, tenant_id: str, shard: int, unchanged: Callable[[], Awaitable[bool]]) -> bool:
+        """Take it away unless something changed; see ``TenantSchemas.drop``."""
 
 
 class TenantProvisioning:
@@ -39,6 +46,7 @@ class TenantProvisioning:
     repeated call goes through all of them. Before the placement nobody finds the tenant, with it the tenant is whole.
     Numbers that were claimed for a tenant which never got there are free again after ten minutes; those of a tenant
     that was placed never are, confirmed or not. A crash leaves at most a schema and a credential that nobody can find.
+    What the databases do not take is refused, and then nothing is left: no schema, no credential, no held number.
     """
 
     def __init__(self, shards: UnitRunner, schemas: SchemaOwner, sealer: Sealer, directory: TenantDirectory) -> None:
@@ -59,6 +67,7 @@ class TenantProvisioning:
             PhoneNumberTakenError: a number belongs to another tenant; nothing of this one is visible.
             IdempotencyConflictError: the key came before with another spec.
             TenantRemovedError: the tenant that was made for the key was removed.
+            TenantRefusedError: the databases do not take what was given.
             ShardError: a shard did not do its part; calling again goes on from there.
         """
         request = await self._requests.claim(idempotency_key, "create", new_id(), _fingerprint(spec))
@@ -69,11 +78,30 @@ class TenantProvisioning:
         ]
         if made := await self._made(request, claims):
             return made
-        await self._hold(claims)
 
         async def is_nowhere() -> bool:
             return not await self._one(store.FIND_PLACEMENTS, home, [tenant_id])
 
+        try:
+            made = await self._make(spec, request, claims, is_nowhere)
+        except UnitFailedError as error:
+            if not error.sqlstate.startswith(_OF_INPUT) or not await is_nowhere():
+                raise
+            await self._unmake(request, claims, is_nowhere)
+            raise TenantRefusedError(error.name, error.sqlstate) from error
+        if made:
+            return made
+        await self._finish(request, claims)
+        await self._announce(request, claims)
+        _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
+        return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
+
+    async def _make(
+        self, spec: TenantSpec, request: ClaimedRequest, claims: Sequence[store.PhoneClaim], is_nowhere: IsNowhere
+    ) -> ProvisionedTenant | None:
+        """Bring it as far as its placement; returns it where a repeat was faster."""
+        tenant_id, home = request.tenant_id, shard_of(request.tenant_id)
+        await self._hold(claims)
         # A repeat may have overtaken this one, and the tenant may have been moved away since: a schema here would be a
         # second one.
         if not await self._schemas.create(tenant_id, home, is_nowhere) and (made := await self._made(request, claims)):
@@ -82,10 +110,21 @@ class TenantProvisioning:
         # Anew, so that no claim lapses before the placement is written; who would take it looks for one first.
         await self._demand(store.CLAIM_PHONE, claims)
         await self._one(store.PLACE_TENANT, home, _placement(spec, request))
-        await self._finish(request, claims)
-        await self._announce(request, claims)
-        _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
-        return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
+        return None
+
+    async def _unmake(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim], is_nowhere: IsNowhere) -> None:
+        """Take away what was made, of a tenant that no repeat can make either. Numbers first, for others want them."""
+        calls = [_on_phone(store.RELEASE_PHONE, claim) for claim in claims]
+        if request.credential is not None:
+            kid = request.credential.kid
+            calls.append(UnitCall(store.WITHDRAW_CREDENTIAL, shard_of(kid), "", request.credential))
+        tenant_id = request.tenant_id
+        try:
+            for outcome in await self._shards.run(calls, timeout_s=_STEP_S):
+                outcome.unwrap()
+            await self._schemas.drop(tenant_id, shard_of(tenant_id), is_nowhere)
+        except ShardError as error:
+            _log.warning("refused_tenant_left", tenant_id=tenant_id, error=str(error))
 
     async def _made(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> ProvisionedTenant | None:
         """The tenant as it was made before, wherever it lives by now; None if it was not."""

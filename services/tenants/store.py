@@ -24,6 +24,7 @@ CLAIM_PHONE: Final = "tenants.claim_phone"
 CONFIRM_PHONE: Final = "tenants.confirm_phone"
 RELEASE_PHONE: Final = "tenants.release_phone"
 WRITE_CREDENTIAL: Final = "tenants.write_credential"
+WITHDRAW_CREDENTIAL: Final = "tenants.withdraw_credential"
 WRITE_PROFILE: Final = "tenants.write_profile"
 PLACE_TENANT: Final = "tenants.place"
 
@@ -209,6 +210,11 @@ async def write_credential(transaction: Transaction, credential: NewCredential) 
     await transaction.execute(_SQL["write_credential"], *credential)
 
 
+async def withdraw_credential(transaction: Transaction, credential: NewCredential) -> None:
+    """Take it away, of a tenant that was not made after all."""
+    await transaction.execute(_SQL["withdraw_credential"], credential.kid, credential.tenant_id)
+
+
 async def claim_phone(transaction: Transaction, claim: PhoneClaim) -> bool:
     """Hold a number for a tenant in the making; False if it is another's."""
     return await transaction.fetchrow(_SQL["claim_phone"], *claim) is not None
@@ -245,6 +251,7 @@ UNITS: Mapping[str, UnitFunction] = MappingProxyType(
         CLAIM_REQUEST: claim_request,
         COMPLETE_REQUEST: complete_request,
         WRITE_CREDENTIAL: write_credential,
+        WITHDRAW_CREDENTIAL: withdraw_credential,
         CLAIM_PHONE: claim_phone,
         CONFIRM_PHONE: confirm_phone,
         RELEASE_PHONE: release_phone,

@@ -19,13 +19,14 @@ from services.catalog.search import ShardProductSearch
 from services.catalog.service import Catalog
 from services.catalog.store import UNITS as CATALOG_UNITS
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
-from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError
-from services.tenants.schemas import ProvisionedTenant, TenantSpec
+from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, TenantRefusedError
+from services.tenants.schemas import Limits, ProvisionedTenant, TenantSpec
 from services.tenants.sealing import Sealer, access_token_context, credential_context, payments_context
 from services.tenants.service import TenantProvisioning
 from services.tenants.store import UNITS as TENANT_UNITS
 from tests.contract.shards.calls import UNITS
 from tests.contract.shards.conftest import MakePools, Shards
+from tests.provisioned import schemas_of
 
 NOTHING_KEPT = DirectoryPolicy(local_s=0, local_absent_s=0)
 
@@ -350,3 +351,36 @@ async def test_products_are_written_once_and_changed_in_place(shards: Shards, po
         ("milk-2l", "Milk 2 l", 3499, "ZAR", None, None),
     ]
     assert made.shard_id in range(SHARDS)
+
+
+async def _left(shards: Shards) -> list[tuple[int, set[str]]]:
+    """How many credentials there are, and whose schemas, on every shard."""
+    found = []
+    for shard in range(SHARDS):
+        connection = await shards.as_owner(shard)
+        credentials = await connection.fetchval("SELECT count(*) FROM spaza.tenant_credential")
+        await connection.close()
+        found.append((credentials, {*await schemas_of(shards.dsn, shard)}))
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "a\0b"}, {"limits": Limits.model_construct(minute=2**31)}], ids=["profile", "placement"]
+)
+async def test_what_the_databases_do_not_take_is_refused_and_leaves_nothing_and_its_number_free(
+    shards: Shards, pools: ShardPools, changes: dict[str, Any]
+) -> None:
+    number, provisioning, key = _number(), _provisioning(shards, Runner(pools)), new_id()
+    # As if a rule were missing where it comes in.
+    unfit = _spec(number).model_copy(update=changes)
+    before = await _left(shards)
+
+    for _ in range(2):
+        with pytest.raises(TenantRefusedError, match="SQLSTATE 22"):
+            await provisioning.provision(unfit, idempotency_key=key)
+
+    assert await _left(shards) == before
+    made = await provisioning.provision(_spec(number), idempotency_key=new_id())
+    tenant = await _directory(pools).by_phone(number)
+    assert tenant is not None
+    assert tenant.tenant_id == made.tenant_id

@@ -171,6 +171,46 @@ def test_a_removal_wants_a_yes_where_nobody_can_be_asked(tmp_path: Path) -> None
     assert len(FakeClient.asked) == 1
 
 
+@pytest.mark.parametrize("name", ["none/shop.ndjson", ".", "letter.txt"])
+def test_a_removal_gives_up_nobody_whose_export_cannot_be_written(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Thandi")
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "active"}]
+
+    assert run("remove", ID, "--export", str(tmp_path / name), "--yes") == FAILED
+
+    assert [method for method, _, _ in FakeClient.asked if method != "GET"] == []
+    assert (tmp_path / "letter.txt").read_text() == "Dear Thandi"
+    assert "Nothing was removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("removing", f"spaza tenant resume {ID}"), ("dropping", "To finish"), ("active", "is active, as before")],
+)
+def test_a_removal_that_fails_on_its_way_says_where_it_stands_and_the_ways_from_there(
+    tmp_path: Path, state: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shop.ndjson"
+    shown = {"tenant_id": ID, "name": "Shop", "state": "active"}
+    FakeClient.answers = [shown, {}, {**shown, "state": state}]
+    FakeClient.exports = [[FIRST, NotRunningError(tmp_path, "broke off")]]
+
+    assert run("remove", ID, "--export", str(file), "--yes") == FAILED
+
+    assert said in capsys.readouterr().err
+
+
+def test_a_removal_of_which_nobody_answers_says_what_may_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = NotRunningError(tmp_path, "its API does not answer")
+    FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "active"}, gone, gone]
+
+    assert run("remove", ID, "--export", str(tmp_path / "shop.ndjson"), "--yes") == FAILED
+
+    assert "may be removing by now" in capsys.readouterr().err
+
+
 def test_a_removal_gives_up_exports_and_then_takes_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "shop.ndjson"
     FakeClient.answers = [{"tenant_id": ID, "name": "Shop", "state": "active"}, {}, {"tenant_id": ID}]
@@ -191,7 +231,7 @@ def test_a_removal_gives_up_exports_and_then_takes_away(tmp_path: Path, capsys: 
 def test_an_export_that_broke_off_is_gone_on_with_behind_its_last_whole_row(tmp_path: Path) -> None:
     file = tmp_path / "shop.ndjson"
     state = {"tenant_id": ID, "name": "Shop", "state": "removing"}
-    FakeClient.answers = [state, state, {"tenant_id": ID}]
+    FakeClient.answers = [state, state, state, {"tenant_id": ID}]
     FakeClient.exports = [[FIRST, *ROWS[:2], NotRunningError(tmp_path, "broke off")], [ROWS[2], END]]
 
     assert run("remove", ID, "--export", str(file), "--yes") == FAILED

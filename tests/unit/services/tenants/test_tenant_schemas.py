@@ -55,6 +55,14 @@ def test_an_access_token_that_fits_no_header_is_refused_with_a_reason_and_not_sh
         {"whatsapp": {"access_token": ""}},
         {"whatsapp": {"access_token": "x", "waba_id": "abc"}},
         {"limits": {"minute": 0}},
+        {"limits": {"minute": True}},
+        {"limits": {"minute": "5"}},
+        {"limits": {"minute": 2**31}},
+        {"limits": {"hour": 2**63}},
+        {"limits": {"minute": 8, "hour": 7}},
+        {"name": "\0"},
+        {"name": "Thandi's\nSpaza"},
+        {"name": "\u202eevil\u001b[31m\u0007"},
         {"colour": "red"},
         {"payments": {"paystack": {}}},
         {"payments": {"paystack": {"secret_key": "has space"}}},
@@ -66,3 +74,17 @@ def test_an_access_token_that_fits_no_header_is_refused_with_a_reason_and_not_sh
 def test_what_cannot_be_right_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TenantSpec.model_validate(_spec(**changes))
+
+
+@pytest.mark.parametrize("name", ["Thandi's Spaza", "Café Ÿ & Söhne", "دکان می\u200cروم", "👩\u200d🍳 כשר"])
+def test_names_of_all_languages_are_taken(name: str) -> None:
+    assert TenantSpec.model_validate(_spec(name=name)).name == name
+
+
+def test_a_name_with_what_is_not_seen_is_refused_by_its_name() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TenantSpec.model_validate(_spec(name="a\0b"))
+
+    [fault] = caught.value.errors()
+    assert fault["loc"] == ("name",)
+    assert "control characters" in fault["msg"]

@@ -2,7 +2,7 @@
 
 ShardError
     ShardUnavailableError       no server, no connection, or no actor: nothing of the unit is there
-        CommitUnknownError      the answer to a commit was lost: the unit may be there, or not
+    CommitUnknownError          the answer to a commit was lost: the unit may be there, or not
     OverloadedError             too many units wait already: nothing was tried
     UnitTimeoutError            the call's deadline passed before the commit: nothing of the unit is there
     UnitFailedError             the unit was refused by PostgreSQL or has a fault: nothing of it is there
@@ -43,10 +43,16 @@ class ShardUnavailableError(ShardError):
         return f"shard {self.shard:02d} is unavailable: {self.reason}"
 
 
-class CommitUnknownError(ShardUnavailableError):
+class CommitUnknownError(ShardError):
     """Whether the unit committed is not known. Run it again only if it recognises its own effects."""
 
     code: ClassVar[str] = "commit_unknown"
+    http_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, shard: int, reason: str) -> None:
+        super().__init__(shard, reason)
+        self.shard, self.reason = shard, reason
 
     def __str__(self) -> str:
         return f"shard {self.shard:02d} went away before it answered, the unit may be there or not: {self.reason}"

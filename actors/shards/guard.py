@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from actors.shards.errors import ShardUnavailableError, UnitTimeoutError
+from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitTimeoutError
 from actors.shards.unit import UnitOutcome
 from kernel.breaker import Admission, Breaker, BreakerPolicy
 from kernel.errors import SpazaError
@@ -62,4 +62,4 @@ class ShardGuard:
 
 
 def _is_silence(error: SpazaError | None) -> bool:
-    return isinstance(error, ShardUnavailableError | UnitTimeoutError)
+    return isinstance(error, ShardUnavailableError | CommitUnknownError | UnitTimeoutError)

@@ -58,7 +58,7 @@ async def _back(handle: ShardsHandle, shard: int, *, patience_s: float = 20.0) -
     while True:
         try:
             return await _pid(handle, shard)
-        except ShardUnavailableError:
+        except (ShardUnavailableError, CommitUnknownError):
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)

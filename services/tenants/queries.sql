@@ -237,15 +237,19 @@ WHERE secret_sealed IS NOT NULL AND completed_at < now() - interval '24 hours'
   AND NOT (kind = 'rotate' AND completed_at < now() - interval '30 days')
 
 -- name: read_sealed_names
--- What of this shard is sealed under another key than that with which $1 begins.
-SELECT 'credential' AS kind, kid AS name, tenant_id, kid, secret_sealed
-FROM spaza.tenant_credential
-WHERE NOT starts_with(secret_sealed, $1)
-UNION ALL
-SELECT 'request', idempotency_key, tenant_id, kid, secret_sealed
-FROM spaza.tenant_request
-WHERE NOT starts_with(secret_sealed, $1)
-LIMIT $2
+-- What of this shard is sealed under another key than that with which $1 begins, behind the one of kind $2 and name $3.
+SELECT * FROM (
+    SELECT 'credential' AS kind, kid AS name, tenant_id, kid, secret_sealed
+    FROM spaza.tenant_credential
+    WHERE NOT starts_with(secret_sealed, $1)
+    UNION ALL
+    SELECT 'request', idempotency_key, tenant_id, kid, secret_sealed
+    FROM spaza.tenant_request
+    WHERE NOT starts_with(secret_sealed, $1)
+) AS one
+WHERE (kind, name) > ($2, $3)
+ORDER BY kind, name
+LIMIT $4
 
 -- name: reseal_names
 -- Each only if it is still what was read.

@@ -92,10 +92,18 @@ class Resealing:
         }
 
     async def _names(self, done: Counter[str], missing: set[int]) -> None:
-        waiting = set(range(SHARDS))
-        wanted = SealedWanted(self._sealer.current_prefix, _PAGE)
-        while waiting:
-            calls = [UnitCall(sealed_store.READ_SEALED_NAMES, shard, "", wanted) for shard in sorted(waiting)]
+        # By shard, the last that was read: what cannot be opened stays, and is not to hide what stands behind it.
+        places = dict.fromkeys(range(SHARDS), ("", ""))
+        while places:
+            calls = [
+                UnitCall(
+                    sealed_store.READ_SEALED_NAMES,
+                    shard,
+                    "",
+                    SealedWanted(self._sealer.current_prefix, *place, limit=_PAGE),
+                )
+                for shard, place in places.items()
+            ]
             writes: list[UnitCall] = []
             found: list[SealedName] = []
             for call, outcome in zip(calls, await self._run(calls, missing), strict=True):
@@ -103,8 +111,10 @@ class Resealing:
                 resealed = [one for name in names if (one := self._name(name, done)) is not None]
                 if resealed:
                     writes.append(UnitCall(sealed_store.RESEAL_NAMES, call.shard, "", resealed))
-                if len(names) < _PAGE or len(resealed) < len(names):
-                    waiting.discard(call.shard)
+                if len(names) < _PAGE:
+                    del places[call.shard]
+                else:
+                    places[call.shard] = (names[-1].kind, names[-1].name)
                 found += names
             await self._run(writes, missing)
             done["resealed"] += sum(len(call.arguments) for call in writes)

@@ -17,9 +17,15 @@ RESEAL_PROFILE: Final = "tenants.reseal_profile"
 
 
 class SealedWanted(NamedTuple):
-    """What is sealed under another key than one, so many at most. The prefix is of texts under that one."""
+    """What is sealed under another key than one, so many at most. The prefix is of texts under that one.
+
+    Attributes:
+        kind: with ``name``, of the last that was read; empty to begin.
+    """
 
     current_prefix: str
+    kind: str
+    name: str
     limit: int
 
 
@@ -58,7 +64,7 @@ class ResealedProfile(NamedTuple):
 
 
 async def read_sealed_names(transaction: Transaction, wanted: SealedWanted) -> list[SealedName]:
-    """Secrets of this shard, in any order."""
+    """Secrets of this shard, by kind and name."""
     return [SealedName(*row) for row in await transaction.fetch(_SQL["read_sealed_names"], *wanted)]
 
 

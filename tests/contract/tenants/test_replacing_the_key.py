@@ -1,8 +1,11 @@
 """The sealing key is replaced on real databases."""
 
+import asyncpg
 import pytest
 
+from actors.shards.dsn import shard_dsn
 from actors.shards.errors import WrongSealingKeyError
+from actors.shards.placement import shard_of
 from actors.shards.setup import set_up_shards
 from services.tenants.sealing import access_token_context, credential_context
 from tests.contract.tenants.bench import KEY, NEW_KEY, number
@@ -46,12 +49,13 @@ async def test_the_key_can_be_replaced_and_the_old_one_is_needed_until_all_is_se
             await set_up_shards(server.dsn, KEY)
 
 
-async def test_what_cannot_be_opened_keeps_the_other_keys_needed(
-    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench
+async def test_what_cannot_be_opened_keeps_the_other_keys_needed_and_hides_nothing_behind_it(
+    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.tenants.resealing._PAGE", 1)
     with postgres(tmp_path_factory.mktemp("unopened")) as server:
         await set_up_shards(server.dsn, KEY)
-        await make_bench(server.dsn, KEY).made()
+        kid = (await make_bench(server.dsn, KEY).made())["credential"]["kid"]
         await set_up_shards(server.dsn, NEW_KEY, (KEY,))
         without = make_bench(server.dsn, NEW_KEY)
 
@@ -61,3 +65,27 @@ async def test_what_cannot_be_opened_keeps_the_other_keys_needed(
         assert done["unopened"] > 0
         with pytest.raises(WrongSealingKeyError):
             await set_up_shards(server.dsn, NEW_KEY)
+        await _damaged_copy(server.dsn, kid)
+        both = make_bench(server.dsn, NEW_KEY, KEY)
+        done = (await both.post("/reseal")).json()
+
+        # All but the one that is damaged, which stands before the other on its shard.
+        assert (done["complete"], done["unopened"], done["resealed"]) == (False, 1, 3)
+        credential = await both.directory.by_credential(kid)
+        assert credential is not None
+        assert both.sealer.is_current(credential.secret_sealed)
+
+
+async def _damaged_copy(dsn: str, kid: str) -> None:
+    owner = await asyncpg.connect(shard_dsn(dsn, shard_of(kid)))
+    try:
+        await owner.execute(
+            """
+            INSERT INTO spaza.tenant_credential
+            SELECT (jsonb_populate_record(one, '{"kid": "0", "secret_sealed": "damaged"}')).*
+            FROM spaza.tenant_credential AS one WHERE kid = $1
+            """,
+            kid,
+        )
+    finally:
+        await owner.close()

@@ -38,6 +38,7 @@ from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import SetupReport, set_up_shards
 from actors.shards.tenant_move import TenantMoves
 from actors.shards.tenant_schema import TenantSchemas
+from actors.shards.unit import UnitRunner
 from cache.connection import RedisConnection
 from cache.counters import RedisCounters
 from config.routes import Routes
@@ -61,7 +62,6 @@ from services.tenants.listing import TenantListing
 from services.tenants.moving import TenantMoving
 from services.tenants.opened_credentials import OpenedCredentials
 from services.tenants.routes import TenantsApp
-from services.tenants.rows import UnitRunner
 from services.tenants.sealing import Sealer
 from services.tenants.service import TenantProvisioning
 from services.tenants.shared_cache import RedisTenantCache

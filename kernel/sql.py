@@ -1,4 +1,7 @@
-"""SQL lives in ``.sql`` files: ``-- name: query_name``, a comment of intent, the statement."""
+"""SQL lives in ``.sql`` files: ``-- name: query_name``, a comment of intent, the statement.
+
+What a file cannot say because it is known later, such as the names of a table's columns, is quoted here.
+"""
 
 import re
 from collections.abc import Mapping
@@ -34,3 +37,8 @@ def load_queries(path: Path) -> Mapping[str, str]:
             raise ValueError(f"{path}: the statement {name} is empty")
         queries[name] = statement
     return MappingProxyType(queries)
+
+
+def quoted(identifier: str) -> str:
+    """The name of a database, table or column as it stands in a statement, whatever is in it."""
+    return '"' + identifier.replace('"', '""') + '"'

@@ -9,6 +9,8 @@ by counting. So the source needs neither triggers nor a slot, and nothing of a l
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from kernel.sql import quoted
+
 SHARED_SCHEMA: Final = "spaza"
 INBOUND: Final = "inbound_message"
 
@@ -35,7 +37,7 @@ class MovedTable(NamedTuple):
     @property
     def path(self) -> str:
         """Its name in a statement."""
-        return f"{_quoted(self.schema)}.{_quoted(self.name)}"
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     def where(self, *conditions: str) -> str:
         """The clause that leaves the tenant's rows that meet the conditions; the tenant is ``$1``."""
@@ -135,7 +137,7 @@ def put(table: MovedTable, place: int) -> str:
     """Write the rows that arrived, over those that are there under the same key."""
     columns = _columns(table.columns)
     changed = [name for name in table.columns if name not in table.key]
-    sets = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in changed)
+    sets = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in changed)
     over = f"DO UPDATE SET {sets}" if sets else "DO NOTHING"
     return (
         f"INSERT INTO {table.path} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {rows_of(place)}"
@@ -144,15 +146,11 @@ def put(table: MovedTable, place: int) -> str:
 
 
 def _same_key(table: MovedTable) -> str:
-    return " AND ".join(f"s.{_quoted(name)} = t.{_quoted(name)}" for name in table.key)
+    return " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in table.key)
 
 
 def _columns(names: Sequence[str], prefix: str = "") -> str:
-    return ", ".join(f"{prefix}{_quoted(name)}" for name in names)
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
+    return ", ".join(f"{prefix}{quoted(name)}" for name in names)
 
 
 def _together(selects: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from actors.shards.release_register import SHARED_SCOPE, keep_register
 from actors.shards.roles import ROLES, role_password, scram_verifier
 from actors.shards.sealing_key import keep_key, refuse_other_key
 from actors.shards.translation import FOREIGN
+from kernel.sql import quoted
 from telemetry.log import get_logger
 
 JOURNAL_SCHEMA: Final = Path(__file__).parents[1] / "mailbox" / "schema.sql"
@@ -177,9 +178,9 @@ class _Setup:
         return [dsn for dsn in dsns if database_of(dsn) not in names]
 
     async def _create(self, keeper: "asyncpg.Connection[Any]", database: str, template: str | None) -> None:
-        copied = "" if template is None else f" TEMPLATE {_quoted(template)}"
+        copied = "" if template is None else f" TEMPLATE {quoted(template)}"
         try:
-            await keeper.execute(f"CREATE DATABASE {_quoted(database)}{copied}")
+            await keeper.execute(f"CREATE DATABASE {quoted(database)}{copied}")
         except FOREIGN as error:
             raise SetupError(f"database {database}", _reason(error)) from error
 
@@ -189,7 +190,7 @@ class _Setup:
             try:
                 connection = await connect(dsn, timeout_s=_CONNECT_S)
                 try:
-                    await connection.execute(self._bootstrap.replace("{database}", _quoted(database)))
+                    await connection.execute(self._bootstrap.replace("{database}", quoted(database)))
                     await keep_key(connection, database, self._key, self._others)
                     await connection.execute(self._journal)
                     versions = await keep_register(connection, database, *self._files)
@@ -205,10 +206,6 @@ class _Setup:
         """Whether a tenant lacks what this code needs, or may have."""
         missing = self._files.tenant[version:]
         return any(one.phase is Phase.PRE for one in missing) if self._phase is Phase.PRE else bool(missing)
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _reason(error: BaseException) -> str:

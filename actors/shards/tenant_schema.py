@@ -15,6 +15,7 @@ from actors.shards.release_register import QUERIES, release, released
 from actors.shards.roles import APP_ROLE
 from actors.shards.transaction import schema_of
 from actors.shards.translation import FOREIGN, translate
+from kernel.sql import quoted
 
 _CONNECT_S: Final = 5.0
 _TABLES: Final = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')"
@@ -191,14 +192,10 @@ async def _drop(connection: "asyncpg.Connection[Any]", schema: str, unchanged: C
     tables = [row["relname"] for row in await connection.fetch(_TABLES, schema)]
     if tables:
         await connection.execute(
-            f"LOCK TABLE {', '.join(f'{schema}.{_quoted(name)}' for name in tables)} IN SHARE ROW EXCLUSIVE MODE"
+            f"LOCK TABLE {', '.join(f'{schema}.{quoted(name)}' for name in tables)} IN SHARE ROW EXCLUSIVE MODE"
         )
         if not await unchanged():
             return False
     await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     await connection.execute("DELETE FROM spaza.schema_version WHERE scope = $1", schema)
     return True
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'

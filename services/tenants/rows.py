@@ -21,8 +21,6 @@ from services.tenants.store import (
 from services.tenants.tenant import Credential, Tenant
 from telemetry.log import get_logger
 
-__all__ = ["DirectoryRows", "UnitRunner"]
-
 _log = get_logger("directory")
 
 

@@ -7,13 +7,12 @@ import orjson
 
 from actors.shards.errors import ShardError, UnitFailedError
 from actors.shards.placement import shard_of
-from actors.shards.unit import UnitCall
+from actors.shards.unit import UnitCall, UnitRunner
 from kernel.identifiers import new_id
 from services.tenants import store
 from services.tenants.directory import TenantDirectory
 from services.tenants.errors import PhoneNumberTakenError, TenantRefusedError, TenantRemovedError
 from services.tenants.requests import ClaimedRequest, IssuingRequests, fingerprint_of
-from services.tenants.rows import UnitRunner
 from services.tenants.schemas import ProvisionedTenant, TenantSpec
 from services.tenants.sealing import Sealer, access_token_context, payments_context
 from services.tenants.states import REMOVED

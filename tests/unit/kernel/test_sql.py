@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.sql import load_queries
+from kernel.sql import load_queries, quoted
 
 
 def written(folder: Path, text: str) -> Path:
@@ -28,3 +28,7 @@ def test_statements_are_found_by_name_with_their_comments(tmp_path: Path) -> Non
 def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         load_queries(written(tmp_path, text))
+
+
+def test_a_name_is_quoted_whatever_is_in_it() -> None:
+    assert quoted('a "b"; DROP') == '"a ""b""; DROP"'

@@ -14,6 +14,7 @@ ShardError
     InvalidCursorError          not the cursor of a page of this query
     SetupError                  the databases or roles could not be made
         MigrationFailedError    one migration could not be applied; what came before it stands
+            SchemaGoneError     its schema was taken away meanwhile
     WrongSealingKeyError        the databases were made under another sealing key: nothing was changed
 """
 
@@ -195,6 +196,12 @@ class MigrationFailedError(SetupError):
     """A migration could not be applied. Those before it stand; running again goes on from there."""
 
     code: ClassVar[str] = "migration_failed"
+
+
+class SchemaGoneError(MigrationFailedError):
+    """The schema that was to be migrated is not there: its tenant was removed meanwhile, or has moved."""
+
+    code: ClassVar[str] = "schema_gone"
 
 
 class WrongSealingKeyError(ShardError):

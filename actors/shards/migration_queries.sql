@@ -18,6 +18,9 @@ SELECT to_regclass('spaza.schema_version') IS NOT NULL AS set_up,
 -- name: version
 SELECT version FROM spaza.schema_version WHERE scope = $1
 
+-- name: schema_is_there
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)
+
 -- name: versions
 -- How far the shared tables and each tenant's schema have come. A row whose schema is gone counts for nothing.
 SELECT v.scope, v.version

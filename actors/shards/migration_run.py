@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from actors.shards.errors import MigrationFailedError, SetupError
+from actors.shards.errors import MigrationFailedError, SchemaGoneError, SetupError
 from actors.shards.migration_errors import NoShardError
 from actors.shards.migration_files import SHARED, TENANT, MigrationFiles, Phase, pending
 from actors.shards.migration_plan import MigrationPlan, ShardPlan, TenantPlan, plan_of
@@ -284,7 +284,7 @@ class _Run:
 
 
 def _is_gone(error: MigrationFailedError) -> bool:
-    return isinstance(error.__cause__, asyncpg.InvalidSchemaNameError)
+    return isinstance(error, SchemaGoneError)
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import asyncpg
 
 from actors.shards.backoff import retry_delay_s
-from actors.shards.errors import MigrationFailedError
+from actors.shards.errors import MigrationFailedError, SchemaGoneError
 from actors.shards.migration_files import Migration, filled
 from actors.shards.release_register import QUERIES, release
 from actors.shards.translation import sqlstate_of
@@ -67,6 +67,7 @@ async def migrate(
 
     Raises:
         MigrationFailedError: one could not be applied. Those before it stand.
+        SchemaGoneError: the schema is not there any more.
     """
     version = await connection.fetchval(QUERIES["version"], scope) or 0
     applied = 0
@@ -76,7 +77,15 @@ async def migrate(
             async def once(migration: Migration = migration) -> bool:
                 return await _apply_once(connection, scope, migration, placeholders or {}, folder, patience)
 
-            applied += await coming_again(once, f"{scope} {migration.name}", patience)
+            what = f"{scope} {migration.name}"
+            try:
+                applied += await coming_again(once, what, patience)
+            except MigrationFailedError as error:
+                # PostgreSQL says of some statements that the schema is not there, of others that the table is not.
+                gone = isinstance(error.__cause__, asyncpg.InvalidSchemaNameError | asyncpg.UndefinedTableError)
+                if gone and not await connection.fetchval(QUERIES["schema_is_there"], scope):
+                    raise SchemaGoneError(what, "the schema is not there any more") from error
+                raise
     return applied
 
 

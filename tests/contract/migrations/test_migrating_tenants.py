@@ -340,9 +340,13 @@ async def test_a_run_that_is_given_a_time_stops_between_two_tenants_and_the_next
     assert rest.migrated == 12 - cut.migrated
 
 
-async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(installation: Installation, release: Release) -> None:
+# Of the second it is not said that the schema is gone, but that the table is.
+@pytest.mark.parametrize("statement", [BARCODE, "UPDATE {schema}.product SET name = name;"])
+async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(
+    installation: Installation, release: Release, statement: str
+) -> None:
     (*_, last) = await installation.tenants(3)
-    release.add("SELECT pg_sleep(0.3);" + BARCODE)
+    release.add("SELECT pg_sleep(0.3);" + statement)
     run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
     # The second sleeps in its migration by then, after the last was listed.
     await _asleep(installation, release)

@@ -34,8 +34,10 @@ _SETTINGS: Final = {
     "idle_session_timeout": "1h",
 }
 _CONNECT_S: Final = 5.0
-# Any statement but those of a copy, which take as long as there are rows.
+# Any statement but those of a copy, which take as long as there are rows; they would have the limit of the others
+# if they were given none.
 _COMMAND_S: Final = 600.0
+_COPY_S: Final = 6 * 3600.0
 _CHUNKS: Final = 8
 
 
@@ -181,7 +183,7 @@ async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: M
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)
 
     async def read() -> None:
-        await source.connection.copy_from_query(query, *arguments, output=chunks.put, format="binary")
+        await source.connection.copy_from_query(query, *arguments, output=chunks.put, format="binary", timeout=_COPY_S)
         await chunks.put(None)
 
     async def arriving() -> AsyncIterator[bytes]:
@@ -190,4 +192,5 @@ async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: M
 
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
-        group.create_task(target.connection.copy_to_table(table, source=arriving(), format="binary"))
+        copied = target.connection.copy_to_table(table, source=arriving(), format="binary", timeout=_COPY_S)
+        group.create_task(copied)

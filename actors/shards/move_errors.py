@@ -7,7 +7,7 @@ MoveError
     MoveUnfinishedError     it could be neither ended nor undone now: a repeat does, or the next look after such moves
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from actors.shards.errors import ShardError
 
@@ -56,6 +56,11 @@ class MoveUnfinishedError(MoveError):
     code: ClassVar[str] = "move_unfinished"
     http_status: ClassVar[int] = 503
     retryable: ClassVar[bool] = True
+
+    @classmethod
+    def after(cls, tenant_id: str, error: Exception) -> Self:
+        """Because of an error in one of its steps."""
+        return cls(tenant_id, error.reason if isinstance(error, MoveError) else str(error))
 
     def __str__(self) -> str:
         return f"the move of tenant {self.tenant_id} is not over; it is gone on with: {self.reason}"

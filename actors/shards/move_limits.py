@@ -10,7 +10,7 @@ import asyncpg
 
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.migrations import said
-from actors.shards.move_errors import MoveFailedError
+from actors.shards.move_errors import MoveError
 from actors.shards.move_side import MoveSide
 from actors.shards.translation import FOREIGN, sqlstate_of
 from telemetry.log import get_logger
@@ -72,24 +72,36 @@ def away(shard: int) -> Iterator[None]:
 
 
 def in_our_words(
-    step: Callable[Concatenate[Mover, Parameters], Awaitable[Returned]],
-) -> Callable[Concatenate[Mover, Parameters], Coroutine[Any, Any, Returned]]:
-    """What the databases say becomes the reason of a ``MoveFailedError``."""
+    kind: type[MoveError],
+) -> Callable[
+    [Callable[Concatenate[Mover, Parameters], Awaitable[Returned]]],
+    Callable[Concatenate[Mover, Parameters], Coroutine[Any, Any, Returned]],
+]:
+    """What the databases say in a step becomes the reason of an error of ours.
 
-    @functools.wraps(step)
-    async def run(move: Mover, /, *arguments: Parameters.args, **named: Parameters.kwargs) -> Returned:
-        try:
-            return await step(move, *arguments, **named)
-        except (TimeoutError, ExceptionGroup, *FOREIGN) as error:
-            first: Exception = error
-            while isinstance(first, ExceptionGroup):
-                first = first.exceptions[0]
-            if not isinstance(first, (TimeoutError, *FOREIGN)):
-                raise
-            reason = f"{step.__name__}: {type(first).__name__} {sqlstate_of(first)}".rstrip()
-            # Never the detail, which quotes rows.
-            text = said(first) if isinstance(first, asyncpg.PostgresError) else str(first)
-            _log.warning("move_step_failed", tenant_id=move.tenant_id, step=step.__name__, error=text)
-            raise MoveFailedError(move.tenant_id, reason) from error
+    Args:
+        kind: what it is that the step fails: a move that is backed out of, or one that is not over.
+    """
 
-    return run
+    def of(
+        step: Callable[Concatenate[Mover, Parameters], Awaitable[Returned]],
+    ) -> Callable[Concatenate[Mover, Parameters], Coroutine[Any, Any, Returned]]:
+        @functools.wraps(step)
+        async def run(move: Mover, /, *arguments: Parameters.args, **named: Parameters.kwargs) -> Returned:
+            try:
+                return await step(move, *arguments, **named)
+            except (TimeoutError, ExceptionGroup, *FOREIGN) as error:
+                first: Exception = error
+                while isinstance(first, ExceptionGroup):
+                    first = first.exceptions[0]
+                if not isinstance(first, (TimeoutError, *FOREIGN)):
+                    raise
+                reason = f"{step.__name__}: {type(first).__name__} {sqlstate_of(first)}".rstrip()
+                # Never the detail, which quotes rows.
+                text = said(first) if isinstance(first, asyncpg.PostgresError) else str(first)
+                _log.warning("move_step_failed", tenant_id=move.tenant_id, step=step.__name__, error=text)
+                raise kind(move.tenant_id, reason) from error
+
+        return run
+
+    return of

@@ -24,7 +24,7 @@ from actors.shards.catalog import differences
 from actors.shards.migration_files import TENANT
 from actors.shards.migrations import DEFAULT_PATIENCE
 from actors.shards.move_copy import MoveCopy
-from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
+from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError, MoveUnfinishedError
 from actors.shards.move_limits import away, in_our_words, within
 from actors.shards.move_messages import MOST_MESSAGES, move_messages, waiting
 from actors.shards.move_side import QUERIES, MoveSide
@@ -131,7 +131,7 @@ class Entrance:
         """Whose."""
         return self._side.tenant_id
 
-    @in_our_words
+    @in_our_words(MoveUnfinishedError)
     async def open(self) -> None:
         """Let units in. Again changes nothing."""
         await within(self._let_in_s, self._side.open_entrance(), cut=[self._side])
@@ -170,7 +170,7 @@ class TenantMove:
         """Of copying, the last one in the freeze."""
         return self._copy.rounds
 
-    @in_our_words
+    @in_our_words(MoveFailedError)
     async def copy(self) -> None:
         """Copy all rows, and what was written meanwhile, until that is little. Units go on.
 
@@ -194,7 +194,7 @@ class TenantMove:
                 # It is written as quickly as it is copied.
                 break
 
-    @in_our_words
+    @in_our_words(MoveFailedError)
     async def freeze(self) -> None:
         """Let nobody write any more, copy the last changes, and compare all rows.
 
@@ -207,19 +207,19 @@ class TenantMove:
             raise MoveFailedError(self.tenant_id, reason)
         await within(self._policy.freeze_s, self._freeze(), cut=[self._source, self._target])
 
-    @in_our_words
+    @in_our_words(MoveUnfinishedError)
     async def open(self) -> None:
         """After the flip: let the messages follow, and units in. Again does what is left of it."""
         # What is published on the new shard comes behind them.
         self.messages += await self._move_messages()
         await self._let_in(self._target)
 
-    @in_our_words
+    @in_our_words(MoveUnfinishedError)
     async def finish(self) -> None:
         """The rows on the old shard go. Again changes nothing."""
         await within(self._policy.clear_s, self._source.clear(), cut=[self._source])
 
-    @in_our_words
+    @in_our_words(MoveUnfinishedError)
     async def undo(self) -> None:
         """Before the flip: the tenant is served where it was, and its copy goes. Again changes nothing."""
         await self._let_in(self._source)

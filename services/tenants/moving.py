@@ -122,7 +122,7 @@ class TenantMoving:
                     return await self._row(tenant_id)
             except SpazaError as error:
                 if perf_counter() > until:
-                    raise MoveUnfinishedError(tenant_id, str(error)) from error
+                    raise MoveUnfinishedError.after(tenant_id, error) from error
             await asyncio.sleep(_LOOK_S)
 
     async def _end_or_let_in(self, row: MoveRow) -> bool:
@@ -203,7 +203,7 @@ class TenantMoving:
         try:
             await move.open()
         except SpazaError as error:
-            raise MoveUnfinishedError(name.tenant_id, str(error)) from error
+            raise MoveUnfinishedError.after(name.tenant_id, error) from error
         try:
             await self._forget(name.tenant_id)
             await move.finish()
@@ -226,7 +226,7 @@ class TenantMoving:
                     await self._lift(move, name)
                     return None
                 if perf_counter() > until:
-                    raise MoveUnfinishedError(name.tenant_id, str(error)) from error
+                    raise MoveUnfinishedError.after(name.tenant_id, error) from error
                 await asyncio.sleep(_LOOK_S)
             else:
                 if epoch is None:
@@ -252,7 +252,7 @@ class TenantMoving:
         try:
             await move.undo()
         except SpazaError as error:
-            raise MoveUnfinishedError(name.tenant_id, str(error)) from error
+            raise MoveUnfinishedError.after(name.tenant_id, error) from error
 
     async def _forget(self, tenant_id: str) -> None:
         row = await self._listing.row(tenant_id)

@@ -132,12 +132,19 @@ class Insistence:
             await asyncio.sleep(growing_s(times, _FIRST_S, _LONGEST_S))
             self._give_up_old(asyncio.get_running_loop().time())
             for owed in list(self._owed.values()):
-                if not await self._say(owed.change):
+                if not await self._is_said(owed.change):
                     break
                 _log.info("change_said_late", tenant_id=owed.change.tenant_id, tries=times)
                 # Unless more of that tenant has changed in this moment.
                 if self._owed.get(owed.change.tenant_id) is owed:
                     del self._owed[owed.change.tenant_id]
+
+    async def _is_said(self, change: TenantChange) -> bool:
+        try:
+            return await self._say(change)
+        except Exception:  # noqa: BLE001 - whatever it was, what else is owed is not to be lost with it
+            _log.exception("change_not_said", tenant_id=change.tenant_id)
+            return False
 
     def _give_up_old(self, now: float) -> None:
         for owed in [one for one in self._owed.values() if one.until <= now]:

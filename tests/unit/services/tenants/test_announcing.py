@@ -68,6 +68,22 @@ async def test_what_changes_while_it_is_said_is_said_once_more() -> None:
     assert [one.phone_numbers for one in redis.said] == [("1",), ("1", "2")]
 
 
+async def test_a_fault_in_saying_is_no_end_of_it() -> None:
+    redis = Redis()
+    faults = [RuntimeError("a fault")]
+
+    async def say(change: TenantChange) -> bool:
+        if faults:
+            raise faults.pop()
+        return await redis.say(change)
+
+    insistence = Insistence(say)
+    insistence.begin(TenantChange("t", ("1",)))
+    await _all_said(insistence)
+
+    assert [one.phone_numbers for one in redis.said] == [("1",)]
+
+
 async def test_after_all_was_said_the_next_change_is_too() -> None:
     redis = Redis()
     insistence = Insistence(redis.say)

@@ -4,8 +4,8 @@
   it. Else whoever opens connections and dawdles holds all there are, and all that a replica takes at once.
 - Figures are for this machine alone, where Ray would show them on every address.
 - What HAProxy answers in an application's place has the one shape of errors, and asks to come again while it knows no
-  application yet. So has what Serve answers for a replica that has enough to do. What is no HTTP at all HAProxy answers
-  in its own words: decision 0008.
+  application yet. So has what Serve answers for a replica that has enough to do, and a method that no replica could read. What is no HTTP
+  at all HAProxy answers in its own words: decision 0008.
 - Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
   holds a request until there is one again, for longer than Meta waits.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
@@ -29,6 +29,10 @@ _COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
 _BUSY = (503, " hdr Retry-After 2", "Too much is asked at once; try again")
 # Serve's own: none of ours is a text, or without the id.
 _FROM_SERVE = "{ status 503 } { res.hdr(content-type) -m beg text/plain } !{ res.hdr(x-correlation-id) -m found }"
+# Those that the HTTP server of a replica reads; of others it says so in a line of text.
+_METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
+_UNKNOWN_METHOD = (501, "", "There is no such method")
+_ID_KEPT = "txn.request_id"
 _DAWDLES = (408, "", "The request did not arrive in time")
 _PASSED_ON = (
     (502, "", "The answer was lost; the request may have been carried out"),
@@ -73,19 +77,15 @@ def shaped(config: str) -> str:
     """
     if "http-error status" in config:
         return config
-    for status, header, message in _PASSED_ON:
-        config = _replaced(
-            config, rf"^( +)errorfile {status} \S+$", rf"\1http-error status {status} {_json(header, message)}"
-        )
-    status, header, message = _DAWDLES
+    for answer in _PASSED_ON:
+        config = _replaced(config, rf"^( +)errorfile {answer[0]} \S+$", rf"\1http-error {_returned(answer)}")
     # It comes before any rule, so that what the caller names its request by is not looked at yet.
-    dawdles = f"http-error status {status} {_json(header, message, 'unique-id')}"
+    dawdles = f"http-error {_returned(_DAWDLES, 'unique-id')}"
     config = _replaced(config, r"^( +)(http-error status 502 .*)$", rf"\1{dawdles}\n\1\2")
-    status, header, message = _COME_AGAIN
     config = _replaced(
         config,
         r"^( +)http-request return status 404 content-type text/plain lf-string .*$",
-        rf"\1http-request return status {status} {_json(header, message)}",
+        rf"\1http-request return {_returned(_COME_AGAIN)}",
     )
     ids = (
         f"del-header x-request-id if !{{ req.hdr(x-request-id) -m reg {_SANE_ID} }}",
@@ -93,13 +93,13 @@ def shaped(config: str) -> str:
         "set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }",
         "add-header x-forwarded-for %[src]",
     )
-    status, header, message = _BUSY
     rules = (
         "unique-id-format %[uuid]",
         *(f"http-request {rule}" for rule in ids),
-        # An answer's rules see no more of its request.
-        "http-request set-var(txn.request_id) req.hdr(x-request-id)",
-        f"http-response return status {status} {_json(header, message, 'var(txn.request_id)')} if {_FROM_SERVE}",
+        # What is answered once the request has gone to a replica sees no more of it.
+        f"http-request set-var({_ID_KEPT}) req.hdr(x-request-id)",
+        f"http-request return {_returned(_UNKNOWN_METHOD)} unless {{ method {_METHODS} }}",
+        f"http-response return {_returned(_BUSY)} if {_FROM_SERVE}",
     )
     added = r"\1\2" + "".join(rf"\n\1{rule}" for rule in rules)
     return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", f"frontend http_frontend\n{added}")
@@ -123,10 +123,11 @@ def guard_file(path: Path, environment: Mapping[str, str]) -> None:
     path.write_text(candid(shaped(guarded(written, **ports))), encoding="utf-8")
 
 
-def _json(header: str, message: str, request_id: str = "req.hdr(x-request-id)") -> str:
+def _returned(answer: tuple[int, str, str], request_id: str = f"var({_ID_KEPT})") -> str:
+    status, header, message = answer
     body = f'{{"message":"{message}","request_id":"%[{request_id}]"}}'
     correlation = f" hdr X-Correlation-ID %[{request_id}]"
-    return f"content-type application/json{header}{correlation} lf-string '{body}'"
+    return f"status {status} content-type application/json{header}{correlation} lf-string '{body}'"
 
 
 def _replaced(config: str, pattern: str, by: str) -> str:

@@ -126,3 +126,35 @@ async def test_what_serve_answers_for_a_busy_replica_has_the_one_shape_and_ours_
     assert (busy[0], busy[1]["retry-after"], busy[1]["x-correlation-id"]) == (503, "2", ID)
     assert json.loads(busy[2]) == {"message": "Too much is asked at once; try again", "request_id": ID}
     assert (ours[0], json.loads(ours[2])["message"]) == (503, "Our own words")
+
+
+@asynccontextmanager
+async def _that_dies() -> AsyncIterator[Place]:
+    """A replica that takes requests and ends before it answers."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield host, port
+
+
+async def test_an_answer_that_was_lost_is_told_with_the_callers_own_id(tmp_path: Path) -> None:
+    async with _that_dies() as behind, haproxy(behind, tmp_path) as place:
+        status, headers, body = await exchange(place, asking("GET"))
+
+    assert (status, headers["x-correlation-id"]) == (502, ID)
+    assert json.loads(body) == {
+        "message": "The answer was lost; the request may have been carried out", "request_id": ID,
+    }  # fmt: skip
+
+
+async def test_a_method_that_nobody_knows_is_refused_in_the_one_shape(tmp_path: Path) -> None:
+    app = App()
+    async with served(app) as behind, haproxy(behind, tmp_path) as place:
+        status, headers, body = await exchange(place, asking("FETCH"))
+
+    assert (status, headers["x-correlation-id"], app.scopes) == (501, ID, [])
+    assert json.loads(body) == {"message": "There is no such method", "request_id": ID}

@@ -56,8 +56,8 @@ def test_a_configuration_that_is_not_known_is_refused(line: str) -> None:
 def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_again() -> None:
     lines = [line.strip() for line in shaped(WRITTEN).splitlines()]
 
-    body = """'{"message":"Not ready yet; try again","request_id":"%[req.hdr(x-request-id)]"}'"""
-    again = f"hdr Retry-After 2 hdr X-Correlation-ID %[req.hdr(x-request-id)] lf-string {body}"
+    body = """'{"message":"Not ready yet; try again","request_id":"%[var(txn.request_id)]"}'"""
+    again = f"hdr Retry-After 2 hdr X-Correlation-ID %[var(txn.request_id)] lf-string {body}"
     assert f"http-error status 503 content-type application/json {again}" in lines
     assert f"http-request return status 503 content-type application/json {again}" in lines
     assert not [line for line in lines if "content-type text/plain" in line]
@@ -66,6 +66,13 @@ def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_agai
         "http-request set-header x-request-id %[uuid] if !{ req.hdr(x-request-id) -m found }"
     )
     assert shaped("\n".join(lines)) == "\n".join(lines)
+
+
+def test_no_answer_reads_a_request_that_may_have_gone_to_a_replica() -> None:
+    answers = [line for line in shaped(WRITTEN).splitlines() if " lf-string " in line]
+
+    assert len(answers) == 7
+    assert not [line for line in answers if "req.hdr" in line]
 
 
 def test_what_serve_answers_for_a_replica_that_is_busy_is_answered_in_the_one_shape() -> None:

@@ -4,8 +4,8 @@
   it. Else whoever opens connections and dawdles holds all there are, and all that a replica takes at once.
 - Figures are for this machine alone, where Ray would show them on every address.
 - What HAProxy answers in an application's place has the one shape of errors, and asks to come again while it knows no
-  application yet. So has what Serve answers for a replica that has enough to do, and a method that no replica could read. What is no HTTP
-  at all HAProxy answers in its own words: decision 0008.
+  application yet. So has what Serve answers for a replica that has enough to do, and a method that no replica could
+  read. What is no HTTP at all HAProxy answers in its own words: decision 0008.
 - Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
   holds a request until there is one again, for longer than Meta waits.
 - A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.

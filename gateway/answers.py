@@ -1,5 +1,6 @@
 """Answers of the gateway itself, and the one shape of refusals."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from kernel.errors import SpazaError
 
 JSON: Final = b"application/json"
 NO_STORE: Final = (b"cache-control", b"no-store")
+# Where nobody knows better.
 RETRY_AFTER: Final = (b"retry-after", b"2")
 
 
@@ -57,5 +59,7 @@ async def answer_bytes(
 def refusal_of(error: SpazaError) -> Refusal:
     """What an error of ours is answered with."""
     text = str(error)
-    headers = (RETRY_AFTER,) if error.retryable else ()
+    after_s: float | None = getattr(error, "retry_after_s", None)
+    again = RETRY_AFTER if after_s is None else (b"retry-after", b"%d" % max(1, math.ceil(after_s)))
+    headers = (again,) if error.retryable else ()
     return Refusal(error.http_status, text[:1].upper() + text[1:], headers=headers)

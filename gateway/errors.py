@@ -4,6 +4,7 @@ SpazaError
     GatewayError
         DeadlineExceededError   the route's time is over, or too short for what would have to be done
         DisconnectedError       the caller went away before the whole request was there
+        CrowdedError            so many requests of one tenant are under way that do not end
         UnidentifiedError       what belongs to a tenant was asked by nobody
         BadTokenError           a text that is no JSON Web Token (tokens.py)
         BadKeyError             a credential with which nothing can be verified (tokens.py)
@@ -46,6 +47,21 @@ class DisconnectedError(GatewayError):
 
     def __str__(self) -> str:
         return f"the caller of {self.route} went away before its request was whole"
+
+
+class CrowdedError(GatewayError):
+    """Requests of this tenant do not end, and one more would only stand in others' way. It may have been begun."""
+
+    code = "crowded"
+    http_status = 503
+    retryable = True
+
+    def __init__(self, route: str) -> None:
+        super().__init__(route)
+        self.route = route
+
+    def __str__(self) -> str:
+        return "your requests under way do not end; this one may have been carried out, try again"
 
 
 class UnidentifiedError(GatewayError):

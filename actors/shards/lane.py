@@ -93,7 +93,7 @@ class Lane:
         refused: Counter[Any] = Counter()
         for work in works:
             within_s = work.call.timeout_s
-            unit = WaitingUnit(work, call, deadline if within_s is None else min(deadline, now + within_s))
+            unit = WaitingUnit(work, call, now, deadline if within_s is None else min(deadline, now + within_s))
             if self._patience.admits(unit.party):
                 call.left[unit] = None
                 self._queue.put(unit)
@@ -102,9 +102,11 @@ class Lane:
                 self._finish(unit, self._overloaded(unit, refused[unit.party]))
 
     def _overloaded(self, unit: WaitingUnit, places: int) -> OverloadedError:
+        now = asyncio.get_running_loop().time()
         oldest = next(iter(self._held), None)
-        running_s = 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest.started
-        return OverloadedError(self._shard, self._patience.retry_after_s(unit.party, places, running_s))
+        # What has waited in vain for long would wait for as long again.
+        blocked_s = max(now - unit.arrived, 0.0 if oldest is None else now - oldest.started)
+        return OverloadedError(self._shard, self._patience.retry_after_s(unit.party, places, blocked_s))
 
     def _wake(self, wanted: int) -> None:
         for _ in range(min(wanted, len(self._queue), self._most - len(self._hands))):

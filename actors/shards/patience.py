@@ -44,13 +44,14 @@ class Patience:
         """A unit has held a connection for so long."""
         self.mean_s += _SMOOTHING * (used_s - self.mean_s)
 
-    def retry_after_s(self, party: Hashable, refused: int, running_s: float) -> float:
+    def retry_after_s(self, party: Hashable, refused: int, blocked_s: float) -> float:
         """When there will be room, if nobody else comes.
 
         Args:
             party: that was refused.
             refused: how many of its units with this one; each needs a place.
-            running_s: for how long the unit that runs longest has been running; it counts where it is more than usual.
+            blocked_s: for how long the unit that runs longest has been running, or the one that is refused has waited;
+                it counts where it is more than usual.
 
         Returns:
             Seconds, 0.05 to 5, from the mean time of a unit and the connections that the party gets beside the others.
@@ -61,4 +62,4 @@ class Patience:
         if parties > self._connections:
             hands = self._connections / parties
         places = refused if self._of[party] >= self._room_of_one else refused * hands / self._connections
-        return min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, places * max(self.mean_s, running_s) / hands))
+        return min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, places * max(self.mean_s, blocked_s) / hands))

@@ -43,13 +43,13 @@ class WaitingUnit:
     """One unit; waits in a ``FairQueue`` until a hand takes it."""
 
     __slots__ = (
-        "call", "deadline", "expected_s", "function", "is_counted", "is_held", "party", "position", "position_needed",
-        "source", "started", "tries",
+        "arrived", "call", "deadline", "expected_s", "function", "is_counted", "is_held", "party", "position",
+        "position_needed", "source", "started", "tries",
     )  # fmt: skip
 
-    def __init__(self, work: Work, source: CallOnWay, deadline: float) -> None:
+    def __init__(self, work: Work, source: CallOnWay, arrived: float, deadline: float) -> None:
         self.position, self.call, self.function, self.position_needed = work
-        self.source, self.deadline = source, deadline
+        self.source, self.arrived, self.deadline = source, arrived, deadline
         # Among system units each call is a party.
         self.party: Hashable = self.call.tenant_id or source
         self.tries = 0

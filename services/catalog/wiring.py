@@ -12,6 +12,7 @@ from config.routes import Route
 from gateway.asgi import ASGIApp
 from gateway.chain import Parts, chained
 from gateway.needs import Given, demand
+from gateway.share import Share
 from services.catalog.deployment import Products
 from services.catalog.routes import ProductsApi
 from services.catalog.search import ShardProductSearch
@@ -20,6 +21,9 @@ from telemetry.log import configure_logging
 
 PRODUCTS_APP: Final = "products"
 CATALOG_SERVICE: Final = "catalog-service"
+# Requests under way in a replica, and those of one tenant while none of its own ends.
+ROOM: Final = 256
+OF_ONE_TENANT: Final = ROOM // 4
 
 
 def catalog_of(shards: UnitRunner) -> Catalog:
@@ -53,14 +57,14 @@ def products_application(
         configure_logging(log_level, sys.__stderr__)
         handle = shards()
         api = ProductsApi(catalog_of(handle))
-        return chained(api, route, parts(handle), api.operations)
+        return chained(Share(api, OF_ONE_TENANT), route, parts(handle), api.operations)
 
     deployment: Any = serve.deployment(
         serve.ingress()(Products),
         name=Products.__name__,
         num_replicas=replicas,
         # Requests wait for the shards, not for the CPU; more than these would wait in memory.
-        max_ongoing_requests=256,
+        max_ongoing_requests=ROOM,
         max_queued_requests=512,
         ray_actor_options={"num_cpus": 0},
         graceful_shutdown_timeout_s=5.0,

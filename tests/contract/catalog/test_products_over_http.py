@@ -1,23 +1,29 @@
 """Products over HTTP, as a merchant's program sees them, on real shards."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from actors.shards.dsn import shard_dsn
 from actors.shards.errors import OverloadedError, ShardUnavailableError, UnitTimeoutError
 from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
+from cluster.postgres import PostgresServer
 from config.routes import Route
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
 from gateway.context import Identity, context_of
+from gateway.share import Share
 from kernel.errors import SpazaError
 from services.catalog.ports import Shelf
 from services.catalog.routes import ProductsApi
-from services.catalog.wiring import catalog_of
-from tests.contract.catalog.conftest import HOME, ShardShop
+from services.catalog.wiring import OF_ONE_TENANT, ROOM, catalog_of
+from tests.contract.catalog.conftest import HOME, SHARD, ShardShop
 from tests.gateway import Watch
 
 PATH = "/api/v1/products"
@@ -46,19 +52,23 @@ class Troubled:
 class Merchant:
     """A program of one merchant, behind the route without its plugins: who calls is known."""
 
-    def __init__(self, shelf: Shelf, runner: UnitRunner) -> None:
+    def __init__(
+        self, shelf: Shelf, runner: UnitRunner, share: Share | None = None, room: asyncio.Semaphore | None = None
+    ) -> None:
         self.shards = Troubled(runner)
         api = ProductsApi(catalog_of(self.shards))
+        served = api if share is None else share
 
         async def identified(scope: Scope, receive: Receive, send: Send) -> None:
             context_of(scope).identity = Identity(shelf.tenant_id, "kid", shelf.shard, 1)
-            await api(scope, receive, send)
+            await served(scope, receive, send)
 
         route = Route(name="products", path=PATH, service="catalog-service", timeout_s=5.0, plugins={})
         app = chained(identified, route, Parts(Watch()), api.operations)
 
         async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "root_path": PATH}, receive, send)
+            async with room or nullcontext():
+                await app({**scope, "root_path": PATH}, receive, send)
 
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=mounted), base_url="http://spaza" + PATH)
 
@@ -267,6 +277,42 @@ async def test_a_shard_that_does_not_answer_is_said_with_when_to_come_again(
     assert answer.status_code == status
     assert ("retry-after" in answer.headers) is comes_again
     assert set(answer.json()) == {"message", "request_id"}
+
+
+@pytest.fixture
+async def stuck_and_other(shard_shop: ShardShop, server: PostgresServer) -> AsyncIterator[tuple[Merchant, Merchant]]:
+    """Two merchants of one shard in one replica; the table of the first is locked by somebody."""
+    room, share = asyncio.Semaphore(ROOM), Share(ProductsApi(catalog_of(shard_shop.runner)), OF_ONE_TENANT)
+    shelves = [await shard_shop.open(), await shard_shop.open()]
+    merchants = [Merchant(shelf, shard_shop.runner, share, room) for shelf in shelves]
+    owner = await asyncpg.connect(shard_dsn(server.dsn, SHARD))
+    async with owner.transaction():
+        await owner.execute(f"LOCK TABLE tenant_{shelves[0].tenant_id}.product")
+        yield merchants[0], merchants[1]
+    await owner.close()
+    for one in merchants:
+        await one.client.aclose()
+
+
+async def test_a_merchant_whose_table_is_locked_does_not_slow_another(
+    stuck_and_other: tuple[Merchant, Merchant],
+) -> None:
+    stuck, other = stuck_and_other
+    asked = [asyncio.create_task(stuck.client.get("")) for _ in range(2 * ROOM)]
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+
+    assert await other.skus() == []
+    took_s = time.monotonic() - started
+    refused = [one.result() for one in asked if one.done()]
+    for one in asked:
+        one.cancel()
+    await asyncio.wait(asked)
+
+    # Of the route's 5 seconds, which all of them would have waited.
+    assert took_s < 3.5
+    assert {(one.status_code, one.headers["retry-after"]) for one in refused} == {(503, "2")}
+    assert len(refused) >= ROOM - OF_ONE_TENANT
 
 
 async def test_a_hop_gets_what_is_left_of_the_routes_time(merchant: Merchant) -> None:

@@ -120,6 +120,19 @@ async def test_a_unit_that_still_waits_at_the_deadline_is_given_up_and_was_not_t
     assert await value(pools, "skus", other) == []
 
 
+async def test_who_waited_in_vain_is_told_to_wait_for_as_long_again(
+    make_pools: MakePools, make_tenant: MakeTenant
+) -> None:
+    pools, tenant = make_pools(UNITS, limits=PoolLimits(app_connections=1)), await make_tenant()
+    nap = UnitCall("script", SHARD, tenant, "SELECT pg_sleep(0.1)")
+
+    outcomes = await pools.run([nap] * 20, 0.85)
+
+    told = [one.error.retry_after_s for one in outcomes if isinstance(one.error, OverloadedError)]
+    assert told
+    assert min(told) >= 0.8
+
+
 async def test_a_unit_may_have_less_patience_than_its_call(make_pools: MakePools, make_tenant: MakeTenant) -> None:
     pools, tenant = make_pools(UNITS), await make_tenant()
     nap = UnitCall("script", SHARD, tenant, "SELECT pg_sleep(0.6)")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from actors.shards.errors import ShardUnavailableError
+from actors.shards.errors import OverloadedError, ShardUnavailableError
 from config.plugins import AdminAuthOptions, CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
 from gateway.answers import refuse
 from gateway.asgi import ASGIApp, Receive, Scope, Send
@@ -34,6 +34,8 @@ async def test_an_answer_gets_through_and_is_watched() -> None:
     [
         (RuntimeError("bug"), 500, "An unexpected error occurred", None),
         (ShardUnavailableError(3, "gone"), 503, None, "2"),
+        (OverloadedError(3, 0.05), 503, None, "1"),
+        (OverloadedError(3, 3.2), 503, None, "4"),
     ],
 )
 async def test_what_an_application_raises_is_answered_in_the_one_shape(

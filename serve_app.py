@@ -41,6 +41,7 @@ from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitRunner
 from cache.connection import RedisConnection
 from cache.counters import RedisCounters
+from config.route_rules import open_in_shadow
 from config.routes import Routes
 from config.routes_file import load_routes
 from config.settings import Settings, load_settings
@@ -374,6 +375,8 @@ def app(arguments: Mapping[str, Any]) -> Application:
     settings = load_settings(os.environ)
     configure_logging(settings.log.level)
     spaza = Spaza(settings, instance_id=str(arguments.get("instance_id", "serve")))
+    for warning in open_in_shadow(spaza.routes):
+        get_logger("gateway").warning("route_open", reason=warning)
     _warn_of_tenants_behind(asyncio.run(spaza.prepare()).setup)
     if not ray.is_initialized():
         ray.init(namespace="serve", log_to_driver=False)

@@ -1,6 +1,7 @@
 """What can go wrong when an instance starts. Each says what, where, and the remedy.
 
 ClusterError
+    DeclaredError            a file that declares routes or queues cannot be used
     PortTakenError           another program listens where we were told to
     AddressError             there is no listening where we were told to
     InstanceRunningError     the data folder is in use by a running instance
@@ -30,6 +31,19 @@ class ClusterError(SpazaError):
 
     code = "cluster"
     http_status = 503
+
+
+class DeclaredError(ClusterError):
+    """``routes.yaml`` or ``queues.yaml`` cannot be used: one line for each fault."""
+
+    code = "declared"
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class PortTakenError(ClusterError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from actors.shards.dsn import shard_dsn, single_hosts
+from cluster.declared import check_declared
 from cluster.descendants import kill_earlier, marked_environment
 from cluster.errors import NodeFailedError
 from cluster.instance import WANTED_FIRST_BYTES, Instance, refuse_full
@@ -47,10 +48,11 @@ def up(environment: Mapping[str, str], *, demo: bool) -> None:
 
     Raises:
         SettingsError: settings that are missing or wrong.
-        ClusterError: it cannot start, and why.
+        ClusterError: it cannot start, and why; before anything is touched where a declared file cannot be used.
     """
     # Read once without the data folder, which the settings name.
     settings = load_settings(environment, demo_key=_new_key() if demo else None)
+    warnings = check_declared(settings)
     instance = Instance.claim(settings.data_dir)
     try:
         # Before the ports are looked at, for what a killed instance left behind may hold them.
@@ -59,7 +61,7 @@ def up(environment: Mapping[str, str], *, demo: bool) -> None:
         settings = load_settings(environment, demo_key=key)
         _refuse_taken_ports(settings, demo=demo)
         try:
-            asyncio.run(_Assembly(instance, settings, key, environment).run())
+            asyncio.run(_Assembly(instance, settings, key, environment).run(warnings))
         except NodeFailedError as error:
             if error.address_taken:
                 # Ours is gone by now, so who is found has come in between.
@@ -90,7 +92,7 @@ class _Assembly:
         self._redis = RedisServer(instance.data_dir, instance.run_dir, environment=self._environment)
         self._replicated = self._with_standbys()
 
-    async def run(self) -> None:
+    async def run(self, warnings: Sequence[str]) -> None:
         instance, settings = self._instance, self._settings
         keep_ray_sessions(instance.data_dir, instance.run_dir)
         fixed = {"http": settings.http.port, "dashboard": settings.dashboard.port}
@@ -100,6 +102,8 @@ class _Assembly:
         self._screen.begin(str(instance.data_dir))
         for name in without_effect(self._environment):
             self._screen.warn(f"{name} is set, and nothing uses it yet.")
+        for warning in warnings:
+            self._screen.warn(warning)
         order = NodeOrder(instance.instance_id, str(instance.data_dir), str(instance.run_dir), self._key, self._ports)
         node = NodePart(order, self._environment, self._screen.part_up)
         supervisor = Supervisor(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from config.marked_yaml import Fault, Marked, read_marked
 
@@ -31,15 +32,20 @@ def read_declared(path: Path) -> Marked:
         return read_marked(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UnreadableFileError(f"{path.name}: cannot be read ({error.strerror}); is the path right?") from error
+    except RecursionError as error:
+        fault = f"{path.name}: is nested too deep to be read; take out brackets that nest, and references to themselves"
+        raise UnreadableFileError(fault) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnreadableFileError(_not_yaml(path.name, error)) from error
+        raise UnreadableFileError(_not_yaml(path, error)) from error
 
 
 def unknown(name: str, known: Iterable[str], what: str = "field") -> str:
     """What is said of a name that is none."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"there is no such {what}; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}")
+    if near:
+        return f"there is no such {what}; did you mean {near[0]}?"
+    return f"there is no such {what}; known are {', '.join(names)}"
 
 
 def text_of(error: Mapping[str, Any], known: Iterable[str]) -> str:
@@ -70,8 +76,21 @@ def rendered(name: str, marked: Marked, faults: Sequence[Fault]) -> tuple[str, .
     )
 
 
-def _not_yaml(name: str, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = name if mark is None else f"{name}:{mark.line + 1}"
-    problem = getattr(error, "problem", None) or str(error)
+def _not_yaml(path: Path, error: Exception) -> str:
+    line = _line(path, error)
+    where = path.name if line is None else f"{path.name}:{line}"
+    problem = getattr(error, "problem", None) or (
+        f"the character {chr(error.character)!r} has no place in one" if isinstance(error, ReaderError) else str(error)
+    )
     return f"{where}: this is no YAML: {problem}; check indentation, colons and quotes around this line"
+
+
+def _line(path: Path, error: Exception) -> int | None:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return int(mark.line) + 1
+    if isinstance(error, UnicodeDecodeError):
+        return error.object[: error.start].count(b"\n") + 1
+    if isinstance(error, ReaderError):
+        return path.read_text(encoding="utf-8")[: error.position].count("\n") + 1
+    return None

@@ -5,40 +5,24 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from config.templates import template_fault
+from config.option_types import (
+    Flag,
+    HeaderName,
+    HeaderNames,
+    HeaderPairs,
+    Names,
+    Network,
+    NewNames,
+    Pairs,
+    RenamedHeaders,
+    Seconds,
+    Whole,
+    value_fault,
+)
 
 _UNITS: Final[Mapping[str, int]] = {"bytes": 1, "kilobytes": 1024, "megabytes": 1024 * 1024}
-_HEADER: Final = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-# Of a header's value; what is beyond Latin-1 has no place in one.
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\u0100-\U0010ffff]")
-Network = IPv4Network | IPv6Network
-
-
-def _pair(value: str) -> str:
-    if not value.partition(":")[0].strip() or ":" not in value:
-        raise ValueError("must be a name and a value with a colon between, such as 'x-name:value'")
-    if fault := template_fault(value):
-        raise ValueError(fault)
-    return value
-
-
-def _header_pair(value: str) -> str:
-    name, _, text = _pair(value).partition(":")
-    if _HEADER.fullmatch(name.strip()) is None:
-        raise ValueError(f"has {name!r}, which is no name of a header; write letters, digits and hyphens")
-    unfit = _UNFIT.search(text)
-    if unfit is not None:
-        raise ValueError(f"has a value that no header can hold; leave {unfit[0]!r} out")
-    return value
-
-
-Names = tuple[Annotated[str, Field(min_length=1)], ...]
-Pairs = tuple[Annotated[str, AfterValidator(_pair)], ...]
-HeaderName = Annotated[str, Field(pattern=_HEADER.pattern)]
-HeaderNames = tuple[HeaderName, ...]
-HeaderPairs = tuple[Annotated[str, AfterValidator(_header_pair)], ...]
 
 
 class Options(BaseModel):
@@ -60,7 +44,7 @@ class PolicyOptions(Options):
 class CorrelationIdOptions(Options):
     header_name: HeaderName = "X-Correlation-ID"
     generator: Literal["uuid"] = "uuid"
-    echo_downstream: bool = True
+    echo_downstream: Flag = True
 
 
 class RequestSizeLimitingOptions(PolicyOptions):
@@ -72,11 +56,11 @@ class RequestSizeLimitingOptions(PolicyOptions):
         pause_timeout_s: for the next piece of it.
     """
 
-    allowed_payload_size: int = Field(default=1, ge=1)
+    allowed_payload_size: Whole = Field(default=1, ge=1)
     size_unit: Literal["bytes", "kilobytes", "megabytes"] = "megabytes"
-    require_content_length: bool = False
-    read_timeout_s: float = Field(default=20.0, gt=0)
-    pause_timeout_s: float = Field(default=5.0, gt=0)
+    require_content_length: Flag = False
+    read_timeout_s: Seconds = Field(default=20.0, gt=0)
+    pause_timeout_s: Seconds = Field(default=5.0, gt=0)
 
     @property
     def limit_bytes(self) -> int:
@@ -101,11 +85,11 @@ class CorsOptions(Options):
     )  # fmt: skip
     headers: tuple[HeaderName, ...] = ()
     exposed_headers: tuple[HeaderName, ...] = ()
-    max_age: int | None = Field(default=None, ge=0)
-    credentials: bool = False
-    preflight_continue: bool = False
-    private_network: bool = False
-    allow_origin_absent: bool = True
+    max_age: Whole | None = Field(default=None, ge=0)
+    credentials: Flag = False
+    preflight_continue: Flag = False
+    private_network: Flag = False
+    allow_origin_absent: Flag = True
 
     @model_validator(mode="after")
     def _expressions(self) -> Self:
@@ -138,10 +122,10 @@ class JwtAuthOptions(PolicyOptions):
     cookie_names: Names = ()
     header_names: tuple[HeaderName, ...] = ("authorization",)
     key_claim_name: str = Field(default="kid", min_length=1)
-    secret_is_base64: bool = True
+    secret_is_base64: Flag = True
     claims_to_verify: tuple[Literal["exp", "nbf", "tenant_id"], ...] = ("exp", "tenant_id")
-    maximum_expiration: int = Field(default=0, ge=0, le=31_536_000)
-    run_on_preflight: bool = True
+    maximum_expiration: Whole = Field(default=0, ge=0, le=31_536_000)
+    run_on_preflight: Flag = True
     realm: Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f\x7f]+$')] | None = None
 
     @model_validator(mode="after")
@@ -180,8 +164,8 @@ class RequestValidatorOptions(PolicyOptions):
         verbose_response: whether the fields are named.
     """
 
-    content_type_parameter_validation: bool = True
-    verbose_response: bool = True
+    content_type_parameter_validation: Flag = True
+    verbose_response: Flag = True
 
 
 class IpRestrictionOptions(PolicyOptions):
@@ -193,7 +177,7 @@ class IpRestrictionOptions(PolicyOptions):
 
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
-    status: int = Field(default=403, ge=400, le=599)
+    status: Whole = Field(default=403, ge=400, le=599)
     message: str = "IP address not allowed"
     trusted_ips: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
@@ -218,13 +202,13 @@ class RateLimitingOptions(PolicyOptions):
             alone still wins.
     """
 
-    minute: int | None = Field(default=None, ge=1)
-    hour: int | None = Field(default=None, ge=1)
+    minute: Whole | None = Field(default=None, ge=1)
+    hour: Whole | None = Field(default=None, ge=1)
     policy: Literal["tenant-id"] = "tenant-id"
     on_limit: Literal["reject", "defer"] = "reject"
-    fault_tolerant: bool = True
-    hide_client_headers: bool = False
-    whatever_own: bool = False
+    fault_tolerant: Flag = True
+    hide_client_headers: Flag = False
+    whatever_own: Flag = False
 
     @model_validator(mode="after")
     def _longer_is_more(self) -> Self:
@@ -247,26 +231,22 @@ class Changed(Options):
     body: Pairs = ()
 
 
-def _names_of_headers(renamed: HeaderPairs) -> None:
-    for one in renamed:
-        new = one.partition(":")[2]
-        if _HEADER.fullmatch(new) is None:
-            raise ValueError(f"renames a header to {new!r}, which is no name of one; write letters, digits and hyphens")
+class Renamed(Options):
+    """Pairs of an old name and a new one, ``old:new``."""
+
+    headers: RenamedHeaders = ()
+    querystring: NewNames = ()
+    body: NewNames = ()
 
 
 class RequestTransformerOptions(Options):
     """What becomes of requests, in this order: remove, rename, replace, add, append."""
 
     remove: Removed = Removed()
-    rename: Changed = Changed()
+    rename: Renamed = Renamed()
     replace: Changed = Changed()
     add: Changed = Changed()
     append: Changed = Changed()
-
-    @model_validator(mode="after")
-    def _renamed(self) -> Self:
-        _names_of_headers(self.rename.headers)
-        return self
 
 
 class RemovedOfAnswer(Options):
@@ -289,22 +269,27 @@ class ChangedInAnswer(Options):
     def _types_fit(self) -> Self:
         if len(self.json_types) > len(self.json_):
             raise ValueError("json_types has more entries than json; remove those that are over")
+        for pair, kind in zip(self.json_, self.json_types, strict=False):
+            if fault := value_fault(pair, kind):
+                raise ValueError(fault)
         return self
+
+
+class RenamedInAnswer(Options):
+    """Pairs of an old name and a new one, ``old:new``."""
+
+    headers: RenamedHeaders = ()
+    json_: NewNames = Field(default=(), alias="json")
 
 
 class ResponseTransformerOptions(Options):
     """What becomes of answers, in this order: remove, rename, replace, add, append."""
 
     remove: RemovedOfAnswer = RemovedOfAnswer()
-    rename: ChangedInAnswer = ChangedInAnswer()
+    rename: RenamedInAnswer = RenamedInAnswer()
     replace: ChangedInAnswer = ChangedInAnswer()
     add: ChangedInAnswer = ChangedInAnswer()
     append: ChangedInAnswer = ChangedInAnswer()
-
-    @model_validator(mode="after")
-    def _renamed(self) -> Self:
-        _names_of_headers(self.rename.headers)
-        return self
 
 
 # What may be in front of a route. In Kong's order of execution, from its PRIORITY numbers; but the body is read before

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from config.option_types import Seconds
 from config.plugins import Options
 from kernel.errors import SpazaError
 
@@ -35,7 +36,7 @@ class Service(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    timeout_s: Seconds = Field(default=30.0, gt=0, le=3600)
 
 
 class Route(BaseModel):

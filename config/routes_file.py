@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from config import route_rules
 from config.declared_file import UnreadableFileError, read_declared, rendered, text_of, unknown
 from config.marked_yaml import Fault
 from config.marked_yaml import Path as Place
@@ -16,7 +17,7 @@ from config.routes import DECLARED, Route, Routes, RoutesError, Service
 _SECTIONS: Final = ("services", "plugins", "global", "routes")
 _FIELDS: Final = ("path", "service", "timeout_s", "plugins", "overrides")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_PATH: Final = re.compile(r"/|(/[a-z0-9._~-]+)+")
+_PATH: Final = re.compile(r"/|(/(?!\.{1,2}(/|$))[a-z0-9._~-]+)+")
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -48,11 +49,9 @@ class _Reader:
         for name in self._data:
             if name not in _SECTIONS:
                 self._fault((name,), unknown(str(name), _SECTIONS))
-        services = {
-            name: service
-            for name, fields in self._section("services", must=True).items()
-            if (service := self._made(Service, ("services", name), fields)) is not None
-        }
+        declared = self._section("services", must=True)
+        # None for one that is declared but faulty: no second fault is made of that.
+        services = {name: self._made(Service, ("services", name), fields) for name, fields in declared.items()}
         shared = self._shared()
         everywhere = self._names(("global",), self._data.get("global", []))
         routes = {
@@ -61,7 +60,10 @@ class _Reader:
             if (route := self._route(name, fields, services, shared, everywhere)) is not None
         }
         self._paths_are_apart(routes)
-        return Routes(services=services, routes=routes)
+        for name, route in routes.items():
+            for text in route_rules.faults_of(route):
+                self._fault(("routes", name, "plugins"), text)
+        return Routes(services={name: one for name, one in services.items() if one is not None}, routes=routes)
 
     def _shared(self) -> dict[str, Mapping[str, Any]]:
         """The shared settings as they are written; a route's are checked together with its own."""
@@ -77,7 +79,7 @@ class _Reader:
         self,
         name: str,
         fields: Any,
-        services: Mapping[str, Service],
+        services: Mapping[str, Service | None],
         shared: Mapping[str, Mapping[str, Any]],
         everywhere: list[str],
     ) -> Route | None:
@@ -99,19 +101,22 @@ class _Reader:
             self._made(Service, at, {"timeout_s": timeout_s})
         if len(self.faults) > before:
             return None
-        service = fields["service"]
+        service = services[fields["service"]]
+        if service is None:
+            return None
         if timeout_s is None:
-            timeout_s = services[service].timeout_s
-        return Route(name=name, path=fields["path"], service=service, timeout_s=timeout_s, plugins=plugins)
+            timeout_s = service.timeout_s
+        return Route(name=name, path=fields["path"], service=fields["service"], timeout_s=timeout_s, plugins=plugins)
 
-    def _place(self, at: Place, fields: Mapping[str, Any], services: Mapping[str, Service]) -> None:
+    def _place(self, at: Place, fields: Mapping[str, Any], services: Mapping[str, Service | None]) -> None:
         path, service = fields.get("path"), fields.get("service")
         if not isinstance(path, str) or _PATH.fullmatch(path) is None:
             self._fault((*at, "path"), f"must begin with a slash and not end with one, such as /api/v1/x, not {path!r}")
         if service is None:
             self._fault((*at, "service"), "is missing; name the service that serves the route")
         elif service not in services:
-            self._fault((*at, "service"), f"{unknown(str(service), services, 'service')}, or declare it in services")
+            known = f"{unknown(str(service), services, 'service')}, or" if services else "there is no such service;"
+            self._fault((*at, "service"), f"{known} declare it in services")
 
     def _plugins(
         self, at: Place, named: list[str], shared: Mapping[str, Mapping[str, Any]], overrides: Any

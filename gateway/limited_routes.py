@@ -26,13 +26,17 @@ def limits_of(route: Route, platform: Limits) -> Limits:
     """The limits of a route: its own, and where it has none the platform's.
 
     Raises:
-        RoutesError: it has a minute of its own in which more would pass than in the platform's hour.
+        RoutesError: it has a minute or an hour of its own, and beside the platform's other one more would pass in the
+            minute than in the hour.
     """
     options = route.options(PLUGIN, RateLimitingOptions())
     limits = platform.with_own(options.minute, options.hour)
     if options.minute is not None and limits.hour < options.minute:
         fault = f"minute is {options.minute}, and SPAZA_LIMITS__HOUR {limits.hour}, so that it would never be reached"
         raise RoutesError((f"routes.{route.name}.{PLUGIN}: {fault}; give the route an hour of its own too",))
+    if options.hour is not None and options.minute is None and options.hour < platform.minute:
+        fault = f"hour is {options.hour}, and SPAZA_LIMITS__MINUTE {platform.minute}, which would never be reached"
+        raise RoutesError((f"routes.{route.name}.{PLUGIN}: {fault}; give the route a minute of its own too",))
     return limits
 
 

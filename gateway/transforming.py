@@ -9,6 +9,8 @@ Source: Kong, kong/plugins/request-transformer/access.lua and kong/plugins/respo
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from config.option_types import is_number
+
 Pair = tuple[str, str]
 Pairs = Sequence[Pair]
 
@@ -107,13 +109,9 @@ def _appended(present: Any, value: Any) -> list[Any]:
 def typed(text: str, kind: str | None) -> Any:
     """A text as a value of JSON; None where it is none of that kind."""
     if kind == "boolean":
-        return text == "true"
+        return {"true": True, "false": False}.get(text)
     if kind != "number":
         return text
-    for number in (int, float):
-        try:
-            made = number(text)
-        except ValueError:
-            continue
-        return made if abs(made) < float("inf") else None
-    return None
+    if not is_number(text):
+        return None
+    return float(text) if {".", "e", "E"} & set(text) else int(text)

@@ -9,7 +9,8 @@ Source: Kong, kong/plugins/ip-restriction/handler.lua (priority 990).
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from config.plugins import IpRestrictionOptions, Network
+from config.option_types import Network
+from config.plugins import IpRestrictionOptions
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.policy import Policy
 from gateway.refusal import Refusal

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from config.plugins import Changed, RequestTransformerOptions
+from config.plugins import Changed, Renamed, RequestTransformerOptions
 from config.templates import rendered
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
@@ -90,7 +90,7 @@ class RequestTransformer:
 
 
 def _steps(options: RequestTransformerOptions, part: str, *, lower: bool = False) -> Steps:
-    def pairs(changed: Changed) -> tuple[tuple[str, str], ...]:
+    def pairs(changed: Changed | Renamed) -> tuple[tuple[str, str], ...]:
         found = parted(getattr(changed, part))
         return tuple((name.lower(), value) for name, value in found) if lower else found
 

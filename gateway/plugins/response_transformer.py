@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from config.plugins import ChangedInAnswer, ResponseTransformerOptions
+from config.plugins import ChangedInAnswer, RenamedInAnswer, ResponseTransformerOptions
 from config.templates import rendered
 from gateway.asgi import ASGIApp, Header, Message, Receive, Scope, Send
 from gateway.context import context_of
@@ -140,7 +140,7 @@ def _are_templates(steps: Steps) -> bool:
     return any("$(" in value for pairs in (steps.replace, steps.add, steps.append) for _, value in pairs)
 
 
-def _lowered(changed: ChangedInAnswer) -> tuple[tuple[str, str], ...]:
+def _lowered(changed: ChangedInAnswer | RenamedInAnswer) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in parted(changed.headers))
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from config.plugins import PLUGINS, RateLimitingOptions, RequestSizeLimitingOptions
+from config.route_rules import open_in_shadow
 from config.routes import DECLARED, RoutesError
 from config.routes_file import load_routes
 
@@ -105,6 +106,17 @@ def test_who_serves_a_route_is_told_when_it_is_not_declared(tmp_path: Path, name
         ("    service: shop\n", "    service: shop\n    timeout_s: -1\n", "10: routes.things.timeout_s: input should"),
         ("routes:\n", "route:\n", "6: route: there is no such field; did you mean routes?"),
         ("  things:\n", "  Things:\n", "7: routes.Things: must be lower-case letters"),
+        ("path: /things", "path: /a/../b", "8: routes.things.path: must begin with a slash"),
+        ("path: /things", "path: /.", "8: routes.things.path: must begin with a slash"),
+        ("minute: 20", 'minute: "20"', "12: routes.things.overrides.rate-limiting.minute: input should be a valid int"),
+        ("minute: 20", "minute: true", "12: routes.things.overrides.rate-limiting.minute: input should be a valid int"),
+        ("minute: 20", "minute: 20.0", "12: routes.things.overrides.rate-limiting.minute: input should be a valid int"),
+        ("minute: 20", 'hide_client_headers: "no"', "hide_client_headers: input should be a valid boolean"),
+        ("timeout_s: 5", 'timeout_s: "5"', "2: services.shop.timeout_s: input should be a valid number"),
+        ("timeout_s: 5", "timeout_s: true", "2: services.shop.timeout_s: input should be a valid number"),
+        ("timeout_s: 5", "timeout_s: .inf", "2: services.shop.timeout_s: input should be a finite number"),
+        ("rate-limiting, jwt-auth", "rate-limiting", "10: routes.things.plugins: rate-limiting counts for who calls"),
+        ("minute: 20", "on_limit: defer", "10: routes.things.plugins: rate-limiting has on_limit: defer, and only"),
     ],
 )
 def test_a_fault_is_refused_with_its_line_its_field_and_what_to_do(
@@ -149,7 +161,27 @@ def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
         ("jwt-auth", {"claims_to_verify": ["tenant_id"], "maximum_expiration": 60}, "wants exp among"),
         ("jwt-auth", {"header_names": []}, "names no place for the token"),
         ("ip-restriction", {}, "must have allow or deny"),
-        ("ip-restriction", {"allow": ["10.0.0.0/33"]}, "not '10.0.0.0/33'"),
+        ("ip-restriction", {"allow": ["10.0.0.0/33"]}, "ip-restriction.allow.0: must be an address or a network, in"),
+        ("ip-restriction", {"allow": ["10.0.0.1/8"]}, "10.0.0.1/8 has bits set beyond its prefix; write 10.0.0.0/8"),
+        ("ip-restriction", {"allow": [1]}, "ip-restriction.allow.0: must be an address or a network, in quotes"),
+        ("request-transformer", {"add": {"headers": ["x:a\r\ny:b"]}}, "no header can hold; leave '\\r' out"),
+        ("request-transformer", {"add": {"headers": ["x y:a"]}}, "has 'x y', which is no name of a header"),
+        ("request-transformer", {"add": {"headers": ["x :a"]}}, "has blanks around the name 'x'"),
+        ("request-transformer", {"add": {"headers": ["x: a"]}}, "has blanks around the value 'a'"),
+        (
+            "request-transformer",
+            {"replace": {"headers": ["Content-Length:0"]}},
+            "Content-Length, which is the serv",
+        ),
+        ("request-transformer", {"remove": {"headers": ["transfer-encoding"]}}, "which is the server's own"),
+        ("request-transformer", {"rename": {"headers": ["x:connection"]}}, "which is the server's own"),
+        ("request-transformer", {"rename": {"body": ["x:"]}}, "must be an old name and a new one"),
+        ("response-transformer", {"append": {"headers": ["Connection:close"]}}, "which is the server's own"),
+        ("response-transformer", {"add": {"json": ["a:many"], "json_types": ["number"]}}, "'many' is none; write a nu"),
+        ("response-transformer", {"add": {"json": ["a:1_0"], "json_types": ["number"]}}, "'1_0' is none; write a num"),
+        ("response-transformer", {"add": {"json": ["a:1" + "0" * 20], "json_types": ["number"]}}, "is none; write a n"),
+        ("response-transformer", {"add": {"json": ["a:1e999"], "json_types": ["number"]}}, "'1e999' is none; write a "),
+        ("response-transformer", {"add": {"json": ["a:True"], "json_types": ["boolean"]}}, "write true or false"),
         ("request-transformer", {"add": {"headers": ["x"]}}, "must be a name and a value"),
         ("response-transformer", {"add": {"jsn": ["a:1"]}}, "did you mean json?"),
         ("response-transformer", {"add": {"json": ["a:1"], "json_types": ["number", "number"]}}, "more entries than"),
@@ -174,3 +206,75 @@ def test_the_file_tells_every_plugin_in_the_order_in_which_they_run() -> None:
     places = [told.index(name, at) for name in PLUGINS]
 
     assert places == sorted(places)
+
+
+def test_a_faulty_service_is_one_fault_not_one_for_each_of_its_routes(tmp_path: Path) -> None:
+    assert len(faults(tmp_path, WHOLE.replace("timeout_s: 5", "timeout_s: 0"))) == 1
+
+
+def test_where_no_service_is_declared_none_is_offered(tmp_path: Path) -> None:
+    found = faults(tmp_path, WHOLE.replace("  shop: {timeout_s: 5}", "  {}"))
+
+    assert "routes.yaml:9: routes.things.service: there is no such service; declare it in services" in found
+
+
+@pytest.mark.parametrize(
+    ("route", "guard"),
+    [
+        ("whatsapp", "hmac-auth"),
+        ("products", "jwt-auth"),
+        ("orders", "jwt-auth"),
+        ("payments", "jwt-auth"),
+        ("usage", "jwt-auth"),
+        ("tenants", "admin-auth"),
+        ("mailboxes", "admin-auth"),
+    ],
+)
+def test_a_route_does_not_lose_its_guard(tmp_path: Path, route: str, guard: str) -> None:
+    declared = yaml.safe_load(DECLARED.read_text())
+    declared["routes"][route]["plugins"].remove(guard)
+
+    found = faults(tmp_path, yaml.safe_dump(declared))
+
+    assert [one.partition(": ")[2] for one in found if f"routes.{route}.plugins: {guard} is missing" in one]
+    assert found[0].endswith(f"; add {guard}")
+
+
+@pytest.mark.parametrize("methods", [[], ["PUT"]])
+def test_posts_that_nobody_signed_are_not_let_in_by_their_method(tmp_path: Path, methods: list[str]) -> None:
+    declared = yaml.safe_load(DECLARED.read_text())
+    declared["routes"]["whatsapp"]["overrides"]["hmac-auth"] = {"methods": methods}
+
+    assert "add POST to its methods" in faults(tmp_path, yaml.safe_dump(declared))[0]
+
+
+@pytest.mark.parametrize(("route", "guard"), [("whatsapp", "hmac-auth"), ("products", "jwt-auth")])
+def test_a_guard_in_shadow_is_a_wish_that_is_told_at_start(tmp_path: Path, route: str, guard: str) -> None:
+    declared = yaml.safe_load(DECLARED.read_text())
+    declared["routes"][route].setdefault("overrides", {})[guard] = {"mode": "shadow"}
+
+    (told,) = open_in_shadow(load_routes(text_file(tmp_path, yaml.safe_dump(declared))))
+
+    assert told.startswith(f"Route {route} is open: its {guard} is in shadow, and ")
+    assert open_in_shadow(load_routes()) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("services: " + "[" * 5_000, "routes.yaml: is nested too deep"),
+        ("services: {}\na: \0\n", "routes.yaml:2: this is no YAML: the character '\\x00' has no place in one"),
+    ],
+)
+def test_what_no_parser_takes_is_told_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
+    (told,) = faults(tmp_path, text)
+
+    assert told.startswith(fault)
+
+
+def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "routes.yaml"
+    path.write_bytes(b"services: {}\n# \xff\n")
+
+    with pytest.raises(RoutesError, match=r"routes\.yaml:2: this is no YAML"):
+        load_routes(path)

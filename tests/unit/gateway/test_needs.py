@@ -76,3 +76,8 @@ def test_a_minute_of_a_routes_own_above_the_platforms_hour_is_refused(minute: in
 
 def test_a_platforms_hour_below_its_minute_is_somebodys_wish() -> None:
     assert limits_of(route({"rate-limiting": RateLimitingOptions()}), Limits(100, 50)) == Limits(100, 50)
+
+
+def test_an_hour_of_a_routes_own_under_the_platforms_minute_is_refused() -> None:
+    with pytest.raises(RoutesError, match=r"routes\.things\.rate-limiting: hour is 50, and SPAZA_LIMITS__MINUTE 100"):
+        limits_of(route({"rate-limiting": RateLimitingOptions(hour=50)}), Limits(100, 5_000))

@@ -106,7 +106,6 @@ async def test_headers(options: Any, given: list[str], expected: dict[str, list[
             {},
             {"a": -1.5, "b": True, "c": False, "d": "7"},
         ),
-        ({"add": {"json": ["a:many"], "json_types": ["number"]}}, {"b": 1}, {"b": 1}),
         ({"add": {"json": ['p:"v"', "q:a/b:c"]}}, {}, {"p": '"v"', "q": "a/b:c"}),
         ({"append": {"json": ["p1:v2"]}}, {"p1": "v1"}, {"p1": ["v1", "v2"]}),
         ({"append": {"json": ["p1:v2", "p1:v3"]}}, {"p1": ["v1"]}, {"p1": ["v1", "v2", "v3"]}),

@@ -22,8 +22,9 @@ SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "HS256 under the tenant's credential: its secret, base64-decoded, is the key. `kid` is in "
-        "the payload or the header, `exp` and `tenant_id` among the claims. `spaza tenant token` prints one.",
+        "description": "Signed under the tenant's credential, by its algorithm: HS256 with its secret, base64-decoded, "
+        "as the key, or RS256 with the private key of the public one that was given for it. `kid` is in the payload or "
+        "the header, `exp` and `tenant_id` among the claims. `spaza tenant token` prints one.",
     },
     "admin": {"type": "http", "scheme": "bearer", "description": "The token in `SPAZA_ADMIN__TOKEN`."},
     "signature": {
@@ -50,6 +51,39 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "500": "Something failed that should not; the request may have been carried out.",
     "503": "A part behind cannot do it now; nothing is lost by asking again after `Retry-After` seconds.",
     "504": "Not done within the route's time; repeating it does no harm.",
+}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+# By name, of answers on routes with limits.
+_OF_LIMITS: Final[Mapping[str, Mapping[str, Any]]] = {
+    **{
+        f"X-RateLimit-{what}-{window}": {"description": f"Requests {said} in the {window.lower()}.", "schema": _COUNT}
+        for window in ("Minute", "Hour")
+        for what, said in (("Limit", "allowed"), ("Remaining", "left"))
+    },
+    "RateLimit-Limit": {"description": "Allowed in the window in which least is left.", "schema": _COUNT},
+    "RateLimit-Remaining": {"description": "Left in that window.", "schema": _COUNT},
+    "RateLimit-Reset": {"description": "Seconds until that window ends.", "schema": _COUNT},
+    "RateLimit": {
+        "description": "What is left of each window, and the seconds until it ends, as the IETF's draft has it.",
+        "schema": {"type": "string", "examples": ['"minute";r=99;t=42, "hour";r=4999;t=2442']},
+    },
+    "RateLimit-Policy": {
+        "description": "What each window allows, and its length in seconds.",
+        "schema": {"type": "string", "examples": ['"minute";q=100;w=60, "hour";q=5000;w=3600']},
+    },
+}
+_HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "X-Correlation-ID": {"description": "Under which the request stands in the logs.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "In seconds.", "schema": _COUNT},
+    **_OF_LIMITS,
+}
+_CORRELATION_ID: Final = {
+    "name": "X-Correlation-ID",
+    "in": "header",
+    "description": "Under which you want the request to stand in the logs and the answer: 1 to 128 letters, digits and "
+    "`. _ : / + = @ -`. What is none of it is replaced.",
+    "required": False,
+    "schema": {"type": "string"},
 }
 _OF_ALL: Final = ("500", "503", "504")
 _OF_SCHEME: Final[Mapping[str | None, tuple[str, ...]]] = {
@@ -106,7 +140,9 @@ def openapi_of(routes: Sequence[DocumentedRoute], *, version: str) -> dict[str, 
             "version": version,
             "summary": "Sell through WhatsApp: many merchants, one platform.",
             "description": "JSON in snake_case, money in minor units, times in RFC 3339 and UTC. Every answer carries "
-            "`X-Correlation-ID`: yours where you sent one, else a new one. Refusals have one shape: `Refused`.",
+            "`X-Correlation-ID`: yours where you sent one, else a new one. Refusals have one shape, `Refused`; but "
+            "what is wrong with a token's claims is told as Kong tells it, by the names of the claims (401). Of a name "
+            "that stands twice in an object of JSON the last counts.",
         },
         "servers": [{"url": "/", "description": "Where this document was read"}],
         "tags": [{"name": route.tag, "description": route.about} for route in routes],
@@ -114,13 +150,7 @@ def openapi_of(routes: Sequence[DocumentedRoute], *, version: str) -> dict[str, 
         "components": {
             "schemas": {name: _described(schema) for name, schema in sorted(definitions.get("$defs", {}).items())},
             "responses": {f"Refused{status}": _refusal(status, named[Refused]) for status in _REFUSALS},
-            "headers": {
-                "X-Correlation-ID": {
-                    "description": "Under which the request stands in the logs.",
-                    "schema": {"type": "string"},
-                },
-                "Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}},
-            },
+            "headers": _HEADERS,
             "securitySchemes": {name: dict(scheme) for name, scheme in SCHEMES.items()},
         },
     }
@@ -145,8 +175,7 @@ def _operation(route: DocumentedRoute, one: Operation, named: Mapping[type[BaseM
         for place, model in zip(_PLACES, (one.path_parameters, one.query, one.headers), strict=True)
         for parameter in _parameters(place, model)
     ]
-    if parameters:
-        documented["parameters"] = parameters
+    documented["parameters"] = [*parameters, dict(_CORRELATION_ID)]
     if one.body is not None:
         content = {kind: {"schema": named[one.body]} for kind in one.content_types}
         documented["requestBody"] = {"required": one.body_required, "content": content}
@@ -154,7 +183,8 @@ def _operation(route: DocumentedRoute, one: Operation, named: Mapping[type[BaseM
     if one.body is not None:
         statuses |= {"408", "411", "413", "417"}
     refusals = {status: {"$ref": f"#/components/responses/Refused{status}"} for status in statuses}
-    answers = {str(status): _answer(status, model, named) for status, model in one.answers.items()}
+    headers = ("X-Correlation-ID", *(_OF_LIMITS if "429" in _OF_SCHEME[scheme] else ()))
+    answers = {str(status): _answer(status, model, named, headers) for status, model in one.answers.items()}
     documented["responses"] = dict(sorted((refusals | answers).items()))
     return documented
 
@@ -196,12 +226,14 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _answer(status: int, model: type[BaseModel] | None, named: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+def _answer(
+    status: int, model: type[BaseModel] | None, named: Mapping[type[BaseModel], Any], headers: Sequence[str]
+) -> dict[str, Any]:
     if model is Refused:
         return {"$ref": f"#/components/responses/Refused{status}"}
     answer: dict[str, Any] = {
         "description": "Done." if model is None else _first_paragraph(model.__doc__ or "Done."),
-        "headers": {"X-Correlation-ID": {"$ref": "#/components/headers/X-Correlation-ID"}},
+        "headers": _references(headers),
     }
     if model is not None:
         media_type = getattr(model, "media_type", "application/json")
@@ -210,7 +242,9 @@ def _answer(status: int, model: type[BaseModel] | None, named: Mapping[type[Base
 
 
 def _refusal(status: str, reference: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("X-Correlation-ID", "Retry-After") if status in _RETRY else ("X-Correlation-ID",)
+    names = ["X-Correlation-ID", *(["Retry-After"] if status in _RETRY else ())]
+    if status == "429":
+        names += _OF_LIMITS
     schema: Mapping[str, Any] = reference
     if status == "401":
         # As Kong: what is wrong with a token's claims, by the name of the claim.
@@ -218,9 +252,13 @@ def _refusal(status: str, reference: Mapping[str, Any]) -> dict[str, Any]:
         schema = {"anyOf": [reference, claims]}
     return {
         "description": _REFUSALS[status],
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": _references(names),
         "content": {"application/json": {"schema": schema}},
     }
+
+
+def _references(headers: Sequence[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
 
 
 def _described(schema: Mapping[str, Any]) -> dict[str, Any]:

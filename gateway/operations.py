@@ -87,7 +87,8 @@ class Operations:
         for matched in fitting:
             if matched.operation.method == wanted:
                 return matched
-        for pattern, one in self._patterns:
+        # A fixed path is nobody's parameter, whatever it is asked.
+        for pattern, one in () if fitting else self._patterns:
             found = pattern.fullmatch(path)
             if found is not None:
                 matched = Matched(one, found.groupdict())

@@ -8,6 +8,7 @@ from services.catalog.schemas import (
     BatchAnswer,
     BatchRequest,
     ListQuery,
+    NewProductPath,
     Product,
     ProductBody,
     ProductPage,
@@ -36,7 +37,7 @@ PUT: Final = Operation(
     "/{sku}",
     "Create a product, or put another in its place.",
     body=ProductBody,
-    path_parameters=ProductPath,
+    path_parameters=NewProductPath,
     answers={201: Product, 200: Product},
 )
 DELETE: Final = Operation(

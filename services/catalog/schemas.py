@@ -36,7 +36,19 @@ Sku = Annotated[
         examples=["maize-meal-5kg"],
     ),
 ]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+# They are calls of their own under the same path.
+_TAKEN = frozenset({"batch", "sync"})
+
+
+def _free(sku: str) -> str:
+    if sku in _TAKEN:
+        raise ValueError(f"must not be {sku}, under which products are called together; choose another")
+    return sku
+
+
+NewSku = Annotated[Sku, AfterValidator(_free)]
+# Those in which a gateway takes payments.
+Currency = Literal["GHS", "KES", "NGN", "USD", "ZAR"]
 _Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
 ]
@@ -80,7 +92,7 @@ class ProductFields(_Schema):
 
 
 class _UnderSku(_Schema):
-    sku: Sku
+    sku: NewSku
 
 
 # The sku is the first of its fields.
@@ -91,7 +103,7 @@ class ProductSpec(ProductFields, _UnderSku):
 class ProductBody(ProductFields):
     """A product that is put under the sku of its path. The sku may be named again, and is then the same."""
 
-    sku: Sku | None = None
+    sku: NewSku | None = None
 
 
 class ProductBatch(_Schema):
@@ -116,6 +128,12 @@ class ProductPath(_Schema):
     """Which product."""
 
     sku: Sku
+
+
+class NewProductPath(_Schema):
+    """Which product is put."""
+
+    sku: NewSku
 
 
 class ListQuery(_Schema):

@@ -12,12 +12,14 @@ from gateway.api import Api, Endpoint
 from gateway.context import RequestContext
 from gateway.limited_routes import LimitedRoute
 from gateway.operations import Call, Operation
-from services.usage.schemas import Usage
+from services.usage.schemas import Usage, UsageQuery
 
 USAGE_SERVICE: Final = "usage-service"
 # Under which an owner is not asked; an answer takes some 2 ms.
 _LEAST_S: Final = 0.005
-READ_USAGE: Final = Operation("GET", "/", "What is used and left of the limits, by route.", answers={200: Usage})
+READ_USAGE: Final = Operation(
+    "GET", "/", "What is used and left of the limits, by route.", query=UsageQuery, answers={200: Usage}
+)
 
 
 class UsageLimiter(Protocol):

@@ -36,3 +36,7 @@ class Usage(_Schema):
     """A tenant on all routes that have limits."""
 
     routes: tuple[RouteUsage, ...]
+
+
+class UsageQuery(_Schema):
+    """Nothing can be chosen."""

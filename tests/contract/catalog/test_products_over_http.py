@@ -149,10 +149,15 @@ async def test_what_cannot_be_asked_is_refused(merchant: Merchant, method: str, 
     assert set(answer.json()) == {"message", "request_id"}
 
 
-async def test_a_sku_may_be_the_word_of_a_call(merchant: Merchant) -> None:
-    assert (await merchant.client.put("/batch", json=BREAD)).status_code == 201
-    assert (await merchant.client.get("/batch")).json()["sku"] == "batch"
-    assert (await merchant.client.delete("/batch")).status_code == 204
+@pytest.mark.parametrize("sku", ["batch", "sync"])
+async def test_the_word_of_a_call_is_no_sku(merchant: Merchant, sku: str) -> None:
+    alone = await merchant.client.put(f"/{sku}", json=BREAD)
+    among = await merchant.client.post("/batch", json={"products": [{**BREAD, "sku": sku}]})
+
+    assert alone.status_code == (405 if sku == "batch" else 400)
+    assert sku == "sync" or alone.headers["allow"] == "POST"
+    assert among.json()["refused"] == 1
+    assert "under which products are called together" in among.json()["results"][0]["errors"][0]["message"]
 
 
 async def test_a_batch_says_of_each_product_what_became_of_it(merchant: Merchant) -> None:

@@ -63,7 +63,6 @@ async def test_a_tenant_whose_requests_do_not_end_keeps_its_part_and_no_more() -
     refused = [task.result() for task in of_a if task.done()]
     assert statuses(of_a).count(None) == PART
     assert {(one.status, one.headers["retry-after"]) for one in refused} == {(503, "2")}
-    assert refused[0].json()["message"].startswith("Your requests under way do not end")
 
     at_once = await asyncio.wait_for(shop.ask("a"), 5)
     shop.free.set()

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from actors.rate_limiter.decision import Decision, WindowState
 from config.routes_file import load_routes
+from gateway.plugins.rate_limiting import told
 from services.catalog import operations as catalog
 from services.catalog.routes import ProductsApi
 from services.documented import document_of
 from services.ops import operations as ops
 from services.ops.routes import OpsApp
 from services.tenants import operations as tenants
+from services.tenants.requests import PUBLIC_KEY_ALGORITHM
 from services.tenants.routes import TenantsApp
 
 
@@ -62,12 +65,31 @@ def test_parameters_and_bodies_are_those_of_the_models(document: dict[str, Any])
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
     assert (lat["schema"], lat["required"]) == ({"type": "number", "minimum": -90, "maximum": 90}, False)
     assert "words" in next(one for one in listing["parameters"] if one["name"] == "q")["description"]
-    assert [one["name"] for one in created["parameters"]] == ["Idempotency-Key"]
+    assert [one["name"] for one in created["parameters"]] == ["Idempotency-Key", "X-Correlation-ID"]
     assert created["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/TenantSpec"
     }
     batch = document["components"]["schemas"]["BatchRequest"]["properties"]["products"]
     assert (batch["maxItems"], sorted(batch["items"]["required"])) == (1000, ["name", "price", "sku"])
+
+
+def test_what_a_tenants_answers_say_of_its_limits_is_documented(document: dict[str, Any]) -> None:
+    sent = {
+        name.decode() for name, _ in told(Decision(1, 1, WindowState(100, 99, 1.0), WindowState(5_000, 4_999, 1.0)))
+    }
+    listing = document["paths"]["/api/v1/products"]["get"]["responses"]
+
+    for answer in (listing["200"], document["components"]["responses"]["Refused429"]):
+        assert {name.lower() for name in answer["headers"]} >= sent
+        for one in answer["headers"].values():
+            assert one["$ref"].rpartition("/")[2] in document["components"]["headers"]
+    assert "X-RateLimit-Limit-Minute" not in document["paths"]["/healthz"]["get"]["responses"]["200"]["headers"]
+
+
+def test_each_algorithm_of_a_credential_is_documented(document: dict[str, Any]) -> None:
+    said = document["components"]["securitySchemes"]["tenant"]["description"]
+
+    assert all(name in said for name in ("HS256", PUBLIC_KEY_ALGORITHM))
 
 
 def pairs(of: Sequence[Any]) -> set[tuple[str, str]]:

@@ -95,6 +95,12 @@ async def test_to_look_takes_nothing_and_asks_about_the_caller_alone() -> None:
     assert {(check.tenant, check.cost) for check in limiter.checks} == {(TENANT, 0)}
 
 
+async def test_a_parameter_that_would_do_nothing_is_refused_by_its_name() -> None:
+    answer = await answered(chain(KnowsUsage()), headers=bearer(token()), query="x=1")
+
+    assert (answer.status, [one["field"] for one in answer.json()["errors"]]) == (400, ["x"])
+
+
 async def test_who_says_nothing_of_itself_sees_nothing() -> None:
     limiter = KnowsUsage()
 

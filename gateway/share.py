@@ -14,7 +14,7 @@ from gateway.context import RequestContext, context_of
 from gateway.errors import CrowdedError
 from kernel.errors import SpazaError
 
-_PATIENCE_S: Final = 1.0
+_PATIENCE_S: Final = 2.0
 # In which that is looked at, so that a process that stood still does not take it for its requests' silence.
 _LOOKS: Final = 4
 

@@ -287,7 +287,8 @@ async def test_a_shard_that_does_not_answer_is_said_with_when_to_come_again(
 @pytest.fixture
 async def stuck_and_other(shard_shop: ShardShop, server: PostgresServer) -> AsyncIterator[tuple[Merchant, Merchant]]:
     """Two merchants of one shard in one replica; the table of the first is locked by somebody."""
-    room, share = asyncio.Semaphore(ROOM), Share(ProductsApi(catalog_of(shard_shop.runner)), OF_ONE_TENANT)
+    room = asyncio.Semaphore(ROOM)
+    share = Share(ProductsApi(catalog_of(shard_shop.runner)), OF_ONE_TENANT, patience_s=0.8)
     shelves = [await shard_shop.open(), await shard_shop.open()]
     merchants = [Merchant(shelf, shard_shop.runner, share, room) for shelf in shelves]
     owner = await asyncpg.connect(shard_dsn(server.dsn, SHARD))

@@ -1,14 +1,17 @@
 """Reading a declaration: every fault at once, each with file and line, the field, and what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from yaml.reader import ReaderError
 
 from config.marked_yaml import Fault, Marked, read_marked
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class UnreadableFileError(Exception):
@@ -71,9 +74,14 @@ def rendered(name: str, marked: Marked, faults: Sequence[Fault]) -> tuple[str, .
     lines = sorted((marked.line(fault.path), position) for position, fault in enumerate(faults))
     found = [(line, faults[position]) for line, position in lines]
     return tuple(
-        f"{name}:{line}: {'.'.join(str(part) for part in fault.path) or 'the file'}: {fault.text}"
+        _in_a_line(f"{name}:{line}: {'.'.join(str(part) for part in fault.path) or 'the file'}: {fault.text}")
         for line, fault in found
     )
+
+
+def _in_a_line(text: str) -> str:
+    """What the file holds may have ends of lines of its own."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _not_yaml(path: Path, error: Exception) -> str:

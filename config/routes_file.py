@@ -114,7 +114,7 @@ class _Reader:
             self._fault((*at, "path"), f"must begin with a slash and not end with one, such as /api/v1/x, not {path!r}")
         if service is None:
             self._fault((*at, "service"), "is missing; name the service that serves the route")
-        elif service not in services:
+        elif not isinstance(service, str) or service not in services:
             known = f"{unknown(str(service), services, 'service')}, or" if services else "there is no such service;"
             self._fault((*at, "service"), f"{known} declare it in services")
 
@@ -147,11 +147,11 @@ class _Reader:
             self._fault(at, f"must be a list of plugins, not {given!r}")
             return []
         for position, name in enumerate(given):
-            if name not in PLUGINS:
+            if not isinstance(name, str) or name not in PLUGINS:
                 self._fault((*at, position), f"{name}: {unknown(str(name), PLUGINS, 'plugin')}")
             elif name in given[:position]:
                 self._fault((*at, position), f"{name} stands a second time; remove one of the two")
-        return [name for name in given if name in PLUGINS]
+        return [name for name in given if isinstance(name, str) and name in PLUGINS]
 
     def _paths_are_apart(self, routes: Mapping[str, Route]) -> None:
         seen: dict[str, str] = {}

@@ -106,6 +106,13 @@ def test_who_serves_a_route_is_told_when_it_is_not_declared(tmp_path: Path, name
         ("    service: shop\n", "    service: shop\n    timeout_s: -1\n", "10: routes.things.timeout_s: input should"),
         ("routes:\n", "route:\n", "6: route: there is no such field; did you mean routes?"),
         ("  things:\n", "  Things:\n", "7: routes.Things: must be lower-case letters"),
+        (
+            "rate-limiting, jwt-auth",
+            "{a: b}, rate-limiting",
+            "10: routes.things.plugins.0: {'a': 'b'}: there is no",
+        ),
+        ("rate-limiting, jwt-auth", '"x\\r\\ny"', "10: routes.things.plugins.0: x\\r\\ny: there is no such plugin"),
+        ("service: shop", "service: [shop]", "9: routes.things.service: there is no such service"),
         ("path: /things", "path: /a/../b", "8: routes.things.path: must begin with a slash"),
         ("path: /things", "path: /.", "8: routes.things.path: must begin with a slash"),
         ("minute: 20", 'minute: "20"', "12: routes.things.overrides.rate-limiting.minute: input should be a valid int"),

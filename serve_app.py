@@ -79,7 +79,7 @@ _UNITS: Final = "services.units:UNITS"
 # What a unit of work may run.
 _FOLDERS: Final = ("actors", "config", "gateway", "integrations", "kernel", "services", "telemetry")
 _CODE: Final = tuple(Path(__file__).with_name(name) for name in _FOLDERS)
-_LIMITER_FOLDERS: Final = ("actors/rate_limiter", "cache", "kernel", "telemetry")
+_LIMITER_FOLDERS: Final = ("actors/rate_limiter", "actors/doors", "cache", "kernel", "telemetry")
 _LIMITER_CODE: Final = tuple(Path(__file__).parent / name for name in _LIMITER_FOLDERS)
 # Within what the supervisor waits for a start. Tenants that are left by then are named, and migrated by the command.
 _MIGRATION_LIMIT_S: Final = 90.0

@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from typing import Any, get_args
 
+from actors.doors.doors import Address, Doorway
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.capacity import Capacity
 from actors.mailbox.connections import Connections
 from actors.mailbox.consumer import ConsumerAddress, RayConsumer
 from actors.mailbox.dispatcher import Dispatcher
-from actors.mailbox.doors import Address, Doorway
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.exchange import shard_of_partition
 from actors.mailbox.figures import Figures

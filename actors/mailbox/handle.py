@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from actors.mailbox.doors import Address, Doors
+from actors.doors.doors import Address, Doors
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.last_resort import LastResort

@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from actors.doors.doors import Address, Doorway
 from actors.rate_limiter.decision import Limits
 from actors.rate_limiter.figures import Figures
 from actors.rate_limiter.ledger import Check
@@ -49,6 +50,8 @@ class RateLimiterActor:
         configure_logging(log_level)
         self._number, self._deployed_as = number, deployed_as
         self._owner, self._figures = Owner(limiters, store()), Figures()
+        self._doorway = Doorway(self._knocked)
+        self._door = await self._doorway.open()
         self._reporting = asyncio.get_running_loop().create_task(self._report())
         spare_what_stays()
         _log.info("rate_limiter_started", number=number, limiters=limiters)
@@ -72,6 +75,10 @@ class RateLimiterActor:
         answer: WireAnswer = (*decided.resets, [(one[0], one[1], one[2]) for one in decided.verdicts])
         return pickle.dumps(answer, protocol=5)
 
+    async def door(self) -> Address:
+        """Where callers on the same machine may ask ``check``, which costs less than through Ray."""
+        return self._door
+
     async def ping(self) -> None:
         """Answer."""
 
@@ -87,6 +94,11 @@ class RateLimiterActor:
         """Decide nothing more, and write what is unwritten, before the actor is ended."""
         self._reporting.cancel()
         await self._owner.stop()
+        self._doorway.close()
+
+    async def _knocked(self, content: bytes) -> bytes | None:
+        packed, limiters = pickle.loads(content)  # noqa: S301 - comes from our own handle
+        return await self.check(packed, limiters)
 
     async def _report(self) -> None:
         while True:

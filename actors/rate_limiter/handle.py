@@ -1,14 +1,16 @@
-"""The way to the rate limiters. All of its ``.remote()`` is here, and in ``start.py``."""
+"""The way to the rate limiters, by their doors or through Ray; all of its ``.remote()`` is here and in ``start.py``."""
 
 import asyncio
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import ray
 from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError
 
+from actors.doors.doors import Address, Doors
 from actors.rate_limiter.actor import WireAnswer
 from actors.rate_limiter.coalescing import CallLimits
 from actors.rate_limiter.decision import Decision, Resets, decided
@@ -51,6 +53,7 @@ class RateLimiterHandle:
         self._limits = CallLimits() if limits is None else limits
         self._actors: dict[int, Any] = {}
         self._ways: dict[int, Way] = {}
+        self._doors = Doors(self._door_of)
         self._refusals = Refusals()
 
     async def check(self, check: Check, *, timeout_s: float = CHECK_S) -> Decision:
@@ -121,8 +124,9 @@ class RateLimiterHandle:
         packed = pickle.dumps([(one[0], one[1], *one[2], one[3], one[4]) for one in checks], protocol=5)
         try:
             async with asyncio.timeout(_CALL_S):
-                answer = await (await self._actor(number)).check.remote(packed, self._limiters)
+                answer = await self._answer(number, name, packed)
         except (RayError, ValueError, TimeoutError) as error:
+            self._doors.leave(name)
             if isinstance(error, RayActorError | ValueError):
                 self._actors.pop(number, None)
             _log.warning("rate_limiter_lost", limiter=name, checks=len(checks), error=type(error).__name__)
@@ -130,6 +134,7 @@ class RateLimiterHandle:
             raise kind(name, type(error).__name__) from error
         if answer is None:
             self._actors.pop(number, None)
+            self._doors.leave(name)
             raise LimiterUnavailableError(name, "it is being replaced")
         wire: WireAnswer = pickle.loads(answer)  # noqa: S301 - comes from our own actor
         minute_s, hour_s, verdicts = wire
@@ -138,6 +143,24 @@ class RateLimiterHandle:
             decided(check.limits, check.cost, admitted, (minute, hour), resets)
             for check, (admitted, minute, hour) in zip(checks, verdicts, strict=True)
         ]
+
+    async def _answer(self, number: int, name: str, packed: bytes) -> bytes | None:
+        door = self._doors.of(name)
+        if door is not None:
+            # Ray knows more of an owner that was lost; what it counted before that may be counted twice.
+            with suppress(ConnectionError):
+                by_door: bytes | None = await door.call(pickle.dumps((packed, self._limiters), protocol=5))
+                return by_door
+        answer: bytes | None = await (await self._actor(number)).check.remote(packed, self._limiters)
+        return answer
+
+    async def _door_of(self, name: str) -> Address:
+        try:
+            async with asyncio.timeout(_CALL_S):
+                door: Address = await (await self._actor(int(name.removeprefix(FAMILY)))).door.remote()
+                return door
+        except (RayError, ValueError) as error:
+            raise ConnectionError(type(error).__name__) from error
 
     async def _figures(self, number: int) -> Mapping[str, Any] | None:
         try:

@@ -14,7 +14,7 @@ import pytest
 import ray
 from ray.exceptions import PendingCallsLimitExceeded
 
-from actors.mailbox.doors import Door
+from actors.doors.doors import Door
 from actors.mailbox.errors import (
     JournalUnavailableError,
     OverloadedError,

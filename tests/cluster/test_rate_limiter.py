@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 import ray
 
+from actors.doors.doors import Door
 from actors.rate_limiter.decision import Limits
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.handle import NAMESPACE, RateLimiterHandle, actor_name
@@ -151,6 +152,38 @@ async def test_of_a_thousand_requests_through_the_gateways_of_three_replicas_exa
     assert (len(app.scopes), len(refused)) == (100, 900)
     assert {one.headers["x-ratelimit-remaining-hour"] for one in refused} == {"0"}
     assert all(0 < int(one.headers["retry-after"]) <= 3600 for one in refused)
+
+
+async def test_callers_on_the_owners_machine_go_by_its_door_and_lose_no_count_when_it_is_killed(
+    handle: RateLimiterHandle,
+) -> None:
+    await _within_an_hour()
+    check, asked = _products(), 0
+    doors: list[Door] = []
+
+    async def until_another_door() -> None:
+        nonlocal asked
+        async with asyncio.timeout(30.0):
+            while True:
+                decision = await handle.check(check, timeout_s=20.0)
+                asked += 1
+                assert decision.hour.used >= asked
+                door = handle._doors.of(actor_name(_owner_number(check)))
+                if door is not None and door not in doors:
+                    doors.append(door)
+                    return
+                await asyncio.sleep(0.05)
+
+    await until_another_door()
+    before = (await handle.check(check)).hour.used
+    async with asyncio.timeout(20.0):
+        while (await _owner(_owner_number(check)))["unwritten"]:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+    os.kill((await _owner(_owner_number(check)))["pid"], signal.SIGKILL)
+    asked = before
+    await until_another_door()
+
+    assert [door.is_open for door in doors] == [False, True]
 
 
 async def test_a_changed_limit_counts_at_once(handle: RateLimiterHandle) -> None:

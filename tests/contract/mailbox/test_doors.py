@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox import doors
-from actors.mailbox.doors import LARGEST_BYTES, Address, Door, Doors, Doorway
+from actors.doors import doors
+from actors.doors.doors import LARGEST_BYTES, Address, Door, Doors, Doorway
 
 _OWNER = """
 import asyncio
 import pickle
-from actors.mailbox.doors import Doorway
+from actors.doors.doors import Doorway
 
 async def answer(content):
     if content == b"never":

@@ -36,7 +36,7 @@ LARGEST_BYTES = 64_000_000
 _BUFFER_BYTES = 1 << 20
 # After a look that failed, and where there is no door, for an owner may move to this machine.
 _AGAIN_S, _SELDOM_S = 1.0, 60.0
-_log = get_logger("mailbox")
+_log = get_logger("doors")
 
 
 class Address(NamedTuple):
@@ -67,7 +67,7 @@ class Doorway:
         """Open it; ``NOWHERE`` where the system has no such doors."""
         if not hasattr(socket, "SO_PEERCRED"):
             return NOWHERE
-        name = f"spaza-mailbox-{secrets.token_hex(16)}"
+        name = f"spaza-door-{secrets.token_hex(16)}"
         self._address = Address(name, secrets.token_bytes(_SECRET_BYTES), secrets.token_bytes(_SECRET_BYTES))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(f"\0{name}")

@@ -1,0 +1,1 @@
+"""A shorter way to owners on the same machine, beside Ray's."""

@@ -124,8 +124,6 @@ class _Run:
         self._failed: list[TenantFailure] = []
         self._shards = [ShardFailure(shard, reason, 0) for shard, reason in plan.silent.items()]
         self._cut = False
-        # Tenants that were not where they had been listed.
-        self._gone = 0
 
     async def all(self) -> MigrationReport:
         """Rehearse, the canaries one by one, then everything."""
@@ -138,11 +136,10 @@ class _Run:
                 return self._report(stopped=True)
         await asyncio.gather(*(self._shard(shard) for shard in plan.shards))
         for _ in range(_LOOKS_AGAIN):
-            if not self._gone or self._over():
+            behind = await self._still_behind()
+            if not behind:
                 break
-            # One that has moved meanwhile may have come to a shard that had been listed without it.
-            self._gone, silent = 0, {one.shard for one in self._shards}
-            await asyncio.gather(*(self._shard(shard) for shard in plan.shards if shard.shard not in silent))
+            await asyncio.gather(*(self._shard(shard) for shard in behind))
         return self._report(stopped=False)
 
     async def _rehearse(self) -> None:
@@ -192,6 +189,23 @@ class _Run:
             self._shards.append(ShardFailure(plan.shard, next(filter(None, reasons), ""), len(waiting)))
             self._left[plan.shard] = 0
 
+    async def _still_behind(self) -> list[ShardPlan]:
+        """Shards to which a tenant has moved that is behind, after they had been listed without it."""
+        if self._plan.nothing_to_do or self._over():
+            return []
+        known, failed = {one.shard for one in self._shards}, {one.tenant_id for one in self._failed}
+        try:
+            again = await self._migrations.plan(self._plan.phase)
+        except NoShardError as error:
+            self._shards += [ShardFailure(one.shard, error.reason, 0) for one in self._plan.shards]
+            return []
+        self._shards += [ShardFailure(shard, why, 0) for shard, why in again.silent.items() if shard not in known]
+        return [
+            shard
+            for shard in again.shards
+            if shard.shard not in known and any(one.tenant_id not in failed for one in shard.behind)
+        ]
+
     async def _share(self, connection: "asyncpg.Connection[Any]", shard: int) -> None:
         files, patience = self._files, self._limits.patience
         versions = await keep_register(connection, f"shard {shard:02d}", *files)
@@ -232,7 +246,6 @@ class _Run:
         except MigrationFailedError as error:
             if _is_gone(error):
                 # Removed or moved meanwhile, with all that it had.
-                self._gone += 1
                 self._over_with(plan.shard)
             else:
                 self._fail(plan, error)

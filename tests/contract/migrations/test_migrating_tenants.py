@@ -375,6 +375,28 @@ async def test_a_tenant_that_moves_meanwhile_to_a_shard_that_was_done_is_found_t
     assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
 
 
+async def test_a_tenant_that_is_on_two_shards_while_it_moves_is_migrated_on_both(
+    installation: Installation, release: Release
+) -> None:
+    (*_, last) = await installation.tenants(3)
+    release.add("SELECT pg_sleep(0.5);" + BARCODE)
+    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+    await _asleep(installation, release)
+    # Nothing of it is missed where it had been listed.
+    async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
+        await move.copy()
+        await move.freeze()
+        await move.open()
+
+    report = await run
+
+    assert report.complete
+    version = "SELECT version FROM spaza.schema_version WHERE scope = $1"
+    assert [(await installation.fetch(shard, version, f"tenant_{last}"))[0][0] for shard in (0, 1)] == [
+        _newest(release)
+    ] * 2
+
+
 async def test_connections_that_break_in_the_middle_are_replaced(installation: Installation, release: Release) -> None:
     tenants = await installation.tenants(6)
     release.add("SELECT pg_sleep(0.6);" + BARCODE)

@@ -102,6 +102,12 @@ class UnitRunner(Protocol):
         """An outcome for each call, in their order; errors stand inside."""
 
 
+async def run_one(units: UnitRunner, call: UnitCall, *, timeout_s: float) -> Any:
+    """The value of a single unit, or raise its error."""
+    [outcome] = await units.run([call], timeout_s=timeout_s)
+    return outcome.unwrap()
+
+
 def registry(*groups: Mapping[str, UnitFunction]) -> Mapping[str, UnitFunction]:
     """Put the units of several stores together.
 

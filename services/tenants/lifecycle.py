@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.placement import shard_of
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitCall, UnitRunner, run_one
 from services.tenants import admin_store, store
 from services.tenants.admin_store import TenantRow
 from services.tenants.directory import TenantDirectory
@@ -172,5 +172,4 @@ class TenantLifecycle:
             await self._directory.forget_tenant(row.tenant_id)
 
     async def _one(self, unit: str, key: str, arguments: Any) -> Any:
-        [outcome] = await self._shards.run([UnitCall(unit, shard_of(key), "", arguments)], timeout_s=_STEP_S)
-        return outcome.unwrap()
+        return await run_one(self._shards, UnitCall(unit, shard_of(key), "", arguments), timeout_s=_STEP_S)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from actors.shards.errors import ShardError
 from actors.shards.move_errors import MoveError, MoveFailedError, MoveUnderWayError, MoveUnfinishedError
 from actors.shards.placement import SHARDS, shard_of
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitCall, UnitRunner, run_one
 from kernel.errors import SpazaError
 from kernel.identifiers import new_id
 from services.tenants import move_store
@@ -269,5 +269,4 @@ class TenantMoving:
 
     async def _one(self, unit: str, tenant_id: str, arguments: Any) -> Any:
         call = UnitCall(unit, shard_of(tenant_id), "", arguments)
-        [outcome] = await self._shards.run([call], timeout_s=_STEP_S)
-        return outcome.unwrap()
+        return await run_one(self._shards, call, timeout_s=_STEP_S)

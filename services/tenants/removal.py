@@ -9,7 +9,7 @@ import orjson
 from actors.shards import tenant_rows
 from actors.shards.placement import SHARDS, shard_of
 from actors.shards.tenant_rows import PageWanted, TableDigest, TenantPage, TenantTable
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitCall, UnitRunner, run_one
 from services.tenants import admin_store
 from services.tenants.admin_store import StateChange, TenantRow
 from services.tenants.directory import TenantDirectory
@@ -161,8 +161,7 @@ class TenantRemoval:
         return [outcome.unwrap() for outcome in await self._shards.run(calls, timeout_s=_STEP_S)] if calls else []
 
     async def _one(self, unit: str, shard: int, arguments: Any, *, tenant_id: str = "") -> Any:
-        [outcome] = await self._shards.run([UnitCall(unit, shard, tenant_id, arguments)], timeout_s=_STEP_S)
-        return outcome.unwrap()
+        return await run_one(self._shards, UnitCall(unit, shard, tenant_id, arguments), timeout_s=_STEP_S)
 
 
 def _together(tables: Sequence[TenantTable], digests: Sequence[TableDigest]) -> str:

@@ -9,7 +9,7 @@ import orjson
 from pydantic import SecretStr
 
 from actors.shards.placement import shard_of
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitCall, UnitRunner, run_one
 from kernel.identifiers import new_id
 from services.tenants import store
 from services.tenants.errors import IdempotencyConflictError
@@ -91,8 +91,7 @@ class IssuingRequests:
         await self._one(store.COMPLETE_REQUEST, request.key, store.Completion(request.key, request.tenant_id))
 
     async def _one(self, unit: str, key: str, arguments: Any) -> Any:
-        [outcome] = await self._shards.run([UnitCall(unit, shard_of(key), "", arguments)], timeout_s=_STEP_S)
-        return outcome.unwrap()
+        return await run_one(self._shards, UnitCall(unit, shard_of(key), "", arguments), timeout_s=_STEP_S)
 
 
 def fingerprint_of(document: Any) -> bytes:

@@ -7,7 +7,7 @@ import orjson
 
 from actors.shards.errors import ShardError, UnitFailedError
 from actors.shards.placement import shard_of
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitCall, UnitRunner, run_one
 from kernel.identifiers import new_id
 from services.tenants import store
 from services.tenants.directory import TenantDirectory
@@ -184,8 +184,7 @@ class TenantProvisioning:
                 raise PhoneNumberTakenError(claim.phone_number_id)
 
     async def _one(self, unit: str, shard: int, arguments: Any) -> Any:
-        (outcome,) = await self._shards.run([UnitCall(unit, shard, "", arguments)], timeout_s=_STEP_S)
-        return outcome.unwrap()
+        return await run_one(self._shards, UnitCall(unit, shard, "", arguments), timeout_s=_STEP_S)
 
     def _profile(self, spec: TenantSpec, tenant_id: str) -> store.Profile:
         token = spec.whatsapp.access_token.get_secret_value()

@@ -79,6 +79,7 @@ async def test_what_cannot_be_opened_keeps_the_other_keys_needed_and_hides_nothi
 async def _damaged_copy(dsn: str, kid: str) -> None:
     owner = await asyncpg.connect(shard_dsn(dsn, shard_of(kid)))
     try:
+        # The whole one is written once more, so that it stands behind the other in the table as well.
         await owner.execute(
             """
             INSERT INTO spaza.tenant_credential
@@ -87,5 +88,6 @@ async def _damaged_copy(dsn: str, kid: str) -> None:
             """,
             kid,
         )
+        await owner.execute("UPDATE spaza.tenant_credential SET kid = kid WHERE kid = $1", kid)
     finally:
         await owner.close()

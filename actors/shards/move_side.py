@@ -39,6 +39,8 @@ _CONNECT_S: Final = 5.0
 _COMMAND_S: Final = 600.0
 _COPY_S: Final = 6 * 3600.0
 _CHUNKS: Final = 8
+# How often a copy is looked at, whether its sessions still stand.
+_LOOK_S: Final = 0.5
 
 
 class Digest(NamedTuple):
@@ -179,7 +181,12 @@ class MoveSide:
 
 
 async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: MoveSide, table: str) -> None:
-    """Send the rows of a query into a table of the other side's session, as they are read."""
+    """Send the rows of a query into a table of the other side's session, as they are read.
+
+    Raises:
+        ConnectionError: a session was lost.
+        asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError: a side failed.
+    """
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)
 
     async def read() -> None:
@@ -191,6 +198,18 @@ async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: M
             yield chunk
 
     async with asyncio.TaskGroup() as group:
+        watch = group.create_task(_watch(source, target))
         group.create_task(read())
-        copied = target.connection.copy_to_table(table, source=arriving(), format="binary", timeout=_COPY_S)
-        group.create_task(copied)
+        await target.connection.copy_to_table(table, source=arriving(), format="binary", timeout=_COPY_S)
+        watch.cancel()
+
+
+async def _watch(*sides: MoveSide) -> None:
+    """Fail when a session is lost: a copy that waits for the other side does not look, and would wait for its limit."""
+    while True:
+        if any(side.connection.is_closed() for side in sides):
+            break
+        await asyncio.sleep(_LOOK_S)
+    for side in sides:
+        side.cut()
+    raise ConnectionResetError("a session was lost in the middle of a copy")

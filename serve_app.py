@@ -57,6 +57,7 @@ from services.documented import document_of
 from services.notifications import wiring as notifications
 from services.notifications.inflow import Probe, flows
 from services.ops import wiring as ops
+from services.ops.readiness import FaultsOf
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import TenantDirectory
 from services.tenants.listing import TenantListing
@@ -269,6 +270,13 @@ class Spaza:
             others=(webhook_route.path, products_route.path),
             document=document_of(self.routes),
             keepers=[self._moves_keeper()],
+            needed=self._needed(),
+            applications=(
+                notifications.NOTIFIER_APP,
+                whatsapp.PROCESSOR_APP,
+                catalog.PRODUCTS_APP,
+                whatsapp.WEBHOOK_APP,
+            ),
             log_level=settings.log.level,
         )
         products = catalog.products_application(
@@ -323,6 +331,25 @@ class Spaza:
                 limited=limited,
                 listing_staleness_s=staleness_s,
             )
+
+        return make
+
+    def _needed(self) -> Callable[[], Mapping[str, FaultsOf]]:
+        """Makes what says of the limiters and of Redis what is wrong with them."""
+        redis_url, limiters = self._redis_url, self.settings.limits.limiters
+
+        def make() -> Mapping[str, FaultsOf]:
+            redis, handle = RedisConnection(redis_url), RateLimiterHandle(limiters)
+
+            async def silent_limiters() -> list[str]:
+                answered = await handle.statistics()
+                return [f"{number} does not answer" for number in range(limiters) if number not in answered]
+
+            async def away() -> list[str]:
+                await redis.ask(redis.client.ping, insist=True)
+                return []
+
+            return {"rate_limiters": silent_limiters, "redis": away}
 
         return make
 

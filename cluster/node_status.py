@@ -7,14 +7,17 @@ from typing import Any
 
 from ray import serve
 
+from actors.shards.placement import SHARDS
 from cluster.limit_figures import limit_totals
 from cluster.ports import reached_at
 from cluster.shard_figures import totals
 from kernel.errors import SpazaError
 from serve_app import Spaza
+from services.ops.application_health import application_faults, running_replicas
 from services.ops.mailbox_health import mailbox_faults
+from services.ops.shard_health import in_words, silent_shards
 
-_LIMIT_S = 3.0
+_LIMIT_S, _PROBE_S = 3.0, 2.0
 
 
 class NodeStatus:
@@ -28,8 +31,9 @@ class NodeStatus:
 
     async def document(self) -> dict[str, Any]:
         """Parts with ``name``, ``state`` (``running`` or what is wrong) and ``detail``, and the figures."""
-        shards, mailboxes, limiters, applications, answered = await asyncio.gather(
+        shards, silent, mailboxes, limiters, applications, answered = await asyncio.gather(
             self._shard_figures(),
+            silent_shards(self._shards, _PROBE_S),
             self._mailbox_figures(),
             self._rate_limiters.statistics(),
             self._applications(),
@@ -38,7 +42,7 @@ class NodeStatus:
         faults = mailbox_faults(mailboxes, consumed=self._consumed)
         whole = f"{len(mailboxes)} queues owned, {len(self._consumed)} consumed"
         parts = [
-            _part("Shard pools", len(shards) == 32, f"{len(shards)} of 32 shards answer"),
+            _part("Shard pools", not silent, f"{SHARDS - len(silent)} of {SHARDS} shards answer{_but(silent)}"),
             _part(
                 "Mailboxes",
                 not faults,
@@ -76,11 +80,9 @@ class NodeStatus:
             return [_part("Serve", False, f"does not answer: {type(error).__name__}")]
         parts = []
         for name, application in status.applications.items():
-            replicas = [
-                f"{deployment} x{sum(one.replica_states.values())}"
-                for deployment, one in application.deployments.items()
-            ]
-            parts.append(_part(name, application.status == "RUNNING", ", ".join(replicas) or application.message))
+            replicas = [f"{deployment} x{running_replicas(one)}" for deployment, one in application.deployments.items()]
+            faults = application_faults({name: application}, ())
+            parts.append(_part(name, not faults, "; ".join(faults) or ", ".join(replicas)))
         return parts
 
 
@@ -96,6 +98,10 @@ async def webhook_answers(host: str, port: int) -> bool:
             finally:
                 writer.close()
     return False
+
+
+def _but(silent: Mapping[int, str]) -> str:
+    return f"; {in_words(silent)}" if silent else ""
 
 
 def _part(name: str, runs: bool, detail: str) -> dict[str, str]:

@@ -82,9 +82,9 @@ class Front:
             await answer(scope, send, 200, self._welcome(), headers=(NO_STORE,))
 
     async def _ready(self, scope: Scope, send: Send) -> None:
-        faults = await self._readiness.faults()
-        ready = not any(faults.values())
-        parts = {name: "; ".join(found) or "ok" for name, found in faults.items()}
+        states = await self._readiness.parts()
+        ready = not any(state.faults for state in states.values())
+        parts = {name: str(state) for name, state in states.items()}
         headers = (NO_STORE,) if ready else (NO_STORE, RETRY_AFTER)
         await answer(scope, send, 200 if ready else 503, {"ready": ready, "parts": parts}, headers=headers)
 

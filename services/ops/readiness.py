@@ -2,36 +2,38 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from itertools import count
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from actors.shards.placement import SHARDS
-from actors.shards.probe import PROBE
-from actors.shards.unit import UnitCall, UnitOutcome
 from kernel.errors import SpazaError
 from services.ops.mailbox_health import mailbox_faults
+from services.ops.shard_health import ProbedShards, in_words, silent_shards
 
 _LIMIT_S, _PROBE_S = 2.5, 1.5
-# Apart, so that they are likely on two servers where there are several.
-_APART = 13
+FaultsOf = Callable[[], Awaitable[list[str]]]
 
 
-class ProbedShards(Protocol):
-    """The shards, for who wants to know whether they commit."""
+class PartState(NamedTuple):
+    """What is wrong with a part, so that nothing goes, and what is wrong in it, so that something does not."""
 
-    async def run(self, calls: list[UnitCall], *, timeout_s: float) -> list[UnitOutcome]:
-        """An outcome for each call."""
+    faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(self.faults) or "ok" + "".join(f"; but {one}" for one in self.remarks)
 
 
 class Readiness:
     """Knows for a moment what it was told, and asks once for all who ask at the same time.
 
-    Two shards are asked to commit, others each time; that one of many does not answer harms its tenants alone.
+    All shards are asked to commit. That one of many does not harms its tenants alone: it is said, and the whole is
+    ready. No part is waited for longer than a moment.
 
     Args:
         mailboxes: gives the figures of the queues.
         shards: runs units.
         consumed: the queues that have a consumer.
+        others: by part, what says what is wrong with it; an empty list where nothing is.
         fresh_s: for how long an answer is given again.
         clock: seconds, monotonic.
     """
@@ -41,18 +43,18 @@ class Readiness:
         mailboxes: Callable[[], Awaitable[Mapping[str, Mapping[str, Any]]]],
         shards: ProbedShards,
         consumed: Collection[str],
+        others: Mapping[str, FaultsOf],
         *,
         fresh_s: float = 2.0,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._mailboxes, self._shards, self._consumed = mailboxes, shards, consumed
+        self._mailboxes, self._shards, self._consumed, self._others = mailboxes, shards, consumed, dict(others)
         self._fresh_s, self._clock = fresh_s, clock
-        self._turns = count()
-        self._known: tuple[float, dict[str, list[str]]] | None = None
-        self._asking: asyncio.Task[dict[str, list[str]]] | None = None
+        self._known: tuple[float, dict[str, PartState]] | None = None
+        self._asking: asyncio.Task[dict[str, PartState]] | None = None
 
-    async def faults(self) -> Mapping[str, list[str]]:
-        """By part, what is wrong with it; an empty list where nothing is."""
+    async def parts(self) -> Mapping[str, PartState]:
+        """How each part is."""
         if self._known is not None and self._now() - self._known[0] < self._fresh_s:
             return self._known[1]
         if self._asking is None:
@@ -60,37 +62,42 @@ class Readiness:
         # Who asks may go away; the others still want to know.
         return await asyncio.shield(self._asking)
 
-    async def _ask(self) -> dict[str, list[str]]:
+    async def _ask(self) -> dict[str, PartState]:
+        questions: dict[str, Callable[[], Awaitable[PartState]]] = {
+            "mailboxes": self._ask_mailboxes,
+            "shards": self._ask_shards,
+            **{name: _faults_alone(faults) for name, faults in self._others.items()},
+        }
         try:
-            mailboxes, shards = await asyncio.gather(self._ask_mailboxes(), self._ask_shards())
-            answer = {"mailboxes": mailboxes, "shards": shards}
+            states = await asyncio.gather(*(_in_time(question) for question in questions.values()))
+            answer = dict(zip(questions, states, strict=True))
             self._known = (self._now(), answer)
             return answer
         finally:
             self._asking = None
 
-    async def _ask_mailboxes(self) -> list[str]:
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                return mailbox_faults(await self._mailboxes(), consumed=self._consumed)
-        except (SpazaError, TimeoutError) as error:
-            return [f"do not answer: {type(error).__name__}"]
+    async def _ask_mailboxes(self) -> PartState:
+        return PartState(tuple(mailbox_faults(await self._mailboxes(), consumed=self._consumed)))
 
-    async def _ask_shards(self) -> list[str]:
-        first = next(self._turns) % SHARDS
-        calls = [UnitCall(PROBE, shard, "", None) for shard in (first, (first + _APART) % SHARDS)]
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                outcomes = await self._shards.run(calls, timeout_s=_PROBE_S)
-        except (SpazaError, TimeoutError) as error:
-            return [f"do not answer: {type(error).__name__}"]
-        errors = [outcome.error for outcome in outcomes]
-        if any(error is None for error in errors):
-            return []
-        return [
-            f"{call.shard:02d} does not commit: {type(error).__name__}"
-            for call, error in zip(calls, errors, strict=True)
-        ]
+    async def _ask_shards(self) -> PartState:
+        silent = await silent_shards(self._shards, _PROBE_S)
+        said = tuple(filter(None, (in_words(silent),)))
+        return PartState(faults=said) if len(silent) == SHARDS else PartState(remarks=said)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
+
+
+def _faults_alone(faults: FaultsOf) -> Callable[[], Awaitable[PartState]]:
+    async def ask() -> PartState:
+        return PartState(tuple(await faults()))
+
+    return ask
+
+
+async def _in_time(question: Callable[[], Awaitable[PartState]]) -> PartState:
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            return await question()
+    except (SpazaError, TimeoutError) as error:
+        return PartState((f"does not answer: {type(error).__name__}",))

@@ -1,5 +1,6 @@
 """The Serve application of operating, for the composition root. The only place here that knows Ray."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -17,12 +18,13 @@ from gateway.chain import Parts, chained
 from gateway.needs import Given, demand
 from services.admin.actions import Actions
 from services.admin.edge import WithinRequest
+from services.ops.application_health import application_faults
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
 from services.ops.front import Front, FrontApp, Keeper
 from services.ops.operations import FRONT
 from services.ops.pages import pages_of
-from services.ops.readiness import Readiness
+from services.ops.readiness import FaultsOf, Readiness
 from services.ops.routes import OpsApp
 from services.ops.service import MailboxOperations, Operator
 from services.ops.tracing import Tracer
@@ -55,6 +57,8 @@ def ops_application(
     others: Collection[str],
     document: Mapping[str, Any],
     keepers: Sequence[MakeKeeper] = (),
+    needed: Callable[[], Mapping[str, FaultsOf]] = dict,
+    applications: Collection[str] = (),
     log_level: str = "INFO",
 ) -> Application:
     """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``/``.
@@ -72,6 +76,8 @@ def ops_application(
         others: the route prefixes of the other applications.
         document: in OpenAPI, of all routes.
         keepers: make what the replica looks after, over the handle of the shards.
+        needed: makes what says of other parts, in the replica, what is wrong with them.
+        applications: names of those of Serve that are to run.
         log_level: of the replica.
 
     Raises:
@@ -91,7 +97,9 @@ def ops_application(
         served: dict[str, ASGIApp] = {}
         for route, api in [(admin_route, admin), *((one.route, one.make(handle, audit)) for one in apis)]:
             served[route.path] = chained(api, route, plugins, api.operations)
-        front = Front(served, Readiness(mailboxes.statistics, handle, consumed), others, pages_of(document))
+        asked: dict[str, FaultsOf] = {**needed(), "applications": lambda: _application_faults(applications)}
+        readiness = Readiness(mailboxes.statistics, handle, consumed, asked)
+        front = Front(served, readiness, others, pages_of(document))
         return FrontApp(served, chained(front, front_route, plugins, FRONT), [make(handle) for make in keepers])
 
     deployment: Any = serve.deployment(
@@ -105,3 +113,12 @@ def ops_application(
     )
     application: Application = deployment.bind(build)
     return application
+
+
+async def _application_faults(wanted: Collection[str]) -> list[str]:
+    try:
+        # Asks Serve's controller and blocks.
+        status = await asyncio.to_thread(serve.status)
+    except Exception as error:  # noqa: BLE001 - Serve's controller may be gone in many ways; that is the answer
+        return [f"Serve does not answer: {type(error).__name__}"]
+    return application_faults(status.applications, wanted)

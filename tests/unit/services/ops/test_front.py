@@ -34,6 +34,12 @@ class Behind:
         self.asked = 0
         self.probed: list[int] = []
         self.now = 0.0
+        self.redis_faults: list[str] | None = []
+
+    async def redis(self) -> list[str]:
+        if self.redis_faults is None:
+            await asyncio.Event().wait()
+        return self.redis_faults or []
 
     async def statistics(self) -> Mapping[str, Mapping[str, Any]]:
         self.asked += 1
@@ -60,7 +66,9 @@ def behind() -> Behind:
 
 @pytest.fixture
 def client(behind: Behind) -> httpx.AsyncClient:
-    readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
+    readiness = Readiness(
+        behind.statistics, behind, {"whatsapp.inbound"}, {"redis": behind.redis}, fresh_s=2, clock=lambda: behind.now
+    )
     served = {ADMIN: admin}
     front = FrontApp(served, gateway.behind("front", Front(served, readiness, (WEBHOOK,), PAGES)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
@@ -118,10 +126,11 @@ async def test_health_asks_nobody_and_readiness_is_true_to_the_parts_behind(
     behind.queues, behind.away, behind.now = {"whatsapp.inbound": PASSIVE}, frozenset(range(32)), 10.0
     ill = await client.get("/readyz")
 
-    assert (well.status_code, well.json()) == (200, {"ready": True, "parts": {"mailboxes": "ok", "shards": "ok"}})
+    parts = {"mailboxes": "ok", "shards": "ok", "redis": "ok"}
+    assert (well.status_code, well.json()) == (200, {"ready": True, "parts": parts})
     assert (ill.status_code, ill.headers["retry-after"]) == (503, "2")
     assert ill.json()["parts"]["mailboxes"] == "whatsapp.inbound: 1 passive"
-    assert "does not commit" in ill.json()["parts"]["shards"]
+    assert ill.json()["parts"]["shards"] == "none commits: ShardUnavailableError"
 
 
 async def test_many_who_ask_at_once_or_soon_after_cost_one_question(client: httpx.AsyncClient, behind: Behind) -> None:
@@ -139,13 +148,26 @@ async def test_many_who_ask_at_once_or_soon_after_cost_one_question(client: http
 async def test_one_shard_of_many_that_does_not_commit_leaves_the_whole_ready(
     client: httpx.AsyncClient, behind: Behind
 ) -> None:
-    behind.away = frozenset({0})
+    behind.away = frozenset({7})
 
-    for number in range(32):
-        behind.now = 10.0 * number
-        assert (await client.get("/readyz")).status_code == 200
+    answer = await client.get("/readyz")
 
-    assert set(behind.probed) == set(range(32))
+    assert answer.status_code == 200
+    assert answer.json()["parts"]["shards"] == "ok; but 07 does not commit: ShardUnavailableError"
+    assert behind.probed == list(range(32))
+
+
+async def test_a_part_that_says_what_is_wrong_or_nothing_at_all_leaves_the_whole_not_ready(
+    client: httpx.AsyncClient, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind.redis_faults = ["is full"]
+    ill = await client.get("/readyz")
+    monkeypatch.setattr("services.ops.readiness._LIMIT_S", 0)
+    behind.redis_faults, behind.now = None, 10.0
+    silent = await client.get("/readyz")
+
+    assert (ill.status_code, ill.json()["parts"]["redis"]) == (503, "is full")
+    assert (silent.status_code, silent.json()["parts"]["redis"]) == (503, "does not answer: TimeoutError")
 
 
 async def test_an_answer_has_the_id_that_serve_gave_the_request_unless_the_caller_has_one(
@@ -203,7 +225,9 @@ async def test_what_the_process_looks_after_runs_from_its_start_to_its_end(behin
     async def send(_event: Any) -> None:
         await began.wait()
 
-    readiness = Readiness(behind.statistics, behind, {"whatsapp.inbound"}, fresh_s=2, clock=lambda: behind.now)
+    readiness = Readiness(
+        behind.statistics, behind, {"whatsapp.inbound"}, {"redis": behind.redis}, fresh_s=2, clock=lambda: behind.now
+    )
     front = FrontApp({}, gateway.behind("front", Front({}, readiness, (), {})), [keeper])
     life = asyncio.ensure_future(front({"type": "lifespan"}, receive, send))
     await began.wait()

@@ -10,7 +10,13 @@ from actors.shards.access import PoolLimits
 from actors.shards.attempt import Attempt, Ending
 from actors.shards.backoff import retry_delay_s
 from actors.shards.connections import Connections
-from actors.shards.errors import OverloadedError, ShardError, ShardUnavailableError, UnitFailedError
+from actors.shards.errors import (
+    CommitUnknownError,
+    OverloadedError,
+    ShardError,
+    ShardUnavailableError,
+    UnitFailedError,
+)
 from actors.shards.fair_queue import FairQueue
 from actors.shards.finding import Servers
 from actors.shards.patience import Patience
@@ -276,11 +282,14 @@ class Lane:
             self._finish(unit, error)
 
     def _dropped(self, connection: ShardConnection, error: BaseException) -> None:
-        """A hand failed with a fault of its own; what it held has ended with the connection."""
+        """A hand failed with a fault of its own. What it held has ended with the connection, committed or not.
+
+        The unit is not at fault, so it must not read as one that failed.
+        """
         for unit in [unit for unit, held in self._held.items() if held is connection]:
             if unit.is_counted:
                 self._put_down(unit)
-            self._finish(unit, UnitFailedError(unit.call.name, "", type(error).__name__))
+            self._finish(unit, CommitUnknownError(self._shard, type(error).__name__))
 
     async def _is_clean(self, connection: ShardConnection) -> bool:
         if connection.is_closed():

@@ -67,7 +67,8 @@ class ShardConnection(ReplicatedConnection):
             async with asyncio.timeout(patience_s):
                 # asyncpg refuses statements until the server has confirmed a cancellation.
                 await self._protocol._wait_for_cancellation()  # type: ignore[attr-defined]  # noqa: SLF001
-                if self.is_in_transaction():
+                # While that was waited for the connection may have been lost, and then asyncpg cannot say.
+                if not self.is_closed() and self.is_in_transaction():
                     await self.execute("ROLLBACK")
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self.terminate()

@@ -1,13 +1,18 @@
 """The server dies under the pools and comes back: units fail as unavailable meanwhile, and go on afterwards."""
 
 import asyncio
+import os
+import signal
 import time
 
+import asyncpg
 import pytest
 
 from actors.shards.access import ShardAccess
+from actors.shards.dsn import maintenance_dsn
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError
 from actors.shards.pool import ShardPools
+from actors.shards.session import ShardConnection
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome
@@ -59,3 +64,29 @@ async def test_a_killed_server_loses_nothing_that_was_committed_and_units_go_on_
         assert all(isinstance(error, ShardUnavailableError | CommitUnknownError) for error in failed)
         surely_not = {sku for sku, o in outcomes.items() if isinstance(o.error, ShardUnavailableError)}
         assert not surely_not & there
+
+
+async def test_a_connection_that_is_lost_while_its_cancelled_statement_is_waited_for_is_given_up_quietly(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with postgres(tmp_path_factory.mktemp("hang")) as server:
+        connection = await asyncpg.connect(maintenance_dsn(server.dsn), connection_class=ShardConnection)
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+        await connection.execute("BEGIN")
+        assert server.process is not None
+        stopped = backend, server.process.pid
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connection.execute("SELECT 1"), 0.1)
+
+        rolling_back = asyncio.create_task(connection.roll_back(30.0))
+        await asyncio.sleep(0.2)
+        assert not rolling_back.done()
+        # As where asking the server to cancel has failed.
+        connection.terminate()
+        await rolling_back
+
+        assert connection.is_closed()
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)

@@ -168,6 +168,9 @@ class LineUp:
         for lane in parked | dict.fromkeys(entry.lane for entry in shelf.entries.values()):
             if lane.ticket:
                 self._turns.remove(lane)
+            elif lane in self._suspects:
+                self._suspects.remove(lane)
+                lane.queued = False
             if lane.deferred and lane.head.gone:
                 lane.deferred = False
                 lane.thaw(shelf.clock.reading(now))

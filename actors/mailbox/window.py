@@ -144,16 +144,9 @@ class Window:
         room = self.room
         if room <= 0:
             return []
-        batch = self._take_suspect(now)
-        if not batch:
-            self._others_first, lanes = False, []
-            while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
-                lanes.append(lane)
-                batch.append(self._deliver(lane.head, now))
-            if self._queue.key_run > 1 and len(batch) < room:
-                more = self._line_up.followers(lanes, self._queue.key_run, now)
-                batch += [self._deliver(entry, now) for entry in islice(more, room - len(batch))]
-        return batch or self._take_suspect(now)
+        while not (batch := self._take_once(room, now)) and self.ready:
+            pass  # who stood there as a suspect was none any more, and has its turn now
+        return batch
 
     def settle(self, tag: int, outcome: Outcome, now: float) -> Verdict | None:
         """What the consumer said of a delivery. None if that is not under way any more, or its lease has run out."""
@@ -244,6 +237,18 @@ class Window:
         times += [self._line_up.next_event, self._leases.next_end]
         earliest = min((at for at in times if at is not None), default=None)
         return None if earliest is None else max(now, earliest)
+
+    def _take_once(self, room: int, now: float) -> list[Delivery]:
+        batch = self._take_suspect(now)
+        if not batch:
+            self._others_first, lanes = False, []
+            while len(batch) < room and (lane := self._line_up.next_in_turn(now)) is not None:
+                lanes.append(lane)
+                batch.append(self._deliver(lane.head, now))
+            if self._queue.key_run > 1 and len(batch) < room:
+                more = self._line_up.followers(lanes, self._queue.key_run, now)
+                batch += [self._deliver(entry, now) for entry in islice(more, room - len(batch))]
+        return batch or self._take_suspect(now)
 
     def _take_suspect(self, now: float) -> list[Delivery]:
         if not self.suspect_ready or (lane := self._line_up.next_suspect(now)) is None:

@@ -77,6 +77,10 @@ class QueueModel:
     def is_flying(self, one: Record) -> bool:
         return any(flight.record is one for flight in self.flying.values())
 
+    @property
+    def suspect_flies(self) -> bool:
+        return any(flight.record.suspect for flight in self.flying.values())
+
     def is_up(self, key: str) -> bool:
         """Whether any message of a key flies."""
         return any(flight.record.key == key for flight in self.flying.values())

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.lane import History, Verdict
-from actors.mailbox.message import Message, ack, reject, retry_after
+from actors.mailbox.message import Delivery, Message, ack, reject, retry_after
 from actors.mailbox.window import Window
 from tests.unit.actors.mailbox.queue_model import (
     BATCH,
@@ -31,6 +31,7 @@ from tests.unit.actors.mailbox.queue_model import (
     TENANTS,
     TTL_S,
     Flight,
+    Place,
     QueueModel,
     Record,
 )  # fmt: skip
@@ -80,12 +81,16 @@ class QueueCore(RuleBasedStateMachine):
         heads = {one.place: one for one in model.heads()}
         regular = [one for one in heads.values() if not one.suspect]
         suspects = [one for one in heads.values() if one.suspect]
-        suspect_goes = bool(suspects) and not any(flight.record.suspect for flight in model.flying.values())
+        suspect_goes = bool(suspects) and not model.suspect_flies
         suspect_goes &= not (model.others_first and regular)
         urgency = {one.key: model.urgency(one.key) for one in regular}
-        unnoticed = any(one.in_memory and one.expired and not model.is_flying(one) for one in model.there.values())
+        over = [one for one in model.there.values() if one.in_memory and one.expired and not model.is_flying(one)]
+        unnoticed = bool(over)
         batch = self.core.take(model.now)
         model.met_over |= {one.place for one in model.there.values() if one.expired and not self.core.knows(*one.place)}
+        if any(one.suspect for one in over):  # its key may still stand among the suspects
+            self.something_is_delivered(batch, room, heads)
+            return
         first = batch[: 1 if suspect_goes else min(room, len(regular))]
         taken = [heads.get((one.partition, one.seq)) for one in first]
         for record in taken:
@@ -111,6 +116,22 @@ class QueueCore(RuleBasedStateMachine):
             return
         model.is_fair(regular, records)
         model.is_urgent(regular, records, urgency)
+
+    def something_is_delivered(self, batch: list[Delivery], room: int, heads: dict[Place, Record]) -> None:
+        """What is delivered may be, and something is if anything could; whose turn it was is not asked."""
+        model = self.model
+        could = room > 0 and any(not one.suspect or not model.suspect_flies for one in heads.values())
+        assert bool(batch) is could, "something rests that could go"
+        going = {one.key: one for one in heads.values()}
+        for delivery in batch:
+            record = model.there[delivery.partition, delivery.seq]
+            assert record is going.get(record.key), "held up, or not the next of its key"
+            assert not record.suspect or len(batch) == 1
+            model.flying[delivery.tag] = Flight(record, model.now + LEASE_S)
+            theirs = (one for one in model.there.values() if one.key == record.key and one.place > record.place)
+            going[record.key] = next((one for one in theirs if one.in_memory), record)
+        model.others_first = room > 0 and any(model.flying[one.tag].record.suspect for one in batch)
+        model.watched.clear()
 
     @precondition(lambda self: self.model.flying)
     @rule(kind=st.sampled_from(KINDS), most=st.sampled_from([1, 1, 9]), lasts=st.booleans())

@@ -34,12 +34,15 @@ class AsidePolicy(NamedTuple):
         local_absent_s: that something is not there. Short, for it may be soon.
         local_deaf_s: anything, while changes are not heard of.
         local_size: keys at most; the least recently used go first.
+        local_absent_size: keys of what is not there, which have a place of their own, so that whoever asks for what is
+            not there does not drive out what is.
     """
 
     local_s: float = 60.0
     local_absent_s: float = 5.0
     local_deaf_s: float = 2.0
     local_size: int = 10_000
+    local_absent_size: int = 2_000
 
 
 Found = dict[str, V | None]
@@ -72,7 +75,8 @@ class CacheAside(Generic[V]):
             clock: seconds that only go up.
         """
         self._fetch, self._shared, self._policy, self._clock = fetch, shared, policy, clock
-        self._local: OrderedDict[str, tuple[float, V | None]] = OrderedDict()
+        self._local: OrderedDict[str, tuple[float, V]] = OrderedDict()
+        self._absent: OrderedDict[str, float] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Found[V]]] = {}
         self.deaf = False
 
@@ -106,15 +110,17 @@ class CacheAside(Generic[V]):
         """
         if keys is None and where is None:
             self._local.clear()
+            self._absent.clear()
             self._flights.clear()
             return
         gone = {*(keys or ())}
         if where is not None:
-            gone.update(key for key, (_, value) in self._local.items() if value is not None and where(value))
+            gone.update(key for key, (_, value) in self._local.items() if where(value))
             # What they will find is not known yet.
             self._flights.clear()
         for key in gone:
             self._local.pop(key, None)
+            self._absent.pop(key, None)
             self._flights.pop(key, None)
 
     async def forget(self, keys: Collection[str]) -> bool:
@@ -127,7 +133,7 @@ class CacheAside(Generic[V]):
     def _recall(self, key: str) -> tuple[bool, V | None]:
         entry = self._local.get(key)
         if entry is None:
-            return False, None
+            return self._is_absent(key), None
         until, value = entry
         if until <= self._clock():
             del self._local[key]
@@ -135,14 +141,29 @@ class CacheAside(Generic[V]):
         self._local.move_to_end(key)
         return True, value
 
+    def _is_absent(self, key: str) -> bool:
+        until = self._absent.get(key)
+        if until is not None and until <= self._clock():
+            del self._absent[key]
+            return False
+        return until is not None
+
     def _keep(self, values: Mapping[str, V | None]) -> None:
         now, policy = self._clock(), self._policy
         most_s = policy.local_deaf_s if self.deaf else policy.local_s
         for key, value in values.items():
-            self._local[key] = (now + (min(most_s, policy.local_absent_s) if value is None else most_s), value)
-            self._local.move_to_end(key)
+            if value is None:
+                self._local.pop(key, None)
+                self._absent[key] = now + min(most_s, policy.local_absent_s)
+                self._absent.move_to_end(key)
+            else:
+                self._absent.pop(key, None)
+                self._local[key] = (now + most_s, value)
+                self._local.move_to_end(key)
         while len(self._local) > policy.local_size:
             self._local.popitem(last=False)
+        while len(self._absent) > policy.local_absent_size:
+            self._absent.popitem(last=False)
 
     def _join(self, wanted: Sequence[str]) -> list["asyncio.Task[Found[V]]"]:
         fresh = [key for key in wanted if key not in self._flights]

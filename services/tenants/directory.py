@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.shards.unit import UnitRunner
@@ -10,6 +10,7 @@ from cache.aside import AsidePolicy, CacheAside, SharedCache
 from services.tenants.announcing import ChangeBus, Insistence, TenantChange
 from services.tenants.errors import CredentialUnavailableError, DirectoryUnavailableError
 from services.tenants.rows import DirectoryRows
+from services.tenants.strangers import StrangerPolicy, Strangers
 from services.tenants.tenant import Credential, Tenant
 
 __all__ = ["Credential", "DirectoryPolicy", "SharedTenants", "Tenant", "TenantDirectory"]
@@ -36,6 +37,7 @@ class DirectoryPolicy(NamedTuple):
         local_deaf_s: anything, while changes are not heard of.
         local_size: numbers at most, and kids; the least recently used go first.
         step_s: patience for the shards, for each of the three steps of a look-up.
+        strangers: how many made-up credentials are looked up.
     """
 
     local_s: float = 60.0
@@ -43,6 +45,7 @@ class DirectoryPolicy(NamedTuple):
     local_deaf_s: float = 2.0
     local_size: int = 10_000
     step_s: float = 2.0
+    strangers: StrangerPolicy = StrangerPolicy()
 
 
 class TenantDirectory:
@@ -67,8 +70,9 @@ class TenantDirectory:
         self._rows = DirectoryRows(shards, step_s=policy.step_s)
         kept = AsidePolicy(policy.local_s, policy.local_absent_s, policy.local_deaf_s, policy.local_size)
         self._phones = CacheAside(self._rows.read, shared, policy=kept, clock=clock)
+        self._strangers, self._clock = Strangers(policy.strangers, clock()), clock
         self._kids = CacheAside(
-            self._rows.read_credentials, None if shared is None else shared.credentials, policy=kept, clock=clock
+            self._read_credentials, None if shared is None else shared.credentials, policy=kept, clock=clock
         )
         self._bus, self._listens, self._wall_clock = bus, bus is None, wall_clock
         self._insistence = Insistence(self._say)
@@ -101,7 +105,7 @@ class TenantDirectory:
         found: who asks looks at its state.
 
         Raises:
-            CredentialUnavailableError: it could not be looked up now.
+            CredentialUnavailableError: it could not be looked up now, or too many are that nobody has.
         """
         if _KID.fullmatch(kid) is None:
             return None
@@ -110,9 +114,18 @@ class TenantDirectory:
         if kid not in found:
             raise CredentialUnavailableError(kid)
         credential = found[kid]
-        if credential is None or (credential.expires_at is not None and credential.expires_at <= self._wall_clock()):
+        if credential is None:
+            return None
+        self._strangers.found(kid)
+        if credential.expires_at is not None and credential.expires_at <= self._wall_clock():
             return None
         return credential
+
+    async def _read_credentials(self, kids: Sequence[str]) -> Mapping[str, Credential | None]:
+        """Those of the shards, without the made-up ones beyond what there is for those."""
+        now = self._clock()
+        admitted = [kid for kid in kids if self._strangers.admit(kid, now)]
+        return await self._rows.read_credentials(admitted) if admitted else {}
 
     async def forget(
         self, phone_number_ids: Collection[str], *, kids: Collection[str] = (), tenant_id: str = ""

@@ -195,6 +195,8 @@ async def test_that_a_number_is_nobodys_is_kept_for_a_shorter_time() -> None:
 async def test_only_so_many_are_kept_and_the_least_used_goes_first() -> None:
     shards = FakeShards()
     directory = TenantDirectory(shards, policy=DirectoryPolicy(local_size=2))
+    for number in ("1", "2", "3"):
+        shards.add(number, number)
     for number in ("1", "2"):
         await directory.by_phone(number)
     await directory.by_phone("1")

@@ -65,8 +65,12 @@ def correlation_ids(headers: Iterable[Mapping[str, object]]) -> list[str]:
     Args:
         headers: of the messages; those without an id are left out.
     """
-    found = (str(one["correlation_id"]) for one in headers if one.get("correlation_id"))
-    return list(islice(dict.fromkeys(found), _FEW))
+    return few(str(one["correlation_id"]) for one in headers if one.get("correlation_id"))
+
+
+def few(ids: Iterable[str]) -> list[str]:
+    """The first few of many correlation ids, each once, without those that are empty."""
+    return list(islice(dict.fromkeys(filter(None, ids)), _FEW))
 
 
 def mask_private(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

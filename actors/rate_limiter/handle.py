@@ -19,7 +19,7 @@ from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.placement import owner_of
 from actors.rate_limiter.refusals import Refusals
 from actors.rate_limiter.way import CHECK_S, Way
-from telemetry.log import get_logger
+from telemetry.log import few, get_logger
 
 NAMESPACE: Final = "spaza"
 FAMILY: Final = "rate_limiter:"
@@ -129,7 +129,10 @@ class RateLimiterHandle:
             self._doors.leave(name)
             if isinstance(error, RayActorError | ValueError):
                 self._actors.pop(number, None)
-            _log.warning("rate_limiter_lost", limiter=name, checks=len(checks), error=type(error).__name__)
+            _log.warning(
+                "rate_limiter_lost", limiter=name, checks=len(checks), error=type(error).__name__,
+                correlation_ids=few(check.correlation_id for check in checks),
+            )  # fmt: skip
             kind = LimiterOverloadedError if isinstance(error, PendingCallsLimitExceeded) else LimiterUnavailableError
             raise kind(name, type(error).__name__) from error
         if answer is None:

@@ -24,6 +24,7 @@ class Check(NamedTuple):
     Attributes:
         cost: how much, 0 to be told only.
         partly: whether less than that will do.
+        correlation_id: under which what is asked for is followed, for the logs of who asks.
     """
 
     tenant: str
@@ -31,6 +32,7 @@ class Check(NamedTuple):
     limits: Limits
     cost: int = 1
     partly: bool = False
+    correlation_id: str = ""
 
     @property
     def pair(self) -> Pair:

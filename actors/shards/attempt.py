@@ -269,7 +269,9 @@ def _in_our_words(error: Exception, call: UnitCall) -> SpazaError:
         case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError():
             return translate(error, call.name, call.shard)
         case _:
-            _log.error("unit_raised", unit=call.name, shard=call.shard, exc_info=error)
+            _log.error(
+                "unit_raised", unit=call.name, shard=call.shard, correlation_id=call.correlation_id, exc_info=error
+            )
             return UnitFailedError(call.name, "", type(error).__name__)
 
 

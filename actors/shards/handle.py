@@ -18,7 +18,7 @@ from actors.shards.placement import group_of, groups
 from actors.shards.probe import PROBE
 from actors.shards.unit import UnitCall, UnitOutcome
 from config.topology import Topology
-from telemetry.log import get_logger
+from telemetry.log import few, get_logger
 
 NAMESPACE = "spaza"
 _FAMILY = "shards:"
@@ -180,7 +180,10 @@ class ShardsHandle:
             # Ray cannot say whether a call that failed like this was begun.
             if isinstance(error, RayActorError):
                 self._actors.pop(group, None)
-            _log.warning("shard_actor_lost", actor=actor_name(group), units=len(calls), error=type(error).__name__)
+            _log.warning(
+                "shard_actor_lost", actor=actor_name(group), units=len(calls), error=type(error).__name__,
+                correlation_ids=few(call.correlation_id for call in calls),
+            )  # fmt: skip
             reason = f"actor {actor_name(group)}: {type(error).__name__}"
             return [UnitOutcome(None, (), CommitUnknownError(call.shard, reason)) for call in calls]
 

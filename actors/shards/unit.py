@@ -67,6 +67,7 @@ class UnitCall(NamedTuple):
         timeout_s: its own patience, from its arrival at the pool, where it is less than that of the call.
         max_staleness_s: it only reads, and may miss what was confirmed within so many seconds. It is run on a standby
             that has all that is older, where the DSN lists several servers and one is so fresh; else on the primary.
+        correlation_id: under which what it is done for is followed; empty where that is not one thing.
     """
 
     name: str
@@ -76,6 +77,7 @@ class UnitCall(NamedTuple):
     locks: tuple[int, ...] = ()
     timeout_s: float | None = None
     max_staleness_s: float | None = None
+    correlation_id: str = ""
 
 
 class UnitOutcome(NamedTuple):

@@ -58,11 +58,17 @@ class RateLimiting:
         context = context_of(scope)
         identity = context.identity
         if identity is not None:
-            check = Check(identity.tenant_id, context.route, self._limits_of(identity))
+            check = Check(
+                identity.tenant_id, context.route, self._limits_of(identity), correlation_id=context.correlation_id
+            )
+            # Who has no time left is told so, whatever its limits are.
+            timeout_s = context.remaining_s(CHECK_S)
             try:
-                decision = await self._limiter.check(check, timeout_s=context.remaining_s(CHECK_S))
+                decision = await self._limiter.check(check, timeout_s=timeout_s)
             except SpazaError as error:
-                _log.warning("limit_not_checked", route=context.route, error=error.code)
+                _log.warning(
+                    "limit_not_checked", route=context.route, error=error.code, correlation_id=context.correlation_id
+                )
                 if await self._policy.refuses(scope, send, _UNDECIDED):
                     return
             else:

@@ -56,7 +56,14 @@ class WithinRequest:
         Raises:
             DeadlineExceededError: the request's time is over, or too short.
         """
-        return await self._shards.run(calls, timeout_s=within_request_s(timeout_s))
+        timeout_s, followed = within_request_s(timeout_s), followed_id()
+        return await self._shards.run([one._replace(correlation_id=followed) for one in calls], timeout_s=timeout_s)
+
+
+def followed_id() -> str:
+    """Under which what is done now is followed; empty where it is done for no request."""
+    context = _request.get()
+    return "" if context is None else context.correlation_id
 
 
 def within_request_s(at_most: float) -> float:

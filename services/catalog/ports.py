@@ -1,15 +1,21 @@
 """The search of products, as those see it who search: one interface, whatever index is behind it."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from actors.shards.unit import UnitCall
 from services.catalog.schemas import ProductPage
 
 
 class Shelf(NamedTuple):
-    """Whose products, and on which shard they are."""
+    """Whose products, on which shard they are, and under which id it is followed what is done with them."""
 
     tenant_id: str
     shard: int
+    correlation_id: str = ""
+
+    def unit(self, name: str, arguments: Any) -> UnitCall:
+        """A unit of work on it."""
+        return UnitCall(name, self.shard, self.tenant_id, arguments, correlation_id=self.correlation_id)
 
 
 class Around(NamedTuple):

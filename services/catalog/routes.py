@@ -73,4 +73,4 @@ def _time_s(context: RequestContext) -> float:
 
 
 def _shelf(context: RequestContext) -> Shelf:
-    return Shelf(context.known.tenant_id, context.known.shard)
+    return Shelf(context.known.tenant_id, context.known.shard, context.correlation_id)

@@ -4,7 +4,7 @@ A search reads all of its merchant's shelf, for under row level security no inde
 in the order of skus does not.
 """
 
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitRunner
 from services.catalog.cursor import after, place_in
 from services.catalog.ports import Question, Shelf
 from services.catalog.rows import found_product
@@ -45,18 +45,14 @@ class ShardProductSearch:
             None if begun is None else begun[0],
             question.limit + 1,
         )
-        [outcome] = await self._shards.run(
-            [UnitCall(SEARCH_PRODUCTS, shelf.shard, shelf.tenant_id, wanted)], timeout_s=timeout_s
-        )
+        [outcome] = await self._shards.run([shelf.unit(SEARCH_PRODUCTS, wanted)], timeout_s=timeout_s)
         found: Found = outcome.unwrap()
         return _page(found.rows, question, found.groups)
 
     async def _all(self, shelf: Shelf, question: Question, timeout_s: float) -> ProductPage:
         begun = place_in(question)
         wanted = ListWanted("" if begun is None else begun[0].sku, question.limit + 1)
-        [outcome] = await self._shards.run(
-            [UnitCall(LIST_PRODUCTS, shelf.shard, shelf.tenant_id, wanted)], timeout_s=timeout_s
-        )
+        [outcome] = await self._shards.run([shelf.unit(LIST_PRODUCTS, wanted)], timeout_s=timeout_s)
         rows: list[ProductRow] = outcome.unwrap()
         return _page([FoundRow(row, 0, None) for row in rows], question, ())
 

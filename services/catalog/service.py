@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from actors.shards.unit import UnitCall, UnitRunner
+from actors.shards.unit import UnitRunner
 from gateway.faults import NAMED_AT_MOST, faults_of
 from services.catalog import store
 from services.catalog.errors import UnknownProductError
@@ -143,9 +143,7 @@ class Catalog:
         return done
 
     async def _run(self, unit: str, shelf: Shelf, arguments: Any, timeout_s: float) -> Any:
-        [outcome] = await self._shards.run(
-            [UnitCall(unit, shelf.shard, shelf.tenant_id, arguments)], timeout_s=timeout_s
-        )
+        [outcome] = await self._shards.run([shelf.unit(unit, arguments)], timeout_s=timeout_s)
         return outcome.unwrap()
 
 

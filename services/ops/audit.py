@@ -10,6 +10,7 @@ from actors.shards.unit import UnitCall, UnitOutcome
 from kernel.errors import SpazaError
 from kernel.identifiers import new_id
 from services.admin.actions import Who
+from services.admin.edge import followed_id
 from services.ops import store
 from services.ops.errors import NotRecordedError
 from telemetry.log import get_logger
@@ -50,7 +51,7 @@ class Audit:
         error = await self._write(store.BEGIN_ACTION, row)
         _log.info(
             "operator_action_begun", action_id=action_id, operator=who.operator, peer=who.peer, action=action,
-            queue=queue, request=dict(request), recorded=error is None,
+            queue=queue, request=dict(request), recorded=error is None, correlation_id=followed_id(),
         )  # fmt: skip
         if must and error is not None:
             raise NotRecordedError(str(error))
@@ -62,7 +63,7 @@ class Audit:
         error = await self._write(store.END_ACTION, row)
         _log.info(
             "operator_action_ended", action_id=action_id, action=action, queue=queue, outcome=dict(outcome),
-            recorded=error is None,
+            recorded=error is None, correlation_id=followed_id(),
         )  # fmt: skip
 
     async def read(self, *, limit: int, before: float | None, queue: str | None) -> list[store.ActionRow]:

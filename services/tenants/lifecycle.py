@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitRunner, run_one
+from services.admin.edge import followed_id
 from services.tenants import admin_store, store
 from services.tenants.admin_store import TenantRow
 from services.tenants.directory import TenantDirectory
@@ -93,7 +94,7 @@ class TenantLifecycle:
         if limits is None:
             raise TenantStateError(tenant_id, REMOVING, remedy)
         await self._forget(row)
-        _log.info("tenant_limits_set", tenant_id=tenant_id, limits=limits.document())
+        _log.info("tenant_limits_set", tenant_id=tenant_id, limits=limits.document(), correlation_id=followed_id())
         return limits
 
     async def rotate(
@@ -131,7 +132,13 @@ class TenantLifecycle:
         retired = await self._retire(tenant_id, request, kids, request.requested_at + grace_s)
         await self._requests.complete(request)
         await self._directory.forget((), kids=kids, tenant_id=tenant_id)
-        _log.info("credential_rotated", tenant_id=tenant_id, kid=request.credential.kid, grace_s=grace_s)
+        _log.info(
+            "credential_rotated",
+            tenant_id=tenant_id,
+            kid=request.credential.kid,
+            grace_s=grace_s,
+            correlation_id=followed_id(),
+        )
         return Rotated(tenant_id, row.shard, request.issued, retired)
 
     async def _retire(
@@ -158,7 +165,7 @@ class TenantLifecycle:
         if not await self._one(admin_store.SET_STATE, tenant_id, admin_store.StateChange(tenant_id, state, after)):
             self._demand(await self._listing.row(tenant_id), after, remedy)
         await self._forget(row)
-        _log.info("tenant_state_set", tenant_id=tenant_id, state=state, before=row.state)
+        _log.info("tenant_state_set", tenant_id=tenant_id, state=state, before=row.state, correlation_id=followed_id())
         return await self._listing.row(tenant_id)
 
     def _demand(self, row: TenantRow, states: tuple[str, ...], remedy: str) -> None:

@@ -10,6 +10,7 @@ from actors.shards import tenant_rows
 from actors.shards.placement import SHARDS, shard_of
 from actors.shards.tenant_rows import PageWanted, TableDigest, TenantPage, TenantTable
 from actors.shards.unit import UnitCall, UnitRunner, run_one
+from services.admin.edge import followed_id
 from services.tenants import admin_store
 from services.tenants.admin_store import StateChange, TenantRow
 from services.tenants.directory import TenantDirectory
@@ -110,7 +111,7 @@ class TenantRemoval:
             outcome.unwrap()
         await self._directory.forget(row.phone_numbers, kids=row.kids, tenant_id=tenant_id)
         await self._one(admin_store.BURY_TENANT, shard_of(tenant_id), tenant_id)
-        _log.info("tenant_removed", tenant_id=tenant_id, shard=row.shard)
+        _log.info("tenant_removed", tenant_id=tenant_id, shard=row.shard, correlation_id=followed_id())
 
     async def _drop(self, row: TenantRow, digest: str) -> None:
         home = shard_of(row.tenant_id)

@@ -9,6 +9,7 @@ from actors.shards.errors import ShardError, UnitFailedError
 from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitRunner, run_one
 from kernel.identifiers import new_id
+from services.admin.edge import followed_id
 from services.tenants import store
 from services.tenants.directory import TenantDirectory
 from services.tenants.errors import PhoneNumberTakenError, TenantRefusedError, TenantRemovedError
@@ -92,7 +93,13 @@ class TenantProvisioning:
             return made
         await self._finish(request, claims)
         await self._announce(request, claims)
-        _log.info("tenant_provisioned", tenant_id=tenant_id, shard=home, phone_numbers=len(claims))
+        _log.info(
+            "tenant_provisioned",
+            tenant_id=tenant_id,
+            shard=home,
+            phone_numbers=len(claims),
+            correlation_id=followed_id(),
+        )
         return ProvisionedTenant(tenant_id=tenant_id, shard_id=home, credential=request.issued)
 
     async def _make(
@@ -123,7 +130,9 @@ class TenantProvisioning:
                 outcome.unwrap()
             await self._schemas.drop(tenant_id, shard_of(tenant_id), is_nowhere)
         except ShardError as error:
-            _log.warning("refused_tenant_left", tenant_id=tenant_id, error=str(error))
+            _log.warning(
+                "refused_tenant_left", tenant_id=tenant_id, error=str(error), correlation_id=followed_id()
+            )
 
     async def _made(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> ProvisionedTenant | None:
         """The tenant as it was made before, wherever it lives by now; None if it was not."""

@@ -45,7 +45,13 @@ def usage_api(limiter: UsageLimiter, routes: Sequence[LimitedRoute], clock: Call
     async def read(_call: Call, context: RequestContext) -> Usage:
         known = context.known
         checks = [
-            Check(known.tenant_id, one.name, known.limits.on(one.name, one.limits, alone=one.alone), 0)
+            Check(
+                known.tenant_id,
+                one.name,
+                known.limits.on(one.name, one.limits, alone=one.alone),
+                0,
+                correlation_id=context.correlation_id,
+            )
             for one in routes
         ]
         decisions = await limiter.check_all(checks, timeout_s=context.remaining_s(CHECK_S, least=_LEAST_S))

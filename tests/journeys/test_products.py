@@ -1,6 +1,7 @@
 """A merchant's program: a token, and then products over HTTP, on the whole platform."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -66,15 +67,43 @@ async def test_a_merchants_program_searches_and_changes_its_shelf(
 
 async def test_nobody_sees_products_without_a_token_that_holds(platform: Platform, client: httpx.AsyncClient) -> None:
     url = f"{platform.api}/api/v1/products"
-    token = await thandis_token(platform)
-    claims = jwt.decode(token, options={"verify_signature": False})
-    forged = jwt.encode(claims, b"f" * 32, "HS256")
+    number = f"{time.time_ns() % 10**15}=+27110000098"
+    made = await spaza(
+        platform, "create", "--name", "Forged", "--number", number, "--lat", "-26", "--lon", "28", "--access-token", "E"
+    )
+    key, kid = base64.b64decode(made["credential"]["secret"]), made["credential"]["kid"]
+    claims = {"kid": kid, "tenant_id": made["tenant_id"], "exp": int(time.time()) + 300}
+    thandi = jwt.decode(await thandis_token(platform), options={"verify_signature": False})
 
-    for headers in ({}, bearer(forged), bearer("x"), {"X-Tenant-ID": claims["tenant_id"]}):
-        refused = await client.get(url, headers=headers)
-        assert refused.status_code == 401, headers
-        assert "message" in refused.json()
-    assert (await client.get(url, headers=bearer(token))).status_code == 200
+    def signed(secret: bytes = key, algorithm: str = "HS256", **changes: Any) -> str:
+        return jwt.encode({**claims, **changes}, secret, algorithm)
+
+    good = signed()
+    unsigned = signed(b"", "none")
+    refused: list[tuple[Any, Any]] = [
+        ([], "Unauthorized"),
+        ([("X-Tenant-ID", made["tenant_id"])], "Unauthorized"),
+        ([("Authorization", "Bearer x")], "Bad token; invalid JSON"),
+        ([("Authorization", f"Bearer {signed(b'f' * 32)}")], "Invalid signature"),
+        ([("Authorization", f"Bearer {unsigned}")], "Bad token; invalid alg"),
+        ([("Authorization", f"Bearer {signed(algorithm='HS512')}")], "Invalid algorithm"),
+        ([("Authorization", f"Bearer {signed(exp=int(time.time()) - 1)}")], {"exp": "token expired"}),
+        ([("Authorization", f"Bearer {signed(exp='never')}")], {"exp": "must be a number"}),
+        (
+            [("Authorization", f"Bearer {signed(tenant_id=thandi['tenant_id'])}")],
+            {"tenant_id": "is not that of the credential"},
+        ),
+        ([("Authorization", f"Bearer {signed(kid='0' * 32)}")], "No credentials found for given 'kid'"),
+        ([("Authorization", f"Bearer {good}"), ("Authorization", f"Bearer {unsigned}")], "Multiple tokens provided"),
+    ]
+    for headers, words in refused:
+        answer = await client.get(url, headers=headers)
+        said = answer.json()
+        assert (answer.status_code, said if isinstance(words, dict) else said["message"]) == (401, words), headers
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["x-correlation-id"]
+    assert (await client.get(url, headers=bearer(good))).status_code == 200
+    assert (await client.post(f"{url}/sync", headers=bearer(good))).status_code == 404
 
 
 async def test_what_the_front_says_is_true(platform: Platform, client: httpx.AsyncClient) -> None:

@@ -88,7 +88,7 @@ class ShardShop:
         return shelf
 
     async def put(self, shelf: Shelf, products: Sequence[ProductSpec]) -> None:
-        await self.catalog.upsert_products(*shelf, products)
+        await self.catalog.upsert_products(*shelf[:2], products)
 
     async def remove(self, shelf: Shelf, sku: str) -> None:
         await self.catalog.delete(shelf, sku)

@@ -13,7 +13,7 @@ from gateway.context import Operator, RequestContext
 from gateway.errors import UnbuiltChainError
 from gateway.operations import Call, Operation
 from kernel.errors import SpazaError
-from services.admin.edge import AdminApi, WithinRequest, within_request_s
+from services.admin.edge import AdminApi, WithinRequest, followed_id, within_request_s
 from tests.gateway import Watch
 from tests.unit.gateway.bench import App, answered, route
 
@@ -104,6 +104,7 @@ class Runner:
 
     async def run(self, calls: Any, *, timeout_s: float) -> list[UnitOutcome]:
         self.given.append(timeout_s)
+        assert [call.correlation_id for call in calls] == ["mine"]
         return [UnitOutcome(None, (), None) for _ in calls]
 
 
@@ -117,8 +118,9 @@ async def test_a_hop_has_no_more_time_than_the_request_and_is_not_begun_with_too
         await WithinRequest(runner).run([UnitCall("read", 0, "", None)], timeout_s=10.0)
         return {}
 
-    answer = await answered(chain(api(hop=hop), timeout_s=timeout_s), headers=LET_IN)
+    headers = [*LET_IN, ("X-Correlation-ID", "mine")]
+    answer = await answered(chain(api(hop=hop), timeout_s=timeout_s), headers=headers)
 
     assert (answer.status, len(runner.given)) == (status, hops)
     assert all(given <= min(timeout_s, 10.0) for given in runner.given)
-    assert within_request_s(10.0) == 10.0
+    assert (within_request_s(10.0), followed_id()) == (10.0, "")

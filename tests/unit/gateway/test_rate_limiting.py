@@ -7,6 +7,7 @@ limits of a consumer, hide_client_headers, fault_tolerant) and 05-integration_sp
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
@@ -200,6 +201,18 @@ async def test_or_are_answered_500_where_that_is_wanted(bench: Make) -> None:
 
     assert (answer.status, answer.json()["message"]) == (500, "An unexpected error occurred")
     assert made.app.scopes == []
+
+
+async def test_a_check_is_followed_under_the_id_of_its_request_and_so_is_one_that_failed(bench: Make) -> None:
+    made = bench()
+    first = (await made.call()).headers["x-correlation-id"]
+    made.limiter.error = LimiterUnavailableError("rate_limiter:0", "gone")
+
+    with capture_logs() as lines:
+        second = (await made.call()).headers["x-correlation-id"]
+
+    assert [check.correlation_id for check in made.limiter.checks] == [first, second]
+    assert [(one["event"], one["correlation_id"]) for one in lines] == [("limit_not_checked", second)]
 
 
 async def test_in_shadow_it_decides_and_counts_and_lets_pass(bench: Make) -> None:

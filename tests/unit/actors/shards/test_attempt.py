@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from actors.shards.attempt import Attempt, Ending
 from actors.shards.errors import CommitUnknownError, ShardUnavailableError, UnitFailedError
@@ -162,6 +163,21 @@ async def test_a_unit_that_went_on_after_a_failed_statement_commits_by_itself_wh
     assert await first.work() is None
     assert not first.may_be_followed
     assert isinstance((await first.commit()).outcome.error, UnitFailedError)
+
+
+async def test_a_unit_that_raises_is_logged_with_what_it_was_done_for() -> None:
+    async def raises(_transaction: Transaction, _arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    call = UnitCall("unit", 3, TENANT, None, correlation_id="mine")
+    connection: Any = FakeConnection()
+    failing = Attempt(connection, call, raises, None, asyncio.get_running_loop().time() + 5.0, 1.0)
+    await failing.begin()
+
+    with capture_logs() as lines:
+        await failing.work()
+
+    assert [(one["event"], one["correlation_id"]) for one in lines] == [("unit_raised", "mine")]
 
 
 async def test_a_unit_that_may_have_changed_the_session_is_not_followed_before_that_was_looked_at() -> None:

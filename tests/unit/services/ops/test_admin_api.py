@@ -167,6 +167,7 @@ async def test_a_pause_is_logged_and_recorded_with_who_and_what() -> None:
     assert bench.operator.pauses == [(QUEUE, True)]
     begun = next(line for line in lines if line["event"] == "operator_action_begun")
     assert (begun["operator"], begun["action"], begun["queue"]) == ("thandi", "pause", QUEUE)
+    assert {one["correlation_id"] for one in lines if one["event"].startswith("operator_action")} == {"r1"}
     [action] = (await bench.get("/actions")).json()["actions"]
     assert (action["operator"], action["action"], action["outcome"]) == ("thandi", "pause", {"paused": True})
 

@@ -1,4 +1,4 @@
-"""Starts the mailbox actors. All of its ``.remote()`` is here."""
+"""Starts the mailbox actors."""
 
 import asyncio
 import re
@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
-
+from actors.detached import start_detached
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
@@ -50,7 +49,6 @@ def start_mailboxes(
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
         TopologyChangeError: another program holds a partition of which messages are to be moved.
     """
-    remote: Any = ray.remote(MailboxActor)
     wanted, release = {}, release_of(Path(__file__).parent)
     for queue in topology.sources():
         dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)
@@ -61,21 +59,10 @@ def start_mailboxes(
     retire_changed({name: one[-1] for name, one in wanted.items()}, NAMESPACE, family=_groups_of(topology))
     if not access.sharded:
         asyncio.run(apply_topology(topology, access.dsn, access.instance_id, keep_others=True))
-    actors = [
-        remote.options(
-            name=name,
-            namespace=NAMESPACE,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_pending_calls=_PENDING_CALLS,
-            num_cpus=0,
-            scheduling_strategy=placement,
-        ).remote(*arguments)
-        for name, arguments in wanted.items()
-    ]
-    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
+    start_detached(
+        MailboxActor, wanted, NAMESPACE, timeout_s=timeout_s, max_pending_calls=_PENDING_CALLS,
+        scheduling_strategy=placement,
+    )  # fmt: skip
 
 
 def _groups_of(topology: Topology) -> str:

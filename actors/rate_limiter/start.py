@@ -1,10 +1,9 @@
-"""Starts the rate limiter actors. All of its ``.remote()`` is here, and in ``handle.py``."""
+"""Starts the rate limiter actors."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import ray
-
+from actors.detached import start_detached
 from actors.rate_limiter.actor import RateLimiterActor
 from actors.rate_limiter.handle import FAMILY, NAMESPACE, actor_name
 from actors.rate_limiter.store import CounterStore
@@ -40,21 +39,7 @@ def start_rate_limiters(
     Raises:
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
     """
-    remote: Any = ray.remote(RateLimiterActor)
     deployed = deployed_as(release, limiters, settings, log_level)
-    names = [actor_name(number) for number in range(limiters)]
-    retire_changed(dict.fromkeys(names, deployed), NAMESPACE, family=FAMILY)
-    actors = [
-        remote.options(
-            name=name,
-            namespace=NAMESPACE,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_pending_calls=_PENDING_CALLS,
-            num_cpus=0,
-        ).remote(number, limiters, store, log_level, deployed)
-        for number, name in enumerate(names)
-    ]
-    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
+    wanted = {actor_name(number): (number, limiters, store, log_level, deployed) for number in range(limiters)}
+    retire_changed(dict.fromkeys(wanted, deployed), NAMESPACE, family=FAMILY)
+    start_detached(RateLimiterActor, wanted, NAMESPACE, timeout_s=timeout_s, max_pending_calls=_PENDING_CALLS)

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
+from actors.detached import start_detached
 from actors.redeploy import deployed_as, retire_changed
 from actors.shards.access import ShardAccess
 from actors.shards.actor import ShardPoolActor
@@ -65,7 +66,6 @@ def start_shards(
     Raises:
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
     """
-    remote: Any = ray.remote(ShardPoolActor)
     wanted: dict[str, tuple[Any, ...]] = {}
     for group, shards in groups(shards_per_actor).items():
         given = (access, tuple(shards), units, topology, tuple(chores), log_level)
@@ -73,19 +73,8 @@ def start_shards(
         wanted[actor_name(group)] = (*given, deployed_as(release, tuple(access), *given[1:]))
     named = {name: arguments[-1] for name, arguments in wanted.items()}
     retire_changed(named, NAMESPACE, family=f"{_FAMILY}.*")
-    actors = [
-        remote.options(
-            name=name,
-            namespace=NAMESPACE,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            num_cpus=0,
-        ).remote(*arguments, _NICENESS)
-        for name, arguments in wanted.items()
-    ]
-    ray.get([actor.ping.remote() for actor in actors], timeout=timeout_s)
+    wanted = {name: (*arguments, _NICENESS) for name, arguments in wanted.items()}
+    start_detached(ShardPoolActor, wanted, NAMESPACE, timeout_s=timeout_s)
 
 
 class ShardsHandle:

@@ -79,7 +79,7 @@ def test_the_one_place_that_opens_tenants_connections_is_that_of_the_lanes() -> 
 
 def test_remote_calls_to_actors_stand_in_handles_alone() -> None:
     # A consumer is the mailbox's own port to whatever handles its batches.
-    allowed = {"handle.py", "operator_handle.py", "start.py", "redeploy.py", "consumer.py"}
+    allowed = {"handle.py", "operator_handle.py", "detached.py", "redeploy.py", "consumer.py"}
 
     for path in python_of_the_platform():
         if any(name.endswith(".remote") for name in calls(path)):

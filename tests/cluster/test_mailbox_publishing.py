@@ -42,7 +42,8 @@ from tests.cluster.test_mailbox import (  # noqa: F401
     publish_surely,
     server,
 )
-from tests.unit.services.whatsapp.test_webhook import SECRET, FakeMailbox, Response, call
+from tests.unit.gateway.bench import Answered
+from tests.unit.services.whatsapp.test_webhook import SECRET, FakeMailbox, call
 
 
 class DirectShards:
@@ -218,7 +219,7 @@ async def test_a_full_queue_is_503_with_retry_after_at_the_edge(mailbox: MakeMai
         async def publish(self, exchange: str, routing_key: str, messages: Any, *, timeout_s: float) -> None:
             await box.handle.publish("in", "a.b", messages, timeout_s=timeout_s)
 
-    async def post(number: int) -> Response:
+    async def post(number: int) -> Answered:
         item = {"id": f"wamid.{number}", "from": "27", "type": "text", "timestamp": "1750000000"}
         value = {"metadata": {"phone_number_id": "100"}, "messages": [item]}
         entry = {"id": "200", "changes": [{"field": "messages", "value": value}]}

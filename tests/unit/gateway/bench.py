@@ -92,7 +92,7 @@ async def call(
 
     scope = {
         "type": "http", "method": method, "path": PATH + path, "root_path": PATH, "raw_path": (PATH + path).encode(),
-        "query_string": query.encode(), "client": (client, 1),
+        "query_string": query.encode("latin-1"), "client": (client, 1),
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
     }  # fmt: skip
     await app(scope, receive, send)

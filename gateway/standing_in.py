@@ -97,7 +97,9 @@ class StandingIn:
         except SpazaError as error:
             if not self._stands_in:
                 self._stands_in = True
-                _log.warning("limiter_stood_in_for", route=check.route, error=error.code)
+                _log.warning(
+                    "limiter_stood_in_for", route=check.route, error=error.code, correlation_id=check.correlation_id
+                )
             left.turn(check.limits, self._monotonic())
             return left.take(check, self._monotonic())
         if self._stands_in:

@@ -204,7 +204,7 @@ async def test_or_are_answered_500_where_that_is_wanted(bench: Make) -> None:
 
 
 async def test_a_check_is_followed_under_the_id_of_its_request_and_so_is_one_that_failed(bench: Make) -> None:
-    made = bench()
+    made = bench(fault_tolerant=False)
     first = (await made.call()).headers["x-correlation-id"]
     made.limiter.error = LimiterUnavailableError("rate_limiter:0", "gone")
 

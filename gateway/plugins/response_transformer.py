@@ -87,7 +87,8 @@ class ResponseTransformer:
                 pieces.append(event.get("body", b""))
                 if not event.get("more_body", False):
                     is_head = scope["method"] == "HEAD"
-                    await _send(begun.pop(), b"".join(pieces), send, changes, head=is_head)
+                    followed = context_of(scope).correlation_id
+                    await _send(begun.pop(), b"".join(pieces), send, changes, head=is_head, followed=followed)
                 return
             await send(event)
 
@@ -119,13 +120,13 @@ def _changed(headers: list[Header], steps: Steps) -> list[Header]:
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in changed]
 
 
-async def _send(start: Message, body: bytes, send: Send, changes: _Changes, *, head: bool) -> None:
+async def _send(start: Message, body: bytes, send: Send, changes: _Changes, *, head: bool, followed: str) -> None:
     changed = body
     if body:
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
-            _log.warning("answer_not_transformed", reason="not_json", size_bytes=len(body))
+            _log.warning("answer_not_transformed", reason="not_json", correlation_id=followed)
         else:
             if isinstance(document, dict):
                 changed = orjson.dumps(transformed_object(document, changes.body, changes.values))

@@ -130,9 +130,7 @@ class TenantProvisioning:
                 outcome.unwrap()
             await self._schemas.drop(tenant_id, shard_of(tenant_id), is_nowhere)
         except ShardError as error:
-            _log.warning(
-                "refused_tenant_left", tenant_id=tenant_id, error=str(error), correlation_id=followed_id()
-            )
+            _log.warning("refused_tenant_left", tenant_id=tenant_id, error=str(error), correlation_id=followed_id())
 
     async def _made(self, request: ClaimedRequest, claims: Sequence[store.PhoneClaim]) -> ProvisionedTenant | None:
         """The tenant as it was made before, wherever it lives by now; None if it was not."""

@@ -1,4 +1,4 @@
-"""The way to the rate limiters, by their doors or through Ray; all of its ``.remote()`` is here and in ``start.py``."""
+"""The way to the rate limiters, by their doors or through Ray; all of its ``.remote()`` is here."""
 
 import asyncio
 import pickle

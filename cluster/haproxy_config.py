@@ -29,9 +29,9 @@ _COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
 _BUSY = (503, " hdr Retry-After 2", "Too much is asked at once; try again")
 # Serve's own: none of ours is a text, or without the id.
 _FROM_SERVE = "{ status 503 } { res.hdr(content-type) -m beg text/plain } !{ res.hdr(x-correlation-id) -m found }"
-# Those that the HTTP server of a replica reads; of others it says so in a line of text.
+# Those that the HTTP server of a replica reads; of others it says so in a line of text, with this status.
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
-_UNKNOWN_METHOD = (501, "", "There is no such method")
+_UNKNOWN_METHOD = (400, "", "There is no such method")
 _ID_KEPT = "txn.request_id"
 _DAWDLES = (408, "", "The request did not arrive in time")
 _PASSED_ON = (

@@ -151,10 +151,11 @@ async def test_an_answer_that_was_lost_is_told_with_the_callers_own_id(tmp_path:
     }  # fmt: skip
 
 
-async def test_a_method_that_nobody_knows_is_refused_in_the_one_shape(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["QUERY", "FETCH"])
+async def test_a_method_that_nobody_knows_is_refused_in_the_one_shape(method: str, tmp_path: Path) -> None:
     app = App()
     async with served(app) as behind, haproxy(behind, tmp_path) as place:
-        status, headers, body = await exchange(place, asking("FETCH"))
+        status, headers, body = await exchange(place, asking(method))
 
-    assert (status, headers["x-correlation-id"], app.scopes) == (501, ID, [])
+    assert (status, headers["x-correlation-id"], app.scopes) == (400, ID, [])
     assert json.loads(body) == {"message": "There is no such method", "request_id": ID}

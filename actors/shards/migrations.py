@@ -4,6 +4,7 @@ Running again goes on where an interruption left off, and several that run at on
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -25,7 +26,7 @@ class Patience(NamedTuple):
     Attributes:
         lock_ms: for a lock. Who waits for one holds up everybody behind it; so it waits briefly, and comes again.
         attempts: how often it comes.
-        statement_s: for one statement.
+        statement_s: for one file.
     """
 
     lock_ms: int = 2_000
@@ -39,6 +40,28 @@ class Patience(NamedTuple):
 
 
 DEFAULT_PATIENCE: Final = Patience()
+
+
+_ENDS_TRANSACTION: Final = (asyncpg.FeatureNotSupportedError, asyncpg.InvalidTransactionTerminationError)
+_REMEDY: Final = "a migration runs in a transaction of its own; take BEGIN, COMMIT and the like out"
+
+
+async def carry_out(connection: "asyncpg.Connection[Any]", sql: str) -> None:
+    """Run a file's text in the transaction that is open; whatever it says, that is open still, or has failed.
+
+    PostgreSQL itself refuses what would end the transaction, however it is spelled, from inside a block of code.
+
+    Raises:
+        asyncpg.PostgresError: as of the statement that failed.
+    """
+    # What the text itself cannot hold.
+    mark = hashlib.sha256(sql.encode()).hexdigest()
+    try:
+        await connection.execute(f"DO $do_{mark}$ BEGIN EXECUTE $of_{mark}${sql}$of_{mark}$; END $do_{mark}$")
+    except _ENDS_TRANSACTION as error:
+        if "transaction" in str(error):
+            error.add_note(f"{_REMEDY} (SQLSTATE {error.sqlstate})")
+        raise
 
 
 async def migrate(
@@ -118,7 +141,7 @@ def is_away(error: asyncpg.PostgresError) -> bool:
 def said(error: asyncpg.PostgresError) -> str:
     """What PostgreSQL said, without the detail, which quotes rows; after a note that names the migration, if any."""
     notes: list[str] = getattr(error, "__notes__", [])
-    return notes[0] if notes else f"{(str(error).splitlines() or [''])[0]} (SQLSTATE {error.sqlstate})"
+    return notes[-1] if notes else f"{(str(error).splitlines() or [''])[0]} (SQLSTATE {error.sqlstate})"
 
 
 async def _apply_once(  # noqa: PLR0917
@@ -136,6 +159,6 @@ async def _apply_once(  # noqa: PLR0917
             return False
         if folder is not None:
             await release(connection, folder, migration)
-        await connection.execute(filled(migration.sql, placeholders))
+        await carry_out(connection, filled(migration.sql, placeholders))
         await connection.execute(QUERIES["record_version"], scope, migration.number)
     return True

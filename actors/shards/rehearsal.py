@@ -8,7 +8,7 @@ import asyncpg
 
 from actors.shards.errors import MigrationFailedError
 from actors.shards.migration_files import Migration, filled
-from actors.shards.migrations import COME_AGAIN, Patience, coming_again, is_away, said
+from actors.shards.migrations import COME_AGAIN, Patience, carry_out, coming_again, is_away, said
 from actors.shards.roles import APP_ROLE
 
 # No tenant's: ids begin with the time.
@@ -28,6 +28,8 @@ async def scratch_schema(connection: "asyncpg.Connection[Any]", migrations: Sequ
     try:
         # As of any schema whose name is not in the path: what the catalogue says then names the schema.
         await connection.execute("SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '2s'")
+        # One that was left can only be of a file that ended the transaction, when such files were not refused yet.
+        await connection.execute(f"DROP SCHEMA IF EXISTS {SCRATCH} CASCADE")
         await connection.execute(f"CREATE SCHEMA {SCRATCH}; GRANT USAGE ON SCHEMA {SCRATCH} TO {APP_ROLE}")
         for migration in migrations:
             await _try(connection, migration, {"schema": SCRATCH, "tenant_id": SCRATCH_TENANT})
@@ -58,6 +60,8 @@ async def rehearse(
     """
 
     async def once() -> None:
+        # For good, where the one below is undone with the rest.
+        await connection.execute(f"DROP SCHEMA IF EXISTS {SCRATCH} CASCADE")
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -75,7 +79,7 @@ async def rehearse(
 
 async def _try(connection: "asyncpg.Connection[Any]", migration: Migration, placeholders: dict[str, str]) -> None:
     try:
-        await connection.execute(filled(migration.sql, placeholders))
+        await carry_out(connection, filled(migration.sql, placeholders))
     except COME_AGAIN:
         raise
     except asyncpg.PostgresError as error:

@@ -10,7 +10,7 @@ from actors.shards.dsn import shard_dsn
 from actors.shards.errors import SetupError, ShardUnavailableError
 from actors.shards.finding import connect
 from actors.shards.migration_files import FOLDER, TENANT, Migration, filled, for_a_new_schema, load_migrations
-from actors.shards.migrations import DEFAULT_PATIENCE, coming_again, said
+from actors.shards.migrations import DEFAULT_PATIENCE, carry_out, coming_again, said
 from actors.shards.release_register import QUERIES, release, released
 from actors.shards.roles import APP_ROLE
 from actors.shards.transaction import schema_of
@@ -174,7 +174,7 @@ async def build_as(
     """
     for migration in wanted[version:]:
         try:
-            await connection.execute(filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}))
+            await carry_out(connection, filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}))
         except asyncpg.PostgresError as error:
             error.add_note(f"{migration.name}: {said(error)}")
             raise

@@ -17,6 +17,7 @@ from actors.shards.migration_report import Progress
 from actors.shards.migration_run import TenantMigrations
 from actors.shards.migrations import Patience
 from actors.shards.owner import MigrationLimits
+from actors.shards.rehearsal import SCRATCH
 from actors.shards.tenant_move import TenantMoves
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
@@ -416,3 +417,38 @@ async def _asleep(installation: Installation, release: Release) -> None:
     async with asyncio.timeout(20):
         while not await installation.fetch(0, _ASLEEP, _newest(release)):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "end", ["COMMIT", "END", "ABORT", "COMMIT AND CHAIN", "ROLLBACK WORK", "PREPARE TRANSACTION 'x'"]
+)
+async def test_a_file_that_ends_its_transaction_however_it_says_so_is_refused_and_leaves_nothing(
+    installation: Installation, release: Release, end: str
+) -> None:
+    await installation.tenants(1)
+    before = await installation.versions()
+    name = release.add(f"ALTER TABLE {{schema}}.product ADD COLUMN half int; {end};\nSELECT 1;")
+
+    with pytest.raises(MigrationFailedError, match="take BEGIN, COMMIT and the like out"):
+        await installation.migrations(release).run()
+
+    assert await installation.versions() == before
+    release.rewrite(name, BARCODE)
+    report = await installation.migrations(release).run()
+    assert (report.complete, report.migrated) == (True, 1)
+
+
+async def test_a_schema_that_a_rehearsal_left_behind_stops_none_after_it(
+    installation: Installation, release: Release
+) -> None:
+    await installation.tenants(1)
+    owner = await installation.owner(0)
+    await owner.execute(f"CREATE SCHEMA {SCRATCH}; CREATE TABLE {SCRATCH}.product (x int)")
+    await owner.close()
+    release.add(BARCODE)
+
+    report = await installation.migrations(release).run()
+
+    assert report.complete
+    assert (await installation.drift(release)).clean
+    assert await installation.fetch(0, "SELECT 1 FROM pg_namespace WHERE nspname = $1", SCRATCH) == []

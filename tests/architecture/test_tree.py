@@ -99,3 +99,11 @@ def test_no_file_speaks_of_a_machine_or_a_registry() -> None:
     for path in tracked(".py", ".md", ".toml", ".yaml", ".sql", ".sh", ".lock", "Makefile", ".ci/run"):
         found = refused.findall(path.read_text())
         assert not found, f"{path.relative_to(ROOT)}: {found}"
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    # In folders that are no packages; pytest could not run the two together.
+    modules = [path for path in tracked(".py") if path.name.startswith("test_")]
+    names = [path.name for path in modules if not (path.parent / "__init__.py").exists()]
+
+    assert sorted(names) == sorted(set(names))

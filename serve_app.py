@@ -42,7 +42,7 @@ from actors.shards.unit import UnitRunner
 from cache.connection import RedisConnection
 from cache.counters import RedisCounters
 from config.route_rules import open_in_shadow
-from config.routes import Routes
+from config.routes import Route, Routes
 from config.routes_file import load_routes
 from config.settings import Settings, load_settings
 from config.topology import Topology
@@ -202,18 +202,11 @@ class Spaza:
 
     def applications(self) -> list[ServeApplication]:
         """The Serve applications, to be run together."""
-        settings, redis_url = self.settings, self._redis_url
-        topology, per_actor = self.topology, settings.postgres.shards_per_actor
-        products_route = self.routes.named("products", catalog.CATALOG_SERVICE)
+        # The webhook last: what it takes can be handled then.
+        return [self._notifier(), self._processor(), self._front(), self._products(), self._webhook()]
 
-        def shards() -> ShardsHandle:
-            return ShardsHandle(per_actor)
-
-        def mailbox() -> MailboxHandle:
-            return MailboxHandle(topology, last_resort=ShardLastResort(shards()))
-
-        def tenants(handle: UnitRunner, redis: RedisConnection) -> TenantDirectory:
-            return TenantDirectory(handle, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+    def _notifier(self) -> ServeApplication:
+        settings, topology = self.settings, self.topology
 
         def statuses() -> Probe:
             mailboxes = MailboxHandle(topology)
@@ -225,41 +218,56 @@ class Spaza:
 
             return come_in
 
-        notifier = notifications.notifier_application(
+        application = notifications.notifier_application(
             settings.whatsapp,
             settings.secrets,
-            redis_url,
-            shards=shards,
-            tenants=tenants,
+            self._redis_url,
+            shards=self._shards_maker(),
+            tenants=_directory,
             statuses=statuses,
             max_retries=topology.queues["notifications.whatsapp"].max_retries,
             log_level=settings.log.level,
         )
-        processor = whatsapp.processor_application(
-            redis_url, shards=shards, tenants=tenants, mailbox=mailbox, log_level=settings.log.level
+        return ServeApplication(notifications.NOTIFIER_APP, None, application)
+
+    def _processor(self) -> ServeApplication:
+        application = whatsapp.processor_application(
+            self._redis_url,
+            shards=self._shards_maker(),
+            tenants=_directory,
+            mailbox=self._mailbox_maker(),
+            log_level=self.settings.log.level,
         )
+        return ServeApplication(whatsapp.PROCESSOR_APP, None, application)
+
+    def _webhook(self) -> ServeApplication:
+        settings, redis_url, shards = self.settings, self._redis_url, self._shards_maker()
         limits, limiters = self.limits, settings.limits.limiters
-        webhook_route = self.routes.named("whatsapp", whatsapp.WHATSAPP_SERVICE)
+        route = self._webhook_route
 
         def limited() -> MessageLimits | None:
-            found = tenants(shards(), RedisConnection(redis_url))
-            return message_limits(webhook_route, limits, RateLimiterHandle(limiters), found, MessageLimitMetrics())
+            found = _directory(shards(), RedisConnection(redis_url))
+            return message_limits(route, limits, RateLimiterHandle(limiters), found, MessageLimitMetrics())
 
-        webhook = whatsapp.webhook_application(
+        application = whatsapp.webhook_application(
             settings.whatsapp,
-            webhook_route,
-            mailbox,
+            route,
+            self._mailbox_maker(),
             parts=lambda: Parts(GatewayMetrics(), counts_messages=True),
             limits=limited,
             replicas=settings.http.webhook_replicas,
             log_level=settings.log.level,
         )
-        front = ops.ops_application(
-            settings.admin,
+        return ServeApplication(whatsapp.WEBHOOK_APP, route.path, application)
+
+    def _front(self) -> ServeApplication:
+        topology = self.topology
+        application = ops.ops_application(
+            self.settings.admin,
             topology,
             self.routes,
             operator=lambda: MailboxOperator(topology),
-            shards=shards,
+            shards=self._shards_maker(),
             parts=self.gateway_parts(),
             apis=[
                 ops.MountedApi(self.routes.named("tenants", TENANT_SERVICE), self._tenants_api()),
@@ -267,7 +275,7 @@ class Spaza:
             ],
             doubtful=_DOUBTFUL,
             consumed=self.consumed,
-            others=(webhook_route.path, products_route.path),
+            others=(self._webhook_route.path, self._products_route.path),
             document=document_of(self.routes),
             keepers=[self._moves_keeper()],
             needed=self._needed(),
@@ -277,23 +285,37 @@ class Spaza:
                 catalog.PRODUCTS_APP,
                 whatsapp.WEBHOOK_APP,
             ),
-            log_level=settings.log.level,
+            log_level=self.settings.log.level,
         )
-        products = catalog.products_application(
-            products_route,
-            shards=shards,
+        return ServeApplication(ops.OPS_APP, "/", application)
+
+    def _products(self) -> ServeApplication:
+        route = self._products_route
+        application = catalog.products_application(
+            route,
+            shards=self._shards_maker(),
             parts=self.gateway_parts(),
-            replicas=settings.http.products_replicas,
-            log_level=settings.log.level,
+            replicas=self.settings.http.products_replicas,
+            log_level=self.settings.log.level,
         )
-        # The webhook last: what it takes can be handled then.
-        return [
-            ServeApplication(notifications.NOTIFIER_APP, None, notifier),
-            ServeApplication(whatsapp.PROCESSOR_APP, None, processor),
-            ServeApplication(ops.OPS_APP, "/", front),
-            ServeApplication(catalog.PRODUCTS_APP, products_route.path, products),
-            ServeApplication(whatsapp.WEBHOOK_APP, webhook_route.path, webhook),
-        ]
+        return ServeApplication(catalog.PRODUCTS_APP, route.path, application)
+
+    @property
+    def _webhook_route(self) -> Route:
+        return self.routes.named("whatsapp", whatsapp.WHATSAPP_SERVICE)
+
+    @property
+    def _products_route(self) -> Route:
+        return self.routes.named("products", catalog.CATALOG_SERVICE)
+
+    def _shards_maker(self) -> Callable[[], ShardsHandle]:
+        """Makes a handle of the shards, in the process that uses it."""
+        return partial(ShardsHandle, self.settings.postgres.shards_per_actor)
+
+    def _mailbox_maker(self) -> Callable[[], MailboxHandle]:
+        """Makes a handle of the mailboxes that puts what cannot be published onto the shards."""
+        topology, shards = self.topology, self._shards_maker()
+        return lambda: MailboxHandle(topology, last_resort=ShardLastResort(shards()))
 
     def catalog(self) -> Catalog:
         """The catalogue's use cases."""
@@ -306,7 +328,7 @@ class Spaza:
 
         def make(shards: UnitRunner) -> Parts:
             redis = RedisConnection(redis_url)
-            directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+            directory = _directory(shards, redis)
             credentials = OpenedCredentials(directory, Sealer(key, *others))
             return Parts(GatewayMetrics(), RateLimiterHandle(limiters), limits, credentials=credentials)
 
@@ -325,7 +347,7 @@ class Spaza:
                 actions,
                 schemas=TenantSchemas(dsn),
                 sealer=Sealer(key, *others),
-                directory=TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis)),
+                directory=_directory(shards, redis),
                 forget_other_keys=lambda: forget_other_keys(dsn, key),
                 moves=moves(),
                 limited=limited,
@@ -370,7 +392,7 @@ class Spaza:
 
         def make(shards: UnitRunner) -> Callable[[], Awaitable[None]]:
             redis = RedisConnection(redis_url)
-            directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+            directory = _directory(shards, redis)
             moving = TenantMoving(shards, TenantListing(shards), moves(), directory)
             return partial(moving.look_after, _LEFT_MOVES_S)
 
@@ -380,8 +402,12 @@ class Spaza:
         """The making of tenants; needs the owner's DSN."""
         shards = self.shards()
         redis = RedisConnection(self._redis_url)
-        directory = TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
+        directory = _directory(shards, redis)
         return TenantProvisioning(shards, TenantSchemas(self._dsn), Sealer(self._key, *self._other_keys), directory)
+
+
+def _directory(shards: UnitRunner, redis: RedisConnection) -> TenantDirectory:
+    return TenantDirectory(shards, RedisTenantCache(redis), bus=RedisChangeBus(redis))
 
 
 def deploy(applications: list[ServeApplication]) -> None:

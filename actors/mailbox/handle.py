@@ -69,6 +69,9 @@ class MailboxHandle:
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
         """Return when the messages are committed on every queue that is bound.
 
+        More than one call to an owner takes goes in several, in order: where it raises, some may be committed. Publish
+        all of them again under the same ids.
+
         Raises:
             UnroutableError: no queue takes them.
             InvalidMessageError: a message cannot be stored; none of them was.

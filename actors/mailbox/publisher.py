@@ -7,7 +7,7 @@ still goes at once. Knows nothing of Ray: the call is given.
 import asyncio
 import pickle
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from actors.mailbox.errors import (
@@ -95,10 +95,10 @@ class Publisher:
         self._pump_due = False
 
     async def publish(self, items: Sequence[Item], deadline: float, reserve_s: float = 0.0) -> None:
-        """Return when all is committed.
+        """Return when all is committed. More than one call takes goes in several, one after the other.
 
         Args:
-            items: partition and packed message.
+            items: partition and packed message. Some of them may be committed where it raises.
             deadline: by the event loop's clock.
             reserve_s: before the deadline, in which no new try of an owner that cannot be reached begins.
 
@@ -108,15 +108,13 @@ class Publisher:
             JournalUnavailableError: not committed by the deadline, or not known to be.
             GaveUpError: the owner could not be reached.
         """
-        most = self._limits.call_messages
-        if len(items) <= most:
-            await self._insist(items, deadline, reserve_s)
-            return
-        for start in range(0, len(items), most):
+        sent = 0
+        for portion in portions(items, self._limits.call_messages, self._limits.call_bytes):
+            sent += len(portion)
             try:
-                await self._insist(items[start : start + most], deadline, reserve_s)
+                await self._insist(portion, deadline, reserve_s)
             except GaveUpError as error:
-                raise GaveUpError((*error.items, *items[start + most :]), error.detail) from error
+                raise GaveUpError((*error.items, *items[sent:]), error.detail) from error
 
     async def _insist(self, items: Sequence[Item], deadline: float, reserve_s: float) -> None:
         errors = await self._ride(items, deadline)
@@ -217,6 +215,19 @@ class Publisher:
             self._calls.discard(task)
             self._rides.end(rides)
             self._pump()
+
+
+def portions(items: Sequence[Item], most: int, most_bytes: int) -> Iterator[Sequence[Item]]:
+    """What one publisher has, in order, in pieces of so many messages and bytes of bodies, at least one message each."""
+    start = size_bytes = 0
+    for at, (_, message) in enumerate(items):
+        more_bytes = len(message[3])
+        if at > start and (at - start == most or size_bytes + more_bytes > most_bytes):
+            yield items[start:at]
+            start, size_bytes = at, 0
+        size_bytes += more_bytes
+    if start < len(items):
+        yield items[start:]
 
 
 def pack(publishers: Sequence[Sequence[Item]]) -> bytes:

@@ -86,6 +86,36 @@ async def test_a_call_is_not_larger_than_allowed() -> None:
     assert sizes[3:] == [1, 1, 1, 1]
 
 
+async def test_what_one_publisher_has_goes_in_order_in_calls_of_so_many_bytes() -> None:
+    calls: list[tuple[list[str], int]] = []
+
+    async def append(batch: bytes) -> Errors:
+        bodies = [(one[0], len(one[3])) for _, messages, _ in pickle.loads(batch) for one in messages]
+        calls.append(([message_id for message_id, _ in bodies], sum(size for _, size in bodies)))
+        return {}
+
+    publisher = Publisher("q", append, LIMITS._replace(call_messages=512))
+    sizes = [60, 40, 1, 30, 100, 99, 2, 98]
+
+    await publisher.publish([item(str(at), body=b"x" * size) for at, size in enumerate(sizes)], soon())
+
+    assert calls == [(["0", "1"], 100), (["2", "3"], 31), (["4"], 100), (["5"], 99), (["6", "7"], 100)]
+
+
+async def test_where_a_later_call_of_a_publisher_fails_for_good_the_rest_is_given_up_with_it() -> None:
+    dead: Errors = {0: OwnerUnreachableError("q", "dead")}
+    answers: list[Errors] = [{}, dead, dead, dead]
+
+    async def append(_: bytes) -> Errors:
+        return answers.pop(0)
+
+    publisher = Publisher("q", append, LIMITS._replace(again_first_s=0.001))
+    with pytest.raises(GaveUpError) as given_up:
+        await publisher.publish([item(str(number), body=b"x" * 100) for number in range(4)], soon())
+
+    assert [message[0] for _, message in given_up.value.items] == ["1", "2", "3"]
+
+
 async def test_only_what_failed_is_published_again() -> None:
     actor = FakeActor({1: FencedError("q", 1, 7)}, {1: OwnerNotReadyError("q", "starting")})
     actor.open.set()

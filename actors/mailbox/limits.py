@@ -1,6 +1,5 @@
 """What a message may be, so that the journal can hold it. Pure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,12 +67,12 @@ def _check_numbers(message: Message) -> None:
     if type(priority) is int and 0 <= priority <= 9 and ttl_ms is None and type(at) is float and 0 <= at < _LATEST_S:
         return  # as nearly all are
     if not _is_whole(priority) or not 0 <= priority <= 9:
-        raise InvalidMessageError(f"priority is a whole number from 0 to 9, not {priority!r:.100}")
+        raise InvalidMessageError(f"priority is a whole number from 0 to 9, not {_shown(priority)}")
     if ttl_ms is not None and not (_is_whole(ttl_ms) and 1 <= ttl_ms < 1 << 31):
         rule = "ttl_ms is a whole number, at least 1 and below 2^31, or None for no limit of its own"
-        raise InvalidMessageError(f"{rule}, not {ttl_ms!r:.100}")
-    if not (isinstance(at, float) or _is_whole(at)) or not math.isfinite(at) or not 0 <= at < _LATEST_S:
-        raise InvalidMessageError(f"published_at is in Unix seconds, as time.time() gives them, not {at!r:.100}")
+        raise InvalidMessageError(f"{rule}, not {_shown(ttl_ms)}")
+    if not (isinstance(at, float) or _is_whole(at)) or not 0 <= at < _LATEST_S:
+        raise InvalidMessageError(f"published_at is in Unix seconds, as time.time() gives them, not {_shown(at)}")
 
 
 def _check_body(body: Any) -> None:
@@ -126,6 +125,13 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.100}"
+    except ValueError:  # Python writes out no number of more than some thousand digits
+        return "a number without end"
 
 
 def _kind(value: Any) -> str:

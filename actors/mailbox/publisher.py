@@ -218,7 +218,7 @@ class Publisher:
 
 
 def portions(items: Sequence[Item], most: int, most_bytes: int) -> Iterator[Sequence[Item]]:
-    """What one publisher has, in order, in pieces of so many messages and bytes of bodies, at least one message each."""
+    """What one publisher has, in order, in pieces of so many messages and bytes of bodies; of one message at least."""
     start = size_bytes = 0
     for at, (_, message) in enumerate(items):
         more_bytes = len(message[3])

@@ -7,10 +7,27 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import ValidationError
 from yaml.reader import ReaderError
 
 from config.marked_yaml import Fault, Marked, read_marked
 
+# Instead of what pydantic says of a type that is none of YAML's.
+_MUST_BE: Final = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text; put it in quotes",
+    "tuple_type": "a list, such as [...]",
+    "list_type": "a list, such as [...]",
+    "set_type": "a list, such as [...]",
+    "frozen_set_type": "a list, such as [...]",
+    "dict_type": "fields, such as {name: value}",
+    "mapping_type": "fields, such as {name: value}",
+    "model_type": "fields, such as {name: value}",
+    "model_attributes_type": "fields, such as {name: value}",
+}
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -65,8 +82,23 @@ def text_of(error: Mapping[str, Any], known: Iterable[str]) -> str:
     if error["type"] == "value_error":
         # Of our own rules; they name the remedy.
         return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "too_short":
+        return f"must hold at least {error['ctx']['min_length']}; add what is missing"
+    what, _, remedy = _MUST_BE.get(error["type"], "").partition("; ")
     message = str(error["msg"])
-    return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
+    text = f"must be {what}" if what else message.replace("Input should be", "must be", 1)
+    return f"{text[0].lower()}{text[1:]}, not {_shown(error['input'])}" + (f"; {remedy}" if remedy else "")
+
+
+def errors_of(error: ValidationError) -> list[Mapping[str, Any]]:
+    """Pydantic's errors, without those that it makes of others: a list is not too short for what is wrong in it."""
+    errors = error.errors()
+    places = [one["loc"] for one in errors]
+    return [
+        dict(one)
+        for one in errors
+        if one["type"] != "too_short" or not any(place[:-1][: len(one["loc"])] == one["loc"] for place in places)
+    ]
 
 
 def rendered(name: str, marked: Marked, faults: Sequence[Fault]) -> tuple[str, ...]:
@@ -77,6 +109,13 @@ def rendered(name: str, marked: Marked, faults: Sequence[Fault]) -> tuple[str, .
         _in_a_line(f"{name}:{line}: {'.'.join(str(part) for part in fault.path) or 'the file'}: {fault.text}")
         for line, fault in found
     )
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.100}"
+    except ValueError:  # Python writes out no number of more than some thousand digits
+        return "a number without end"
 
 
 def _in_a_line(text: str) -> str:

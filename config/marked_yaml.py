@@ -1,15 +1,20 @@
 """YAML as plain data, with the line of every key and item, so that a fault can name the line to change.
 
-A key that stands twice in a mapping is a fault: YAML's own loader takes the last one and says nothing.
+A key that stands twice in a mapping is a fault: YAML's own loader takes the last one and says nothing. So is a number
+that YAML 1.1 reads in base 8 or 60, as 64 where 0100 is written and as 90 where 1:30 is.
 """
 
+import re
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import yaml
+from yaml.constructor import ConstructorError
 
 Path = tuple[Hashable, ...]
 _DEEPEST = 50
+_LONG = 40
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 class Fault(NamedTuple):
@@ -25,7 +30,7 @@ class Marked(NamedTuple):
     Attributes:
         data: of dicts, lists and scalars.
         lines: of each key and item by its path, from 1.
-        faults: keys that stand twice, keys that are no text.
+        faults: keys that stand twice, keys that are no text, numbers that are read as others than they look.
     """
 
     data: Any
@@ -80,4 +85,21 @@ def _plain(node: yaml.Node, path: Path, marked: Marked, loader: yaml.SafeLoader)
             marked.lines[below] = item.start_mark.line + 1
             items.append(_plain(item, below, marked, loader))
         return items
-    return loader.construct_object(node)
+    return _scalar(node, path, marked, loader)
+
+
+def _scalar(node: yaml.Node, path: Path, marked: Marked, loader: yaml.SafeLoader) -> Any:
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # a date that there is not, a number of thousands of digits
+        raise ConstructorError(None, None, f"{node.value:.{_LONG}} cannot be read", node.start_mark) from error
+    base, remedy = 0, ""
+    if isinstance(value, int | float) and ":" in node.value:
+        base, remedy = 60, "write the one number that is meant"
+    elif isinstance(value, int) and _OCTAL.fullmatch(node.value):
+        base, remedy = 8, "write it without the 0 in front"
+    if base:
+        read_as = f" as {value}" if len(node.value) < _LONG else ""
+        fault = f"{node.value:.{_LONG}} is read in base {base}{read_as}; {remedy}, or put it in quotes if it is text"
+        marked.faults.append(Fault(path, fault))
+    return value

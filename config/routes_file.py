@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from config import route_rules
-from config.declared_file import UnreadableFileError, read_declared, rendered, text_of, unknown
+from config.declared_file import UnreadableFileError, errors_of, read_declared, rendered, text_of, unknown
 from config.marked_yaml import Fault
 from config.marked_yaml import Path as Place
 from config.plugins import PLUGINS, Options
@@ -177,8 +177,8 @@ class _Reader:
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
-            for one in error.errors():
-                self._fault((*at, *one["loc"]), text_of(dict(one), _known_at(kind, one["loc"])))
+            for one in errors_of(error):
+                self._fault((*at, *one["loc"]), text_of(one, _known_at(kind, one["loc"])))
             return None
 
     def _fault(self, at: Place, text: str) -> None:

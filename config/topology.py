@@ -14,6 +14,9 @@ from config import topology_rules
 from kernel.errors import SpazaError
 
 DECLARED = Path(__file__).with_name("queues.yaml")
+_DAY_S, _YEAR_S = 86_400, 31_536_000
+# Beyond that nothing is meant by a number.
+_MANY, _MOST = 1_000_000, 1_000_000_000_000
 
 
 class TopologyError(SpazaError):
@@ -86,35 +89,36 @@ class Queue(_Declared):
             fill it; each has an even share of it all the same, so that for a while it may be twice as many.
         window_bytes: the same for the bytes of their bodies.
         max_length: messages that may wait in the whole queue, those in flight included; more are refused. Each of its
-            actors has its part of it.
-        tenant_share: part of ``max_length`` that one tenant may fill. What belongs to no tenant is not bound by it.
+            actors has its part of it, at least one.
+        tenant_share: part of ``max_length`` that one tenant may fill, at least one message at each of its actors. What
+            belongs to no tenant is not bound by it.
     """
 
     name: str
     bindings: tuple[Binding, ...] = Field(min_length=1)
     dlx: str | None = None
-    ttl_ms: int | None = Field(default=None, strict=True, ge=1)
-    max_retries: int | None = Field(default=None, strict=True, ge=0)
+    ttl_ms: int | None = Field(default=None, strict=True, ge=1, le=_YEAR_S * 1000)
+    max_retries: int | None = Field(default=None, strict=True, ge=0, le=_MANY)
     priority: bool = Field(default=False, strict=True)
-    priority_step_s: float = Field(default=10.0, strict=True, allow_inf_nan=False, gt=0)
+    priority_step_s: float = Field(default=10.0, strict=True, allow_inf_nan=False, ge=0.001, le=_YEAR_S)
     weights: Mapping[str, Annotated[int, Field(strict=True, ge=1, le=100)]] = Field(default_factory=dict)
-    delivery_limit: int = Field(default=20, strict=True, ge=1)
+    delivery_limit: int = Field(default=20, strict=True, ge=1, le=_MANY)
     partition_by: Literal["key", "shard"] = "key"
     partitions: int = Field(default=1, strict=True, ge=1, le=1024)
-    partitions_per_actor: int = Field(default=1, strict=True, ge=1)
+    partitions_per_actor: int = Field(default=1, strict=True, ge=1, le=1024)
     batch: int = Field(default=256, strict=True, ge=1, le=4096)
     key_run: int = Field(default=1, strict=True, ge=1, le=4096)
-    prefetch: int = Field(default=1024, strict=True, ge=1)
+    prefetch: int = Field(default=1024, strict=True, ge=1, le=_MANY)
     batches_in_flight: int = Field(default=4, strict=True, ge=1, le=64)
     linger_ms: int = Field(default=75, strict=True, ge=0, le=1000)
-    busy_per_s: int | None = Field(default=None, strict=True, ge=1)
+    busy_per_s: int | None = Field(default=None, strict=True, ge=1, le=_MANY)
     busy_linger_ms: int = Field(default=250, strict=True, ge=0, le=1000)
     patience_ms: int = Field(default=250, strict=True, ge=0, le=10_000)
     settle_linger_ms: int = Field(default=30, strict=True, ge=0, le=1000)
-    lease_s: float = Field(default=30.0, strict=True, allow_inf_nan=False, gt=0)
-    window: int = Field(default=50_000, strict=True, ge=1)
-    window_bytes: int = Field(default=64_000_000, strict=True, ge=1)
-    max_length: int = Field(default=1_000_000, strict=True, ge=1)
+    lease_s: float = Field(default=30.0, strict=True, allow_inf_nan=False, ge=0.05, le=_DAY_S)
+    window: int = Field(default=50_000, strict=True, ge=1, le=_MOST)
+    window_bytes: int = Field(default=64_000_000, strict=True, ge=1, le=_MOST)
+    max_length: int = Field(default=1_000_000, strict=True, ge=1, le=_MOST)
     tenant_share: float = Field(default=0.5, strict=True, allow_inf_nan=False, gt=0, le=1)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from config import topology_rules
-from config.declared_file import UnreadableFileError, read_declared, rendered, text_of, unknown
+from config.declared_file import UnreadableFileError, errors_of, read_declared, rendered, text_of, unknown
 from config.marked_yaml import Fault
 from config.topology import DECLARED, Binding, Exchange, Queue, Topology, TopologyError
 
@@ -58,7 +58,7 @@ def _parts(section: str, kind: type[_Part], data: Mapping[str, Any], faults: lis
         try:
             parts[name] = kind.model_validate({"name": name, **fields} if kind is Queue else fields)
         except ValidationError as error:
-            faults += [Fault((section, name, *one["loc"]), _text(dict(one), kind)) for one in error.errors()]
+            faults += [Fault((section, name, *one["loc"]), _text(one, kind)) for one in errors_of(error)]
     return parts
 
 

@@ -170,6 +170,13 @@ class _Rules:
                 f" not {queue.partitions_per_actor}",
             )
 
+        if queue.max_length < queue.groups:
+            yield Fault(
+                ("queues", name, "max_length" if "max_length" in written else "partitions"),
+                f"each of the queue's {queue.groups} actors has its part of max_length, so that {queue.max_length} is"
+                f" too little; write at least {queue.groups}, or raise partitions_per_actor",
+            )
+
     def _dead_letter_faults(self, name: str, queue: "Queue") -> Iterator[Fault]:
         path = ("queues", name, "dlx")
         sources = self._sources.get(name, [])

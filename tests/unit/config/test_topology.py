@@ -90,7 +90,7 @@ def test_partitions_are_shared_out_among_actors() -> None:
         (lambda x, q: x["dlx.whatsapp"].update(type="fanout"), "compares no routing key; remove"),
         (lambda x, q: x["payments"].update(unroutable="orders.proces"), "did you mean orders.process?"),
         (lambda x, q: x["payments"].update(unroutable="dlq.orders.process"), "has no dead-letter queue"),
-        (lambda x, q: q["whatsapp.inbound"].update(tenant_share=1.5), "tenant_share: input should be less than"),
+        (lambda x, q: q["whatsapp.inbound"].update(tenant_share=1.5), "tenant_share: must be less than"),
         (lambda x, q: q.update({"a b": q.pop("dlq.whatsapp.inbound")}), "a name has 1 to 255 letters"),
         (
             lambda x, q: q["dlq.orders.process"]["bindings"].append(
@@ -110,10 +110,10 @@ def test_a_faulty_declaration_is_refused_with_its_fault(tmp_path: Path, change: 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("{type: topic}", "{type: topics}", "F:2: exchanges.in.type: input should be 'topic'"),
+        ("{type: topic}", "{type: topics}", "F:2: exchanges.in.type: must be 'topic'"),
         ("{type: topic}", "{typ: topic}", "F:2: exchanges.in.typ: there is no such field; did you mean type?"),
         ("    dlx: dlx", "    dlx: dlz", "F:8: queues.work.dlx: exchange dlz is not declared; did you mean dlx?"),
-        ("    dlx: dlx", "    dlx: dlx\n    ttl_ms: soon", "F:9: queues.work.ttl_ms: input should be a valid"),
+        ("    dlx: dlx", "    dlx: dlx\n    ttl_ms: soon", "F:9: queues.work.ttl_ms: must be a whole number, not"),
         ("    dlx: dlx", "    dlx: dlx\n    dlx: in", "F:8: queues.work.dlx: stands a second time, in line 9"),
         ('"a.*"', '"a*"', "F:7: queues.work.bindings.0.routing_key: exchange in is topic: in 'a*'"),
         ("exchange: in,", "exchange: inn,", "F:7: queues.work.bindings.0.exchange: exchange inn is not declared"),
@@ -215,13 +215,13 @@ def test_what_does_nothing_in_a_dead_letter_queue_is_refused(tmp_path: Path, fie
             "which is 75; write a busy_linger_ms above that",
         ),
         ("{linger_ms: 300, busy_per_s: 300}", "busy_linger_ms, 250, keeps calls no further apart than linger_ms does"),
-        ("max_retries: yes", "valid integer, not True"),
-        ('ttl_ms: "300000"', "valid integer, not '300000'"),
-        ("prefetch: 10.0", "valid integer, not 10.0"),
-        ("priority: 1", "valid boolean, not 1"),
-        ("lease_s: yes", "valid number, not True"),
+        ("max_retries: yes", "whole number, not True"),
+        ('ttl_ms: "300000"', "whole number, not '300000'"),
+        ("prefetch: 10.0", "whole number, not 10.0"),
+        ("priority: 1", "must be true or false, not 1"),
+        ("lease_s: yes", "must be a number, not True"),
         ("lease_s: .inf", "finite number"),
-        ("weights: {a: true}", "valid integer, not True"),
+        ("weights: {a: true}", "whole number, not True"),
     ],
 )
 def test_what_would_do_nothing_or_something_else_is_refused(tmp_path: Path, line: str, says: str) -> None:
@@ -246,3 +246,56 @@ def test_an_actor_is_not_given_more_partitions_than_there_are(tmp_path: Path) ->
     (fault,) = faults(tmp_path, text)
 
     assert fault.startswith("queues.yaml:9: queues.work.partitions_per_actor: there are no more than 1 partitions")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("ttl_ms", "1" + 400 * "0", "ttl_ms: must be less than or equal to 31536000000, not 1000"),
+        ("ttl_ms", "0x" + 5000 * "f", "ttl_ms: must be less than or equal to 31536000000, not a number without end"),
+        ("lease_s", "1.0e-300", "lease_s: must be greater than or equal to 0.05, not 1e-300"),
+        ("lease_s", "1.0e+300", "lease_s: must be less than or equal to 86400, not 1e+300"),
+        ("priority_step_s", "5.0e-324", "priority_step_s: must be greater than or equal to 0.001, not 5e-324"),
+        ("max_length", "1" + 400 * "0", "max_length: must be less than or equal to 1000000000000, not 1000"),
+        ("window", "1" + 400 * "0", "window: must be less than or equal to"),
+        ("ttl_ms", "1:30", "ttl_ms: 1:30 is read in base 60 as 90; write the one number that is meant, or put it in"),
+        ("lease_s", "1:30.5", "lease_s: 1:30.5 is read in base 60 as 90.5; write"),
+        ("ttl_ms", "0100", "ttl_ms: 0100 is read in base 8 as 64; write it without the 0 in front, or put it in"),
+        ("ttl_ms", "[5]", "ttl_ms: must be a whole number, not [5]"),
+        ("bindings", "in", "bindings: must be a list, such as [...], not 'in'"),
+        ("bindings", "[in]", "bindings.0: must be fields, such as {name: value}, not 'in'"),
+        ("bindings", "[{exchang: in}]", "bindings.0.exchang: there is no such field; did you mean exchange?"),
+        ("bindings", "[{exchange: in, routing_key: 5}]", "bindings.0.routing_key: must be text, not 5; put it"),
+        ("bindings", "[]", "bindings: must hold at least 1; add what is missing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_one_fault_with_its_field_and_what_to_do(
+    tmp_path: Path, field: str, value: str, says: str
+) -> None:
+    bindings = '    bindings:\n      - {exchange: in, routing_key: "a.*"}\n'
+    assert bindings in WHOLE
+    text = WHOLE.replace(bindings, "") if field == "bindings" else WHOLE
+
+    found = faults(tmp_path, text.replace("  work:\n", f"  work:\n    {field}: {value}\n", 1))
+
+    (fault,) = [one for one in found if "is missing; write it" not in one]
+    assert fault.startswith(f"queues.yaml:6: queues.work.{says}"), found
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "2026-13-45"], ids=["no-end", "no-day"])
+def test_what_yaml_itself_cannot_read_is_a_fault_with_its_line(tmp_path: Path, value: str) -> None:
+    (found,) = faults(tmp_path, f"{WHOLE}    ttl_ms: {value}\n")
+
+    assert found.startswith(f"queues.yaml:11: this is no YAML: {value:.40} cannot be read; check")
+
+
+def test_fewer_messages_than_actors_may_not_be_all_that_waits(tmp_path: Path) -> None:
+    of_eight = WHOLE.replace("    dlx: dlx", "    dlx: dlx\n    partitions: 8") + "    partitions: 8\n"
+
+    (found,) = faults(tmp_path, of_eight.replace("    dlx: dlx", "    dlx: dlx\n    max_length: 2"))
+
+    assert found.startswith("queues.yaml:9: queues.work.max_length: each of the queue's 8 actors has its part")
+    assert found.endswith("write at least 8, or raise partitions_per_actor")
+    for text in ("max_length: 8", "max_length: 2\n    partitions_per_actor: 4"):
+        both = of_eight + ("    partitions_per_actor: 4\n" if "actor" in text else "")
+        load_topology(text_file(tmp_path, both.replace("    dlx: dlx", f"    dlx: dlx\n    {text}")))

@@ -7,6 +7,7 @@ the journal never exceeds the limit, also not after a crash.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from actors.mailbox.errors import OwnerNotReadyError, QueueFullError
 from actors.mailbox.message import Message
@@ -18,8 +19,9 @@ _RETRY_AFTER_S = 2.0
 class Capacity:
     """What waits in the partitions of one actor, and what may.
 
-    The queue's ``max_length`` is shared out among its actors by their partitions; within an actor all partitions
-    together have its part. Holds an entry for each tenant that has something waiting, and for no other.
+    The queue's ``max_length``, and a tenant's share of it, are shared out among its actors by their partitions, to the
+    message; within an actor all partitions together have its part. Holds an entry for each tenant that has something
+    waiting, and for no other.
 
     A partition is *open* to appends once it was counted after a takeover. One that could not be counted is opened all
     the same, with what came since: better too much than nothing.
@@ -31,8 +33,10 @@ class Capacity:
 
     def __init__(self, queue: Queue, partitions: Collection[int]) -> None:
         self._queue = queue.name
-        self.limit = math.ceil(queue.max_length * len(partitions) / queue.partitions)
-        self.tenant_limit = max(1, math.floor(self.limit * queue.tenant_share))
+        self.limit = _part(queue.max_length, partitions, queue.partitions)
+        # As the share is written: 0.29 of 100 are 29, which they are not in binary.
+        share = math.floor(queue.max_length * Fraction(str(queue.tenant_share)))
+        self.tenant_limit = max(1, _part(share, partitions, queue.partitions))
         self._total = 0
         self._by_tenant: Counter[str] = Counter()
         self._counts = {number: Counter[str]() for number in partitions}
@@ -132,6 +136,11 @@ class Capacity:
             _add(counts, tenant, more)
             if since is not None:
                 since[tenant] += more
+
+
+def _part(whole: int, partitions: Iterable[int], of: int) -> int:
+    """What some of so many partitions have of a whole; the parts of all of them are the whole, exactly."""
+    return sum(whole * (number + 1) // of - whole * number // of for number in partitions)
 
 
 def _add(counts: Counter[str], tenant: str, more: int) -> None:

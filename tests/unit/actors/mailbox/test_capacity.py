@@ -48,6 +48,28 @@ def test_a_queue_is_full_at_its_limit_and_a_tenant_at_its_share() -> None:
     assert (capacity.total, capacity.refused) == (10, 2)
 
 
+@pytest.mark.parametrize(
+    ("max_length", "share", "partitions", "per_actor", "of_tenant"),
+    [
+        (1_000, 0.5, 3, 1, 500),
+        (8, 1.0, 8, 1, 8),
+        (100, 0.29, 7, 2, 29),
+        (2, 1.0, 9, 8, 2),
+        (1_000_003, 0.3, 32, 5, 300_000),
+    ],
+)
+def test_what_the_actors_may_hold_is_together_what_the_queue_may(
+    max_length: int, share: float, partitions: int, per_actor: int, of_tenant: int
+) -> None:
+    whole = queue(max_length=max_length, tenant_share=share, partitions=partitions, partitions_per_actor=per_actor)
+
+    actors = [Capacity(whole, whole.partitions_of(group)) for group in range(whole.groups)]
+
+    assert sum(actor.limit for actor in actors) == max_length
+    assert min(actor.limit for actor in actors) >= 1
+    assert sum(actor.tenant_limit for actor in actors) == of_tenant
+
+
 def test_a_call_is_refused_whole() -> None:
     capacity = Capacity(queue(max_length=10, tenant_share=0.5), [0])
     counted(capacity, 0)

@@ -32,14 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        if given.command is not _up:  # which says of the same settings what is missing too
-            refuse_wrong(os.environ)
-        return int(given.command(given))
+        return _run(given)
     except SettingsError as error:
         say(f"The settings cannot be used:\n{error}")
         return MISUSED
     except ClusterError as error:
         say(error)
+        return FAILED
+    except BrokenPipeError:
+        # As behind a pipe to head; what is left in the buffer would fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -49,6 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.command is not _up:  # which says of the same settings what is missing too
+        refuse_wrong(os.environ)
+    status = int(given.command(given))
+    print(end="", flush=True)  # who reads it may be gone, and that is to be known here
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

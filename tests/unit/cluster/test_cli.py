@@ -1,6 +1,9 @@
 """The command line: its exit statuses and messages."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,19 @@ def test_the_status_of_nothing_is_readable(capsys: pytest.CaptureFixture[str]) -
     assert main(["status"]) == NOT_READY
 
     assert "spaza up" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", [["--json"], []])
+def test_who_reads_no_more_of_what_is_said_gets_no_traceback(how: list[str]) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "cluster.cli", "status", *how], stdout=writes, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writes)
+
+    assert (ended.returncode, ended.stderr) == (FAILED, b"")
 
 
 def test_asking_for_the_status_makes_no_folder(data_dir: Path) -> None:

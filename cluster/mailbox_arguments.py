@@ -5,7 +5,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+FILTER = ("tenant", "key", "reason", "since", "until", "ids")
 _AGO = re.compile(r"(\d{1,6})([smhd])")
+# As the admin API takes it.
+_FASTEST = 100_000
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -55,13 +58,16 @@ def _command(below: Any, name: str, about: str, *, queue: bool = False) -> argpa
     if queue:
         command.add_argument("queue", metavar="QUEUE", help="name of a queue or of its dead-letter queue")
     command.add_argument("--json", action="store_true", help="as JSON")
-    command.set_defaults(command=_run, mailbox_command=name)
+    command.set_defaults(command=_run, mailbox_command=name, refuse=command.error)
     return command
 
 
 def _run(given: argparse.Namespace) -> int:
     from cluster.mailbox_command import run  # noqa: PLC0415 - the other commands answer quickly without it
 
+    if getattr(given, "all", False) and (named := [name for name in FILTER if getattr(given, name) is not None]):
+        name = "id" if named[0] == "ids" else named[0]
+        given.refuse(f"--all means all of them; leave out --all, or --{name}")
     return run(given)
 
 
@@ -87,7 +93,7 @@ def _add_change(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="all of them, without a filter")
     command.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
     command.add_argument("--limit", type=_number, metavar="N", help="so many messages at most")
-    command.add_argument("--rate", type=_number, metavar="N", help="so many a second at most")
+    command.add_argument("--rate", type=_rate, metavar="N", help="so many a second at most")
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -99,6 +105,13 @@ def _number(text: str) -> int:
     if not text.isdigit() or int(text) > 1_000_000:
         raise argparse.ArgumentTypeError(f"must be a number up to 1000000, not {text}")
     return int(text)
+
+
+def _rate(text: str) -> int:
+    number = _number(text)
+    if not 1 <= number <= _FASTEST:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_FASTEST}, not {text}")
+    return number
 
 
 def _moment(text: str) -> str:

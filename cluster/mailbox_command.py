@@ -11,10 +11,10 @@ from rich.console import Console
 from cluster import mailbox_text
 from cluster.admin_client import AdminClient
 from cluster.instance import chosen_data_dir
+from cluster.mailbox_arguments import FILTER
 from cluster.plain_lines import print_lines, say
 
 DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
-_FILTER = ("tenant", "key", "reason", "since", "until", "ids")
 
 
 def run(given: argparse.Namespace, console: Console | None = None) -> int:
@@ -120,7 +120,7 @@ def _confirmed(given: argparse.Namespace, planned: dict[str, Any]) -> bool:
 
 
 def _filter(given: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(given, name) for name in _FILTER}
+    return {name: getattr(given, name) for name in FILTER}
 
 
 def _way(name: str) -> str:

@@ -154,6 +154,27 @@ def test_a_time_that_makes_no_sense_is_refused(text: str, capsys: pytest.Capture
     assert "15m" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rate", ["0", "100001", "-1", "fast"])
+def test_a_rate_that_makes_no_sense_is_refused_under_its_name(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run("redrive", "q", "--all", f"--rate={rate}")
+
+    assert raised.value.code == MISUSED
+    assert "argument --rate: must be a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verb", "named"), [("redrive", "--id"), ("purge", "--tenant"), ("purge", "--since")])
+def test_all_of_them_and_some_of_them_are_not_both_meant(
+    verb: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run(verb, "q", "--all", named, "2h", "--yes")
+
+    assert raised.value.code == MISUSED
+    assert f"--all means all of them; leave out --all, or {named}" in capsys.readouterr().err
+    assert not FakeClient.asked
+
+
 def test_a_time_is_given_in_utc_or_as_so_long_ago() -> None:
     parser = argparse.ArgumentParser()
     add_mailbox_commands(parser.add_subparsers())

@@ -214,7 +214,7 @@ class Doors:
             else:
                 self._doors[owner] = door
         except OSError as error:
-            _log.warning("door_not_entered", owner=owner, error=type(error).__name__)
+            _log.info("door_not_entered", owner=owner, error=type(error).__name__)
         finally:
             self._not_before[owner] = asyncio.get_running_loop().time() + again_s
             del self._looks[owner]

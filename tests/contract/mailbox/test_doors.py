@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from actors.doors import doors
 from actors.doors.doors import LARGEST_BYTES, Address, Door, Doors, Doorway
@@ -151,6 +152,16 @@ async def test_what_is_under_way_when_its_owner_is_killed_ends_at_once_and_the_n
     assert all_doors.of("owner") is None
     addresses.append(owner.start())
     assert await (await found(all_doors, door)).call(b"again") == b"again"
+
+
+async def test_an_owner_that_has_just_gone_is_no_warning() -> None:
+    async def ask(_owner: str) -> Address:
+        raise ConnectionError("gone")
+
+    with capture_logs() as lines:
+        assert await looked(Doors(ask)) is None
+
+    assert [(line["event"], line["log_level"]) for line in lines] == [("door_not_entered", "info")]
 
 
 async def test_a_call_that_nobody_waits_for_any_more_disturbs_no_other(owner: Owner) -> None:

@@ -59,6 +59,6 @@ def left_behind(queue: str, partitions: Mapping[int, int], known: Iterable[str])
     where = ", ".join(f"{number} in partition {partition}" for partition, number in sorted(partitions.items()))
     return (
         f"queue {queue} is not declared any more, but {sum(partitions.values())} messages wait in it ({where});"
-        f" declare it again until they are handled, or purge it with: spaza mailbox purge {queue}"
-        f" (declared are {', '.join(known)})"
+        f" declare it again (declared are {', '.join(known)}), start, and wait until they are handled or purge them"
+        f" with: spaza mailbox purge {queue} --waiting --all; then remove it"
     )

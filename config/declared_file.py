@@ -18,7 +18,7 @@ _MUST_BE: Final = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
-    "string_type": "text; put it in quotes",
+    "string_type": "text, in quotes where it looks like a number",
     "tuple_type": "a list, such as [...]",
     "list_type": "a list, such as [...]",
     "set_type": "a list, such as [...]",
@@ -84,10 +84,9 @@ def text_of(error: Mapping[str, Any], known: Iterable[str]) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "too_short":
         return f"must hold at least {error['ctx']['min_length']}; add what is missing"
-    what, _, remedy = _MUST_BE.get(error["type"], "").partition("; ")
-    message = str(error["msg"])
-    text = f"must be {what}" if what else message.replace("Input should be", "must be", 1)
-    return f"{text[0].lower()}{text[1:]}, not {_shown(error['input'])}" + (f"; {remedy}" if remedy else "")
+    what = _MUST_BE.get(error["type"])
+    text = str(error["msg"]).replace("Input should be", "must be", 1) if what is None else f"must be {what}"
+    return f"{text[0].lower()}{text[1:]}, not {_shown(error['input'])}"
 
 
 def errors_of(error: ValidationError) -> list[Mapping[str, Any]]:
@@ -102,7 +101,9 @@ def errors_of(error: ValidationError) -> list[Mapping[str, Any]]:
 
 
 def rendered(name: str, marked: Marked, faults: Sequence[Fault]) -> tuple[str, ...]:
-    """One line for each fault, in the order of their lines."""
+    """One line for each fault, in the order of their lines; of what was misread no more than that is said."""
+    misread = {fault.path for fault in marked.faults}
+    faults = [fault for fault in faults if fault.path not in misread or fault in marked.faults]
     lines = sorted((marked.line(fault.path), position) for position, fault in enumerate(faults))
     found = [(line, faults[position]) for line, position in lines]
     return tuple(

@@ -91,7 +91,11 @@ def _plain(node: yaml.Node, path: Path, marked: Marked, loader: yaml.SafeLoader)
 def _scalar(node: yaml.Node, path: Path, marked: Marked, loader: yaml.SafeLoader) -> Any:
     try:
         value = loader.construct_object(node)
-    except ValueError as error:  # a date that there is not, a number of thousands of digits
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+    ) as error:  # no such date, thousands of digits, not what it is tagged
         raise ConstructorError(None, None, f"{node.value:.{_LONG}} cannot be read", node.start_mark) from error
     base, remedy = 0, ""
     if isinstance(value, int | float) and ":" in node.value:

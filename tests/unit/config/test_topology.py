@@ -261,11 +261,12 @@ def test_an_actor_is_not_given_more_partitions_than_there_are(tmp_path: Path) ->
         ("ttl_ms", "1:30", "ttl_ms: 1:30 is read in base 60 as 90; write the one number that is meant, or put it in"),
         ("lease_s", "1:30.5", "lease_s: 1:30.5 is read in base 60 as 90.5; write"),
         ("ttl_ms", "0100", "ttl_ms: 0100 is read in base 8 as 64; write it without the 0 in front, or put it in"),
+        ("priority", "1:30:00", "priority: 1:30:00 is read in base 60 as 5400; write"),
         ("ttl_ms", "[5]", "ttl_ms: must be a whole number, not [5]"),
         ("bindings", "in", "bindings: must be a list, such as [...], not 'in'"),
         ("bindings", "[in]", "bindings.0: must be fields, such as {name: value}, not 'in'"),
         ("bindings", "[{exchang: in}]", "bindings.0.exchang: there is no such field; did you mean exchange?"),
-        ("bindings", "[{exchange: in, routing_key: 5}]", "bindings.0.routing_key: must be text, not 5; put it"),
+        ("bindings", "[{exchange: in, routing_key: 5}]", "bindings.0.routing_key: must be text, in quotes"),
         ("bindings", "[]", "bindings: must hold at least 1; add what is missing"),
     ],
 )  # fmt: skip
@@ -282,11 +283,16 @@ def test_what_cannot_work_is_one_fault_with_its_field_and_what_to_do(
     assert fault.startswith(f"queues.yaml:6: queues.work.{says}"), found
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, "2026-13-45"], ids=["no-end", "no-day"])
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5000, "2026-13-45", "!!bool maybe", "!!timestamp soon"],
+    ids=["no-end", "no-day", "no-bool", "no-time"],
+)
 def test_what_yaml_itself_cannot_read_is_a_fault_with_its_line(tmp_path: Path, value: str) -> None:
     (found,) = faults(tmp_path, f"{WHOLE}    ttl_ms: {value}\n")
 
-    assert found.startswith(f"queues.yaml:11: this is no YAML: {value:.40} cannot be read; check")
+    shown = value.removeprefix("!!bool ").removeprefix("!!timestamp ")[:40]
+    assert found.startswith(f"queues.yaml:11: this is no YAML: {shown} cannot be read; check")
 
 
 def test_fewer_messages_than_actors_may_not_be_all_that_waits(tmp_path: Path) -> None:

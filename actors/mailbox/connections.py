@@ -30,6 +30,9 @@ _SETTINGS = {
     "jit": "off",
     # The statements reach rows by their keys whatever the values; planning each time costs more than running.
     "plan_cache_mode": "force_generic_plan",
+    # A plan is kept for long, and may be made while a day is empty, when to read it whole seems cheapest.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
 }
 
 _STARTED = "SELECT pg_postmaster_start_time()"

@@ -7,6 +7,8 @@ from actors.mailbox.message import Message
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 
+# Of what ends, by when on the age clock, and by seq.
+Place = tuple[float, int]
 # Of the bodies of one reading. The last row may go beyond it, and only that.
 READ_BYTES = 8_000_000
 
@@ -245,14 +247,19 @@ class Journal(Protocol):
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         """Those of the seqs that wait, in order."""
 
-    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
-        """What waits from a seq on and has a time to live of its own, by when that ends on the age clock.
+    async def load_expired(
+        self, from_seq: int, after: Place, until: float, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        """What waits from a seq on and has a time to live of its own, by when that ends, and where to go on from.
 
         Args:
             from_seq: see there.
-            after: readings of the age clock; time that does not age a message is not considered.
-            until: the last one that counts.
-            limit: rows at most.
+            after: where the walk begins; time that does not age a message is not considered.
+            until: the last reading of the age clock that counts.
+            limit: messages that are walked, whether or not they wait; what it takes depends on nothing else.
+
+        Returns:
+            The rows, and the place at which the walk ended before ``until``; None if it did not.
         """
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:

@@ -15,6 +15,7 @@ from actors.mailbox.journal import (
     Counted,
     Counting,
     Lease,
+    Place,
     Progress,
     Retry,
     Row,
@@ -202,13 +203,21 @@ class InMemoryJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return _filled([row for row in self._reach().waiting() if row.seq in seqs])
 
-    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
-        ends = [
-            (row.clock_s + row.message.ttl_ms / 1000, row)
-            for row in self._reach().waiting()
-            if row.seq >= from_seq and row.message.ttl_ms is not None and row.clock_s is not None
-        ]
-        return _filled([row for end, row in sorted(ends, key=lambda one: one[0]) if after < end <= until][:limit])
+    async def load_expired(
+        self, from_seq: int, after: Place, until: float, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        places = sorted(
+            (clock_s + message.ttl_ms / 1000, seq)
+            for seq, (message, clock_s) in self._reach().rows.items()
+            if message.ttl_ms is not None and clock_s is not None
+        )
+        walked = [place for place in places if after < place and place[0] <= until][:limit]
+        waiting = {row.seq: row for row in self._database.waiting() if row.seq >= from_seq}
+        found = [(place, waiting[place[1]]) for place in walked if place[1] in waiting]
+        rows = _filled([row for _, row in found])
+        if len(rows) < len(found):
+            return rows, found[len(rows) - 1][0]
+        return rows, walked[-1] if len(walked) == limit else None
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return [row for row in self._reach().waiting() if stored_id(row.message) in ids]

@@ -10,7 +10,9 @@ SELECT j.message_id, j.key, j.tenant_id, substring(j.body FOR $5), j.headers,
        extract(epoch FROM j.published_at)::float8, j.priority, j.ttl_ms, j.seq, octet_length(j.body),
        coalesce(r.retries, 0), coalesce(r.deliveries, 0), coalesce(extract(epoch FROM r.not_before)::float8, 0)
 FROM spaza.journal j
-LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+LEFT JOIN LATERAL (
+    SELECT known.* FROM spaza.redelivery known
+    WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
 CROSS JOIN LATERAL (SELECT encode(j.headers, 'escape') AS text) AS headers
 CROSS JOIN LATERAL (
     SELECT coalesce(substring(headers.text FROM '"x-last-death-reason":"([^"]*)"'), '') AS cause,
@@ -28,7 +30,7 @@ WHERE j.queue = $1 AND j.partition = $2 AND j.seq > $3
   AND ($13::bigint IS NULL OR death.redriven_at < $13)
   AND NOT EXISTS (
     SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
 ORDER BY j.seq
 LIMIT $4
 

@@ -66,6 +66,7 @@ class Partition:
         )
         # Messages that were settled without having been in memory, by cause.
         self.buried = self._intake.buried
+        self.counters: Counter[str] = Counter()
         self._tenure = Tenure(
             queue,
             number,
@@ -79,6 +80,7 @@ class Partition:
             wake=wake,
             begun=self._begun,
             census=self._census,
+            counters=self.counters,
         )
         self.interventions = Interventions(
             queue.name,
@@ -96,7 +98,6 @@ class Partition:
         # Under which the dead letters were counted; how many a lost answer would have told of no other knows.
         self._counted_under = -1
         self.dead_letters = 0
-        self.counters: Counter[str] = Counter()
 
     @property
     def state(self) -> State:

@@ -18,6 +18,7 @@ from actors.mailbox.journal import (
     Counted,
     Counting,
     Lease,
+    Place,
     Progress,
     Row,
     Tick,
@@ -156,8 +157,18 @@ class PostgresJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return await self._load("load_seqs", list(seqs), READ_BYTES)
 
-    async def load_expired(self, from_seq: int, after: float, until: float, limit: int) -> list[Row]:
-        return await self._load("load_expired", from_seq, after, until, limit, READ_BYTES)
+    async def load_expired(
+        self, from_seq: int, after: Place, until: float, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        arguments = (self._queue, self._partition, from_seq, *after, until, limit, READ_BYTES)
+        async with self._session(self._patience.load_s) as connection:
+            found = await connection.fetch(_QUERIES["load_expired"], *arguments)
+        if not found:
+            return [], None
+        last, rows = found[-1], [_row(row) for row in found if row["seq"] is not None]
+        if len(rows) < last["waiting"]:
+            return rows, (last["ends_s"], last["seq"])
+        return rows, (last["last_ends_s"], last["last_seq"]) if last["walked"] == limit else None
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return await self._load("load_ids", list(ids))

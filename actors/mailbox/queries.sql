@@ -31,15 +31,17 @@ FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::f
 ON CONFLICT DO NOTHING
 
 -- name: settled_letters
--- Those of some dead letters of whose name there is one that is settled, by their place, with that one's headers.
+-- Those of some dead letters of whose name there is one that is settled, by their place, with that one's headers. The
+-- order by the id has the index by ids chosen, see load_ids.
 SELECT given.place, known.headers
 FROM unnest($3::int[], $4::text[]) WITH ORDINALITY AS given (day, id, place),
      LATERAL (SELECT j.headers FROM spaza.journal j
-              WHERE j.queue = $1 AND j.partition = $2 AND j.message_id = given.id
+              WHERE j.queue = $1 AND j.partition = $2 AND j.message_id BETWEEN given.id AND given.id
                 AND j.published_on = DATE '1970-01-01' + given.day AND EXISTS (
                   SELECT FROM spaza.settlement s
-                  WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
-              OFFSET 0) AS known
+                  WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on
+                  OFFSET 0)
+              ORDER BY j.message_id OFFSET 0) AS known
 
 -- name: flush
 -- A batch of appends and settlements in one commit, and nothing at all unless the epoch is the owner's. The lock lets
@@ -80,12 +82,13 @@ WITH owner AS MATERIALIZED (
     SELECT given.place, known.headers
     FROM owner, unnest($6::text[], $7::int[], $8::text[]) WITH ORDINALITY AS given (queue, day, id, place),
          LATERAL (SELECT j.headers FROM spaza.journal j
-                  WHERE j.queue = given.queue AND j.partition = $2 AND j.message_id = given.id
+                  WHERE j.queue = given.queue AND j.partition = $2 AND j.message_id BETWEEN given.id AND given.id
                     AND j.published_on = DATE '1970-01-01' + given.day AND EXISTS (
                       SELECT FROM spaza.settlement s
                       WHERE s.queue = j.queue AND s.partition = $2 AND s.seq = j.seq
-                        AND s.published_on = j.published_on)
-                  OFFSET 0) AS known
+                        AND s.published_on = j.published_on
+                      OFFSET 0)
+                  ORDER BY j.message_id OFFSET 0) AS known
     WHERE given.queue <> $1
 ), writer AS MATERIALIZED (
     SELECT 1 FROM owner WHERE NOT EXISTS (SELECT FROM taken)
@@ -196,14 +199,19 @@ SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
 
 -- name: load
 -- What waits from a seq on, in order, until so many bytes of bodies are full. Reads no body to know its size.
+-- OFFSET 0 keeps what is looked up by its key from being joined: where there are no statistics a join would read all
+-- that is settled or was tried once for each row.
 WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
            extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
-    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+    FROM spaza.journal j
+    LEFT JOIN LATERAL (
+        SELECT known.* FROM spaza.redelivery known
+        WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
     WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND NOT EXISTS (
         SELECT FROM spaza.settlement s
-        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
     ORDER BY j.seq
     LIMIT $4
 )
@@ -220,10 +228,13 @@ WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
            extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
-    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+    FROM spaza.journal j
+    LEFT JOIN LATERAL (
+        SELECT known.* FROM spaza.redelivery known
+        WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
     WHERE j.queue = $1 AND j.partition = $2 AND j.seq = ANY ($3::bigint[]) AND NOT EXISTS (
         SELECT FROM spaza.settlement s
-        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
     ORDER BY j.seq
 )
 SELECT page.* FROM (
@@ -234,36 +245,57 @@ WHERE before < $4
 ORDER BY seq
 
 -- name: load_expired
--- Those from a seq on that have a time to live of their own, which ends between two readings of the age clock;
--- until so many bytes are full.
-WITH page AS (
-    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
-           j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
-           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
-    FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
-    WHERE j.queue = $1 AND j.partition = $2 AND j.seq >= $3 AND j.ttl_ms IS NOT NULL
-      AND j.clock_s + j.ttl_ms / 1000::float8 > $4 AND j.clock_s + j.ttl_ms / 1000::float8 <= $5 AND NOT EXISTS (
+-- Those from a seq on that have a time to live of their own, by when that ends on the age clock, and by seq: after such
+-- a place, up to a reading, until so many bytes are full. At most so many rows are walked, settled ones as well, which
+-- is what bounds it. The first columns are null where none of them waits; the last say where the walk has ended.
+WITH walked AS MATERIALIZED (
+    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers,
+           extract(epoch FROM j.published_at)::float8 AS published_at, j.priority, j.ttl_ms, j.seq, j.checksum,
+           j.clock_s, j.published_on, j.clock_s + j.ttl_ms / 1000::float8 AS ends_s
+    FROM spaza.journal j
+    WHERE j.queue = $1 AND j.partition = $2 AND j.ttl_ms IS NOT NULL
+      AND (j.clock_s + j.ttl_ms / 1000::float8, j.seq) > ($4::float8, $5::bigint)
+      AND j.clock_s + j.ttl_ms / 1000::float8 <= $6
+    ORDER BY j.clock_s + j.ttl_ms / 1000::float8, j.seq
+    LIMIT $7
+), page AS (
+    SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, j.published_at, j.priority, j.ttl_ms, j.seq, j.checksum,
+           j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
+           j.ends_s,
+           sum(octet_length(j.body)) OVER (ORDER BY j.ends_s, j.seq ROWS UNBOUNDED PRECEDING) - octet_length(j.body)
+               AS before
+    FROM walked j
+    LEFT JOIN LATERAL (
+        SELECT known.* FROM spaza.redelivery known
+        WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
+    WHERE j.seq >= $3 AND NOT EXISTS (
         SELECT FROM spaza.settlement s
-        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
-    ORDER BY j.clock_s + j.ttl_ms / 1000::float8
-    LIMIT $6
+        WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
+), last AS (
+    SELECT ends_s, seq FROM walked ORDER BY ends_s DESC, seq DESC LIMIT 1
 )
-SELECT page.* FROM (
-    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY clock_s + ttl_ms / 1000::float8, seq ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
-    FROM page
-) AS page
-WHERE before < $7
-ORDER BY clock_s + ttl_ms / 1000::float8, seq
+SELECT page.*, last.ends_s AS last_ends_s, last.seq AS last_seq, (SELECT count(*) FROM walked) AS walked,
+       (SELECT count(*) FROM page) AS waiting
+FROM last LEFT JOIN page ON page.before < $8
+ORDER BY page.ends_s, page.seq
 
 -- name: load_ids
--- Those of certain message ids that wait.
+-- Those of certain message ids that wait. The order has the index by ids chosen, and no other of the queue, also where
+-- all seem as good because there was nothing yet.
 SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
        j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
        r.deferred_s
-FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
-WHERE j.queue = $1 AND j.partition = $2 AND j.message_id = ANY ($3::text[]) AND NOT EXISTS (
+FROM (SELECT DISTINCT id FROM unnest($3::text[]) AS given (id)) AS given
+CROSS JOIN LATERAL (
+    SELECT one.* FROM spaza.journal one
+    WHERE one.queue = $1 AND one.partition = $2 AND one.message_id BETWEEN given.id AND given.id
+    ORDER BY one.message_id OFFSET 0) AS j
+LEFT JOIN LATERAL (
+    SELECT known.* FROM spaza.redelivery known
+    WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
+WHERE NOT EXISTS (
     SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
 ORDER BY j.seq
 
 -- name: highest
@@ -308,8 +340,9 @@ WHERE j.queue = $1 AND j.partition = $2 AND NOT EXISTS (
     WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 
 -- name: take_time
--- For maintenance, on a connection of its own.
-SELECT set_config('statement_timeout', $1, false)
+-- For maintenance, on a connection of its own: it reads whole days.
+SELECT set_config('statement_timeout', $1, false), set_config('enable_seqscan', 'on', false),
+       set_config('enable_bitmapscan', 'on', false)
 
 -- name: maintain
 -- Make partitions for the coming days, and away with the oldest of those of long ago.

@@ -46,10 +46,13 @@ SELECT clock_s FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND 
 -- What waits in a partition from a seq on, in order, with what is known of its tries.
 SELECT j.published_on, j.seq, j.message_id, j.tenant_id, j.key, j.priority, j.published_at, j.clock_s, j.ttl_ms,
        j.headers, j.body, j.checksum, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
-FROM spaza.journal j LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
+FROM spaza.journal j
+LEFT JOIN LATERAL (
+    SELECT known.* FROM spaza.redelivery known
+    WHERE known.queue = $1 AND known.partition = $2 AND known.seq = j.seq OFFSET 0) AS r ON true
 WHERE j.queue = $1 AND j.partition = $2 AND j.seq > $3 AND NOT EXISTS (
     SELECT FROM spaza.settlement s
-    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
+    WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on OFFSET 0)
 ORDER BY j.seq
 LIMIT $4
 

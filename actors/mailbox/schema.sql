@@ -60,9 +60,12 @@ BEGIN
     IF to_regclass('spaza.journal_by_txid') IS NULL THEN
         CREATE INDEX journal_by_txid ON spaza.journal (queue, partition, txid) INCLUDE (seq) WHERE transactional;
     END IF;
-    IF to_regclass('spaza.journal_by_expiry') IS NULL THEN
-        CREATE INDEX journal_by_expiry ON spaza.journal (queue, partition, (clock_s + ttl_ms / 1000::float8))
+    IF to_regclass('spaza.journal_by_end') IS NULL THEN
+        CREATE INDEX journal_by_end ON spaza.journal (queue, partition, (clock_s + ttl_ms / 1000::float8), seq)
             WHERE ttl_ms IS NOT NULL;
+    END IF;
+    IF to_regclass('spaza.journal_by_expiry') IS NOT NULL THEN
+        DROP INDEX spaza.journal_by_expiry; -- the same without the seq
     END IF;
 END
 $indexes$;
@@ -257,6 +260,7 @@ BEGIN
                           AND s.seq = j.seq AND s.published_on = j.published_on));
 END
 $clean$;
+
 REVOKE ALL ON FUNCTION spaza.maintain_mailbox(integer, integer, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION spaza.maintain_mailbox(integer, integer, date) TO spaza_system;
 REVOKE ALL ON FUNCTION spaza.clean_mailbox(integer, date) FROM PUBLIC;

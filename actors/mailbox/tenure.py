@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -43,6 +44,7 @@ class Tenure:
         wake: called when something may have become deliverable.
         begun: called with the next seq where the partition is read anew, before it is owned.
         census: counts the partition when it was taken over.
+        counters: of the partition.
 
     Attributes:
         state: where the owner stands.
@@ -68,6 +70,7 @@ class Tenure:
         wake: Callable[[], None],
         begun: Callable[[int], None],
         census: Census,
+        counters: Counter[str],
     ) -> None:
         self._queue, self._number, self._journal, self._window = queue, number, journal, window
         self._writer, self._intake = writer, intake
@@ -76,7 +79,7 @@ class Tenure:
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"
         self._paged_expiry = PagedExpiry(
-            queue, number, journal=journal, window=window, intake=intake, writer=writer, clock=clock
+            queue, number, journal=journal, window=window, intake=intake, writer=writer, clock=clock, counters=counters
         )
         self._sight = Sight()
         self._renewed_at = float("-inf")

@@ -1,5 +1,6 @@
 """What every journal promises: the double, on which the partition is tested, and the real one."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,18 @@ import pytest
 
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.errors import FencedError, JournalRefusedError
-from actors.mailbox.journal import Append, Batch, Counted, Journal, Lease, Progress, Retry, Settlement, may_be_more
+from actors.mailbox.journal import (
+    Append,
+    Batch,
+    Counted,
+    Journal,
+    Lease,
+    Place,
+    Progress,
+    Retry,
+    Settlement,
+    may_be_more,
+)
 from actors.mailbox.message import Message
 from actors.mailbox.redriven import redriven, stored_ids
 from actors.mailbox.rows import published_day
@@ -323,10 +335,33 @@ async def test_what_has_a_time_of_its_own_is_found_by_when_that_ends(either: Jou
     await journal.write(epoch, Batch(appends(late, none, soon, over)))
     await journal.write(epoch, Batch(settlements=[settled(4, over)]))
 
-    assert [row.message.id for row in await journal.load_expired(1, 0.0, 100.0, 10)] == ["m3", "m1"]
-    assert [row.message.id for row in await journal.load_expired(1, 0.0, 2.5, 10)] == ["m3"]
-    assert [row.message.id for row in await journal.load_expired(1, 2.5, 100.0, 10)] == ["m1"]
-    assert [row.message.id for row in await journal.load_expired(2, 0.0, 100.0, 1)] == ["m3"]
+    async def walk(from_seq: int, after: Place, until: float, limit: int) -> tuple[list[str], Place | None]:
+        rows, ended = await journal.load_expired(from_seq, after, until, limit)
+        return [row.message.id for row in rows], ended
+
+    assert await walk(1, (0.0, -1), 100.0, 10) == (["m3", "m1"], None)
+    assert await walk(1, (-math.inf, -1), 2.5, 10) == (["m3"], None)
+    assert await walk(1, (2.5, 3), 100.0, 10) == (["m1"], None)
+    assert await walk(2, (1.0, -1), 100.0, 1) == (["m3"], (2.5, 3))
+    assert await walk(2, (2.5, 3), 100.0, 1) == ([], (9.5, 1))
+    assert await walk(1, (9.5, 1), 100.0, 10) == ([], None)
+
+
+async def test_a_walk_of_what_ends_goes_on_where_it_ended_and_walks_no_more_than_it_may(either: Journals) -> None:
+    journal = either()
+    epoch = (await taken(journal)).epoch
+    # Many of one commit end at the same time.
+    sent = [message(f"m{number}", ttl_ms=1_000) for number in range(1, 8)]
+    await journal.write(epoch, Batch(appends(*sent)))
+    await journal.write(epoch, Batch(settlements=[settled(seq, sent[seq - 1]) for seq in (1, 2, 3, 4, 6)]))
+
+    parts: list[list[int]] = []
+    after: Place | None = (-math.inf, -1)
+    while after is not None:
+        rows, after = await journal.load_expired(1, after, 100.0, 3)
+        parts.append([row.seq for row in rows])
+
+    assert parts == [[], [5], [7]]
 
 
 async def test_a_rehearsal_leaves_nothing_and_knows_whether_the_epoch_still_holds(either: Journals) -> None:
@@ -354,11 +389,12 @@ async def test_a_reading_ends_with_the_row_that_fills_it(either: Journals) -> No
     readings = [
         await journal.load(1, 100),
         await journal.load_seqs([1, 2, 3, 4, 5]),
-        await journal.load_expired(1, 0.0, 100.0, 100),
     ]
+    expired, ended = await journal.load_expired(1, (0.0, -1), 100.0, 100)
     rest = await journal.load(4, 100)
 
-    assert [[row.seq for row in rows] for rows in readings] == [[1, 2, 3]] * 3
+    assert [[row.seq for row in rows] for rows in (*readings, expired)] == [[1, 2, 3]] * 3
+    assert ended == (1.5, 3)
     assert all(may_be_more(rows, 100) for rows in readings)
     assert [row.seq for row in rest] == [4, 5]
     assert not may_be_more(rest, 100)

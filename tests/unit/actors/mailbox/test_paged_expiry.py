@@ -1,10 +1,15 @@
 """Expiry of what is not in memory, on the journal's double."""
 
+import math
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 
+from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.intake import Intake
-from actors.mailbox.journal import READ_BYTES, Append, Batch, Retry
+from actors.mailbox.journal import READ_BYTES, Append, Batch, Place, Retry, Row
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Message
 from actors.mailbox.paged_expiry import PagedExpiry
@@ -16,13 +21,16 @@ from config.topology import Queue
 class Paged:
     """A partition in whose journal all is still to be read."""
 
-    def __init__(self, ttl_ms: int | None = None) -> None:
+    def __init__(
+        self, ttl_ms: int | None = None, journal: Callable[[MemoryDatabase], InMemoryJournal] = InMemoryJournal
+    ) -> None:
         self.now = 0.0
+        self.counters: Counter[str] = Counter()
         queue = Queue.model_validate(
             {"name": "q", "bindings": [{"exchange": "x"}], "ttl_ms": ttl_ms, "partition_by": "shard"}
         )
         self.database = MemoryDatabase()
-        self.journal = InMemoryJournal(self.database)
+        self.journal = journal(self.database)
         self.window = Window(queue)
         self.writer = Writer("q", self.journal, None, WriterLimits(), self.clock)  # type: ignore[arg-type]
         self.intake = Intake(queue, 0, self.journal, self.window, self.writer, has_dead_letters=True, clock=self.clock)
@@ -37,6 +45,7 @@ class Paged:
             intake=self.intake,
             writer=self.writer,
             clock=self.clock,
+            counters=self.counters,
         )
 
     def clock(self) -> float:
@@ -114,3 +123,47 @@ async def test_many_expire_with_one_look() -> None:
         await paged.append(seq, 0.0)
 
     assert await paged.expired_at(10.0) == 2_501
+
+
+class SlowJournal(InMemoryJournal):
+    """Fails where more than so many rows are asked for; remembers what was."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.most = 1_000
+        self.walks: list[tuple[Place, int]] = []
+
+    async def load_expired(
+        self, from_seq: int, after: Place, until: float, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        self.walks.append((after, limit))
+        if limit > self.most:
+            raise JournalUnavailableError("q", "it was cancelled")
+        return await super().load_expired(from_seq, after, until, limit)
+
+
+async def test_after_a_late_look_smaller_parts_are_read_a_while_later_until_that_succeeds() -> None:
+    paged = Paged(journal=SlowJournal)
+    slow = paged.journal
+    assert isinstance(slow, SlowJournal)
+    for seq in range(1, 4):
+        await paged.append(seq, 0.0, 1_000)
+    slow.most = 250
+
+    found = [await paged.expired_at(now) for now in (2.0, 4.0, 8.0, 12.0, 14.0)]
+
+    assert found == [0, 0, 0, 0, 3]
+    assert [limit for _, limit in slow.walks] == [1_000, 500, 250]
+    assert paged.counters["late_looks"] == 2
+
+
+async def test_a_walk_goes_on_where_it_ended_and_looks_back_no_longer_than_a_row_may_be_late() -> None:
+    paged = Paged(journal=SlowJournal)
+    slow = paged.journal
+    assert isinstance(slow, SlowJournal)
+    for seq in range(1, 2_502):
+        await paged.append(seq, 0.0, 1_000)
+
+    assert [await paged.expired_at(now) for now in (1.0, 30.0, 31.0)] == [2_501, 0, 0]
+    once: list[Place] = [(1.0, 1_000), (1.0, 2_000)]
+    assert [after for after, _ in slow.walks] == [(-math.inf, -1), *once, (-9.0, -1), *once, (20.0, -1)]

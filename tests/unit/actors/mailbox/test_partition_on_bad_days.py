@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from actors.mailbox.errors import FencedError, JournalUnavailableError
-from actors.mailbox.journal import Batch, Count, Counted, Counting, Progress, Retry, Row, Tick, Written
+from actors.mailbox.journal import (
+    Append,
+    Batch,
+    Count,
+    Counted,
+    Counting,
+    Place,
+    Progress,
+    Retry,
+    Row,
+    Tick,
+    Written,
+)
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import reject
 from actors.mailbox.ownership import State
@@ -337,3 +349,38 @@ async def test_a_journal_that_is_only_slow_is_given_no_more_to_write() -> None:
         await owner.partition.append([message("m1")])
 
         assert journal.rehearsals == 0
+
+
+class LateJournal(InMemoryJournal):
+    """What has expired is never found in time, or not at all."""
+
+    def __init__(self, database: MemoryDatabase, error: JournalUnavailableError | None) -> None:
+        super().__init__(database)
+        self._error = error
+
+    async def load_expired(
+        self, from_seq: int, after: Place, until: float, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        if self._error is not None:
+            raise self._error
+        return await asyncio.Future()
+
+
+@pytest.mark.parametrize("error", [None, JournalUnavailableError("q", "it was cancelled")])
+async def test_an_owner_that_looks_late_for_what_has_expired_goes_on_taking_and_delivering(
+    error: JournalUnavailableError | None,
+) -> None:
+    database = MemoryDatabase()
+    before = InMemoryJournal(database)
+    lease = await before.take_over("before", 0.0, -1)
+    assert lease is not None
+    await before.write(lease.epoch, Batch([Append(message(f"m{seq}"), seq, 0.0) for seq in range(1, 2_501)]))
+    policy = FAST._replace(ownership=FAST.ownership._replace(page_s=0.5))
+
+    async with running(database, journal=LateJournal(database, error), policy=policy, window=10) as owner:
+        await until(lambda: owner.partition.counters["late_looks"] == 1)
+
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        await owner.partition.append([message("last")])
+        assert (await owner.consume(20))[:20] == [f"m{seq}" for seq in range(1, 21)]
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)

@@ -237,6 +237,7 @@ class PostgresJournal:
                 more = row[1]
                 made, dropped = made + row[0], dropped + more
             await connection.execute(_QUERIES["clean"], days_kept)
+            await connection.execute(_QUERIES["analyze"])
         return made, dropped
 
     async def aclose(self) -> None:

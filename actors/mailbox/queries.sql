@@ -351,3 +351,7 @@ SELECT made, dropped FROM spaza.maintain_mailbox($1, $2, (now() AT TIME ZONE 'UT
 -- name: clean
 -- Away with what was kept of days of long ago and is settled since.
 SELECT spaza.clean_mailbox($1, (now() AT TIME ZONE 'UTC')::date)
+
+-- name: analyze
+-- Statistics for those tables that have rows and no statistics.
+SELECT spaza.analyze_mailbox()

@@ -261,9 +261,38 @@ BEGIN
 END
 $clean$;
 
+-- Has the planner know the tables of which it knows nothing, for nobody else may ever do so: the server forgets that
+-- there is something to analyze when it crashes, and has not looked yet where a day has just begun. Says how many there
+-- were. Waits for no lock, and warns of none: who holds it may be analyzing.
+CREATE OR REPLACE FUNCTION spaza.analyze_mailbox() RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog SET client_min_messages = error AS $analyze$
+DECLARE
+    unknown regclass;
+    analyzed integer := 0;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('spaza.analyze_mailbox')) THEN
+        RETURN 0; -- somebody else is at it
+    END IF;
+    FOR unknown IN
+        SELECT c.oid FROM pg_class c
+        WHERE c.relkind = 'r' AND c.reltuples < 0 AND pg_relation_size(c.oid) > 0
+          AND (c.oid = 'spaza.redelivery'::regclass OR c.oid IN (
+            SELECT inhrelid FROM pg_inherits
+            WHERE inhparent IN ('spaza.journal'::regclass, 'spaza.settlement'::regclass)))
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('ANALYZE (SKIP_LOCKED) %s', unknown);
+        analyzed := analyzed + 1;
+    END LOOP;
+    RETURN analyzed;
+END
+$analyze$;
+
 REVOKE ALL ON FUNCTION spaza.maintain_mailbox(integer, integer, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION spaza.maintain_mailbox(integer, integer, date) TO spaza_system;
 REVOKE ALL ON FUNCTION spaza.clean_mailbox(integer, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION spaza.clean_mailbox(integer, date) TO spaza_system;
+REVOKE ALL ON FUNCTION spaza.analyze_mailbox() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION spaza.analyze_mailbox() TO spaza_system;
 
 SELECT spaza.maintain_mailbox(3, 7, (now() AT TIME ZONE 'UTC')::date);

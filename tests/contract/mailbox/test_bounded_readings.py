@@ -120,6 +120,23 @@ async def test_a_backlog_that_has_expired_is_found_whole_part_by_part(keeper: An
     assert found == [seq for seq in range(1, 5_001) if seq % 3]
 
 
+async def test_maintenance_has_the_planner_know_what_it_does_not(keeper: Any, system: str) -> None:
+    for fill in (_FILL, _TRY):
+        await keeper.execute(fill, 1_000)
+    journal = PostgresJournal(Connections(system, 1), "q", "dlq.q", 0)
+
+    async with keeper.transaction():
+        await keeper.execute("LOCK TABLE spaza.redelivery IN SHARE UPDATE EXCLUSIVE MODE")
+        await journal.maintain(3, 7)
+        assert sorted(dict(await keeper.fetch(_KNOWN)).values()) == [-1, 1_000], "what is locked is left for later"
+    await journal.maintain(3, 7)
+    await journal.aclose()
+
+    known = dict(await keeper.fetch(_KNOWN))
+    assert (sorted(known.values()), known["redelivery"]) == ([200, 1_000], 200)
+    assert await keeper.fetchval("SELECT spaza.analyze_mailbox()") == 0, "what it knows is left to the server"
+
+
 def literals(arguments: tuple[Any, ...]) -> str:
     """The arguments as they stand in a statement."""
     return ", ".join(literal(one) for one in arguments)

@@ -340,9 +340,8 @@ WHERE j.queue = $1 AND j.partition = $2 AND NOT EXISTS (
     WHERE s.queue = $1 AND s.partition = $2 AND s.seq = j.seq AND s.published_on = j.published_on)
 
 -- name: take_time
--- For maintenance, on a connection of its own: it reads whole days.
-SELECT set_config('statement_timeout', $1, false), set_config('enable_seqscan', 'on', false),
-       set_config('enable_bitmapscan', 'on', false)
+-- For maintenance, on a connection of its own.
+SELECT set_config('statement_timeout', $1, false)
 
 -- name: maintain
 -- Make partitions for the coming days, and away with the oldest of those of long ago.

@@ -195,7 +195,7 @@ BEGIN
         EXECUTE format('LOCK TABLE spaza.%I IN SHARE MODE', child.relname);
         EXECUTE 'SELECT ARRAY(SELECT j.ctid FROM spaza.journal j WHERE j.published_on = $1 AND NOT EXISTS (
                      SELECT FROM spaza.settlement s WHERE s.published_on = $1 AND s.queue = j.queue
-                       AND s.partition = j.partition AND s.seq = j.seq) LIMIT $2)'
+                       AND s.partition = j.partition AND s.seq = j.seq OFFSET 0) LIMIT $2)'
         INTO unsettled USING child.day, most_kept + 1;
         IF cardinality(unsettled) <= most_kept THEN
             over := child.day;
@@ -228,7 +228,7 @@ BEGIN
         EXECUTE format(
             'INSERT INTO spaza.journal SELECT j.* FROM spaza.%I j WHERE j.ctid = ANY ($2) AND NOT EXISTS (
                  SELECT FROM spaza.settlement s WHERE s.published_on = $1 AND s.queue = j.queue
-                   AND s.partition = j.partition AND s.seq = j.seq)', to_char(over, '"journal_"YYYYMMDD'))
+                   AND s.partition = j.partition AND s.seq = j.seq OFFSET 0)', to_char(over, '"journal_"YYYYMMDD'))
         USING over, unsettled;
         EXECUTE format('DROP TABLE spaza.%I', to_char(over, '"journal_"YYYYMMDD'));
         EXECUTE format('DROP TABLE IF EXISTS spaza.%I', to_char(over, '"settlement_"YYYYMMDD'));

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.shards.errors import ShardUnavailableError
+from actors.shards.errors import CommitUnknownError
 from actors.shards.probe import PROBE
 from actors.shards.unit import UnitCall
 from tests.contract.shards.conftest import SHARD, MakePools, Shards
@@ -37,4 +37,4 @@ async def test_a_shard_that_reads_and_does_not_commit_is_not_well(shards: Shards
         await owner.execute("SELECT pg_reload_conf()")
         await owner.close()
 
-    assert isinstance(outcome.error, ShardUnavailableError)
+    assert isinstance(outcome.error, CommitUnknownError)

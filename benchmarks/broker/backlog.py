@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _waiting(platform: Platform, messages: int, seconds: float) -> list[str]:
     steady = await _steady_rate(platform, seconds)
     queue = "deep"
-    declared = await platform.declare(queue, "deep-consumer")  # who is not there yet
+    # A consumer who is not there yet, and room for the message that shows that the mailbox is back.
+    declared = await platform.declare(queue, "deep-consumer", max_length=2 * messages)
     publisher = start_publisher()
     began = time.monotonic()
     await publisher.fill.remote(declared, queue, 0, messages)

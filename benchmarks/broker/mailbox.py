@@ -46,9 +46,9 @@ class Platform:
             object_store_memory=100_000_000, _temp_dir=str(self._directory / "ray"),
         )  # fmt: skip
 
-    async def declare(self, queue: str, consumer: str = "") -> Topology:
+    async def declare(self, queue: str, consumer: str = "", **fields: object) -> Topology:
         """Start a queue's mailbox, for a consumer of that name."""
-        declared = topology(queue)
+        declared = topology(queue, **fields)
         addresses = {queue: ActorConsumer(consumer)} if consumer else {}
         await asyncio.to_thread(start_mailboxes, declared, JournalAccess.to(self.dsn), addresses)
         return declared

@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
+
 from actors.shards.access import ShardAccess
+from actors.shards.dsn import shard_dsn
 from actors.shards.errors import CommitUnknownError
 from actors.shards.placement import SHARDS
 from actors.shards.pool import ShardPools
 from actors.shards.unit import UnitCall, UnitOutcome
 from cluster.parts import Part
 from cluster.postgres import TUNING
+from cluster.replicas.member import Member
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
 from cluster.replicas.roles import read_roles, wanted_roles
 from cluster.tending import Tending
@@ -86,6 +90,15 @@ async def until(holds: Callable[[], Awaitable[bool]], limit_s: float, tasks: Any
         assert time.monotonic() - started < limit_s, f"not within {limit_s:g} s"
         await asyncio.sleep(0.1)
     return time.monotonic() - started
+
+
+async def says(member: Member, query: str) -> str:
+    """One value from the shard of these tests on one of the servers."""
+    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=5)
+    try:
+        return str(await connection.fetchval(query))
+    finally:
+        await connection.close()
 
 
 class Load:

@@ -21,7 +21,7 @@ from cluster.replicas.member import Member
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
 from cluster.replicas.roles import Roles, read_roles
 from kernel.identifiers import new_id
-from tests.cluster.replicated import Load, all_follow, replicated, until
+from tests.cluster.replicated import Load, all_follow, replicated, says, until
 from tests.contract.shards.conftest import KEY, SHARD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,14 +48,6 @@ async def load(postgres: ReplicatedPostgres) -> AsyncIterator[Load]:
     await writing.aclose()
 
 
-async def _says(member: Member, query: str) -> str:
-    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=5)
-    try:
-        return str(await connection.fetchval(query))
-    finally:
-        await connection.close()
-
-
 def _send(member: Member, number: int) -> None:
     assert member.process is not None
     member.process.send_signal(number)
@@ -76,8 +68,8 @@ async def test_both_standbys_have_what_was_committed_and_one_may_be_away(
         ("PostgreSQL 2", "standby", "quorum"),
         ("PostgreSQL 3", "standby", "quorum"),
     ]
-    assert await _says(postgres.primary, "SHOW synchronous_standby_names") == "ANY 1 (spaza_2, spaza_3)"
-    assert await _says(postgres.primary, "SHOW synchronous_commit") == "on"
+    assert await says(postgres.primary, "SHOW synchronous_standby_names") == "ANY 1 (spaza_2, spaza_3)"
+    assert await says(postgres.primary, "SHOW synchronous_commit") == "on"
 
     async with load:
         await until(lambda: load.confirmed_after(0), 10)
@@ -93,7 +85,7 @@ async def test_both_standbys_have_what_was_committed_and_one_may_be_away(
 
 
 async def _same_everywhere(postgres: ReplicatedPostgres, query: str) -> bool:
-    return len({await _says(member, query) for member in postgres.parts}) == 1
+    return len({await says(member, query) for member in postgres.parts}) == 1
 
 
 async def test_who_is_the_primary_of_given_servers_they_say_themselves(postgres: ReplicatedPostgres) -> None:
@@ -139,8 +131,8 @@ async def test_a_killed_primary_is_replaced_under_load_without_a_confirmed_write
     assert load.slowest_s < 6
     assert done["former"] == former.name == "PostgreSQL"
     assert done["promoted"] == postgres.primary.name != former.name
-    assert await _says(former, "SELECT pg_is_in_recovery()") == "True"
-    assert await _says(postgres.primary, "SHOW synchronous_standby_names") != ""
+    assert await says(former, "SELECT pg_is_in_recovery()") == "True"
+    assert await says(postgres.primary, "SHOW synchronous_standby_names") != ""
 
 
 async def _is_settled(postgres: ReplicatedPostgres, folder: Path) -> bool:
@@ -173,7 +165,7 @@ async def test_a_primary_that_hangs_is_replaced_only_when_all_standbys_were_aske
         await until(lambda: all_follow(postgres), 60)
 
     assert load.confirmed.keys() <= await load.rows()
-    assert await _says(former, "SELECT pg_is_in_recovery()") == "True"
+    assert await says(former, "SELECT pg_is_in_recovery()") == "True"
 
 
 async def test_a_standby_that_was_started_again_counts_only_when_it_has_read_what_it_has(
@@ -182,8 +174,8 @@ async def test_a_standby_that_was_started_again_counts_only_when_it_has_read_wha
     await until(lambda: all_follow(postgres), 60)
     former, (behind, ahead) = postgres.primary, [one for one in postgres.parts if one is not postgres.primary]
     # So it reads its log slowly.
-    await _says(ahead, "ALTER SYSTEM SET recovery_min_apply_delay = '8s'")
-    await _says(ahead, "SELECT pg_reload_conf()")
+    await says(ahead, "ALTER SYSTEM SET recovery_min_apply_delay = '8s'")
+    await says(ahead, "SELECT pg_reload_conf()")
 
     (await load.unit("add", "both have it")).unwrap()
     _send_to_all(behind, signal.SIGSTOP)
@@ -201,13 +193,13 @@ async def test_a_standby_that_was_started_again_counts_only_when_it_has_read_wha
     # The former primary is turned back with the settings of the new one.
     await until(lambda: all_follow(postgres), 60)
     for member in postgres.parts:
-        await _says(member, "ALTER SYSTEM RESET recovery_min_apply_delay")
-        await _says(member, "SELECT pg_reload_conf()")
+        await says(member, "ALTER SYSTEM RESET recovery_min_apply_delay")
+        await says(member, "SELECT pg_reload_conf()")
 
 
 async def _answers(member: Member) -> bool:
     try:
-        return await _says(member, "SELECT pg_is_in_recovery()") == "True"
+        return await says(member, "SELECT pg_is_in_recovery()") == "True"
     except (OSError, asyncpg.PostgresError, TimeoutError):
         return False
 
@@ -247,7 +239,7 @@ async def test_reads_that_may_be_stale_are_a_standbys_and_never_staler_than_they
     assert (await load.unit("skus", max_staleness_s=0.25)).unwrap() == ["old"]
 
     for member in standbys:
-        await _says(member, "SELECT pg_wal_replay_pause()::text")
+        await says(member, "SELECT pg_wal_replay_pause()::text")
     try:
         (await load.unit("add", "new")).unwrap()
         await asyncio.sleep(0.3)
@@ -258,7 +250,7 @@ async def test_reads_that_may_be_stale_are_a_standbys_and_never_staler_than_they
         assert (await load.unit("statement", _IS_STANDBY, max_staleness_s=0.25)).unwrap() == [(False,)]
     finally:
         for member in standbys:
-            await _says(member, "SELECT pg_wal_replay_resume()::text")
+            await says(member, "SELECT pg_wal_replay_resume()::text")
 
 
 async def test_a_unit_that_writes_where_it_was_called_to_read_is_refused_wherever_it_runs(load: Load) -> None:

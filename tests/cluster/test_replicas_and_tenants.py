@@ -4,21 +4,18 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
-from actors.shards.dsn import shard_dsn
 from actors.shards.errors import ShardUnavailableError
 from actors.shards.placement import shard_of
 from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome, UnitRunner
-from cluster.replicas.member import Member
 from cluster.replicas.replicated_postgres import ReplicatedPostgres
 from kernel.identifiers import new_id
 from services.tenants.listing import TenantListing
-from tests.cluster.replicated import Load, all_follow, replicated, until
+from tests.cluster.replicated import Load, all_follow, replicated, says, until
 from tests.contract.shards.conftest import KEY, SHARD
 from tests.contract.tenants.movers import Mover
 
@@ -34,14 +31,6 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
         yield servers
 
 
-async def _says(member: Member, query: str) -> str:
-    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=5)
-    try:
-        return str(await connection.fetchval(query))
-    finally:
-        await connection.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def placed(postgres: ReplicatedPostgres) -> AsyncIterator[Load]:
     """Writers of a tenant that the directory knows."""
@@ -50,7 +39,7 @@ async def placed(postgres: ReplicatedPostgres) -> AsyncIterator[Load]:
         tenant_id = new_id()
     await TenantSchemas(postgres.dsn).create(tenant_id, SHARD)
     placed = "INSERT INTO spaza.tenant_placement (tenant_id, name, shard, phone_numbers)"
-    await _says(postgres.primary, f"{placed} VALUES ('{tenant_id}', '', {SHARD}, '{{1}}') RETURNING tenant_id")
+    await says(postgres.primary, f"{placed} VALUES ('{tenant_id}', '', {SHARD}, '{{1}}') RETURNING tenant_id")
     writing = Load(postgres.dsn, tenant_id)
     yield writing
     await writing.aclose()
@@ -118,22 +107,22 @@ async def test_the_list_of_tenants_comes_from_standbys_as_stale_as_it_may_be(
     async def comes_from_a_standby() -> bool:
         return await named() == "old"
 
-    await _says(postgres.primary, _RENAMED.format("old", placed.tenant_id))
+    await says(postgres.primary, _RENAMED.format("old", placed.tenant_id))
     old = f"SELECT name FROM spaza.tenant_placement WHERE tenant_id = '{placed.tenant_id}'"
 
     async def replayed() -> bool:
-        return {await _says(member, old) for member in standbys} == {"old"}
+        return {await says(member, old) for member in standbys} == {"old"}
 
     await until(replayed, 10)
     # How far the primary was at this moment is what a standby has to have.
     assert await named() == "old"
     for member in standbys:
-        await _says(member, "SELECT pg_wal_replay_pause()::text")
+        await says(member, "SELECT pg_wal_replay_pause()::text")
     try:
-        await _says(postgres.primary, _RENAMED.format("new", placed.tenant_id))
+        await says(postgres.primary, _RENAMED.format("new", placed.tenant_id))
 
         await until(comes_from_a_standby, 10)
         assert await named(0) == "new"
     finally:
         for member in standbys:
-            await _says(member, "SELECT pg_wal_replay_resume()::text")
+            await says(member, "SELECT pg_wal_replay_resume()::text")

@@ -13,6 +13,8 @@ from cluster.node_environment import ray_environment
 from cluster.node_link import NodeLink
 from kernel.errors import SpazaError
 
+_TAKEN = "already in use"
+
 
 def main() -> int:
     """Run until told to end; 1 after a failure, of which the supervisor was told."""
@@ -29,15 +31,19 @@ def main() -> int:
         link.failed(str(error))
         return 1
     except Exception as error:
-        link.failed(_in_a_line(error), address_taken="already in use" in str(error))
+        link.failed(_in_a_line(error), address_taken=_TAKEN in str(error))
         raise
     return 0
 
 
 def _in_a_line(error: Exception) -> str:
-    """Ray's errors quote whole tracebacks, which are in the log; what it was stands at their end."""
+    """Ray's errors quote whole tracebacks, which are in the log; what it was stands at their end.
+
+    But HAProxy names the port that it could not have before it says that it ends.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    telling = [line for line in lines if _TAKEN in line] or lines or ["no message"]
+    return f"{type(error).__name__}: {telling[-1]}"
 
 
 if __name__ == "__main__":

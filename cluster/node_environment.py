@@ -8,7 +8,7 @@ import os
 import resource
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from cluster import haproxy_config
@@ -32,10 +32,15 @@ _CONNECTIONS, _FILES_PER_CONNECTION, _OWN_FILES = 7_500, 2.5, 300
 _CLIENT_LIMIT_S = 30
 
 
-def pick_ports() -> dict[str, int]:
-    """Free ports for what nobody chooses; ``metrics`` is where Ray tells Prometheus."""
-    ports = dict(zip(_SINGLE_PORTS, free_ports(len(_SINGLE_PORTS)), strict=True))
-    return {**ports, **dict(zip(_BLOCKS_OF_PORTS, free_blocks(len(_BLOCKS_OF_PORTS), _REPLICA_PORTS), strict=True))}
+def pick_ports(chosen: Collection[int] = ()) -> dict[str, int]:
+    """Free ports for what nobody chooses; ``metrics`` is where Ray tells Prometheus.
+
+    Args:
+        chosen: the ports of the settings, where nobody listens yet.
+    """
+    singles = free_ports(len(_SINGLE_PORTS), besides=chosen)
+    blocks = free_blocks(len(_BLOCKS_OF_PORTS), _REPLICA_PORTS, besides=chosen)
+    return dict(zip((*_SINGLE_PORTS, *_BLOCKS_OF_PORTS), (*singles, *blocks), strict=True))
 
 
 def metrics_address(ports: Mapping[str, int]) -> str:

@@ -3,8 +3,8 @@
 import errno
 import random
 import socket
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Collection, Mapping
+from itertools import combinations, cycle, islice
 from typing import Final
 
 import psutil
@@ -16,23 +16,35 @@ HTTP_HOST: Final = "SPAZA_HTTP__HOST"
 _LOOPBACK = "127.0.0.1"
 # Where blocks begin: away from the round numbers that people choose, and from what the system gives out.
 _BLOCKS = range(20_030, 32_000, 100)
+_LONGEST_BLOCK = 64
+# Single ports lie between the blocks. Not from the range that the system gives out: between the choice and the use,
+# which may be half a minute, any connection that somebody opens could get one of those for its own end.
+_SINGLES = [port for first in _BLOCKS for port in range(first - 29, first)]
+# By turns, so that a process that asks again is not given what it has been given and does not use yet. Not by the
+# common generator of chance, which tests seed.
+_next_single = cycle(random.SystemRandom().sample(_SINGLES, len(_SINGLES)))
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now, from the range that the system gives out."""
+    """A port that is free now and that the system gives nobody by itself."""
     return free_ports(1)[0]
 
 
-def free_ports(count: int) -> list[int]:
-    """So many different free ports. They are free now, not reserved: use them soon."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((_LOOPBACK, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
+    """So many different free ports. They are free now, not reserved.
+
+    Args:
+        count: at most a hundred.
+        besides: ports that somebody will use who does not listen there yet.
+
+    Raises:
+        OSError: too few were found.
+    """
+    once = islice(_next_single, len(_SINGLES))
+    found = list(islice((port for port in once if port not in besides and _is_free(port)), count))
+    if len(found) < count:
+        raise OSError(f"no {count} free ports were found from {_SINGLES[0]} to {_SINGLES[-1]}")
+    return found
 
 
 def refuse_taken(port: int, *, purpose: str, setting: str, host: str = _LOOPBACK) -> None:
@@ -104,15 +116,21 @@ def listens(pid: int, port: int) -> bool:
     return any(one.status == psutil.CONN_LISTEN and tuple(one.laddr)[1:2] == (port,) for one in connections)
 
 
-def free_blocks(number: int, count: int) -> list[int]:
+def free_blocks(number: int, count: int, *, besides: Collection[int] = ()) -> list[int]:
     """The first port of each of some different blocks of so many free ports in a row, at most 64.
+
+    Args:
+        number: of blocks.
+        count: of the ports of each.
+        besides: as above.
 
     Raises:
         OSError: too few were found.
     """
+    assert count <= _LONGEST_BLOCK
     found: list[int] = []
     for first in random.sample(_BLOCKS, len(_BLOCKS)):
-        if all(_is_free(port) for port in range(first, first + count)):
+        if all(port not in besides and _is_free(port) for port in range(first, first + count)):
             found.append(first)
         if len(found) == number:
             return found

@@ -83,7 +83,7 @@ class _Assembly:
             "SPAZA_DATA_DIR": str(instance.data_dir),
             "PYTHONPATH": os.pathsep.join(paths),
         }
-        self._ports = pick_ports()
+        self._ports = pick_ports((settings.http.port, settings.dashboard.port, settings.sandbox.port))
         self._api = f"http://{reached_at(settings.http.host)}:{settings.http.port}"
         self._screen = Screen()
         self._postgres = PostgresServer(

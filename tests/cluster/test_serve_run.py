@@ -16,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.platform import ROOT, free_port, post_signed, text_message
+from cluster.ports import free_port
+from tests.journeys.platform import ROOT, post_signed, text_message
 from tests.servers import postgres, redis
 
 pytestmark = pytest.mark.timeout(600)

@@ -24,6 +24,7 @@ from cluster.descendants import Undertaker, marked_environment
 from cluster.errors import AddressError, PortTakenError, ServerTooSmallError, ServerUnreachableError
 from cluster.given_servers import GivenPostgres, GivenRedis
 from cluster.next_thing import next_thing
+from cluster.node_environment import pick_ports
 from cluster.parts import EmbeddedPostgres, EmbeddedRedis, Sandbox
 from cluster.ports import free_blocks, free_port, refuse_taken
 from cluster.postgres import PostgresServer, start_postgres
@@ -185,6 +186,29 @@ def test_blocks_of_ports_are_free_and_apart() -> None:
     assert len(set(ports)) == 3 * 64
     for port in ports:
         refuse_taken(port, purpose="a replica", setting="none")
+
+
+def test_a_process_is_not_given_a_port_twice_and_none_that_the_system_gives_to_connections() -> None:
+    found = [free_port() for _ in range(200)]
+
+    assert len(set(found)) == 200
+    assert max(found) < _first_of_connections()
+    for port in found:
+        refuse_taken(port, purpose="a server", setting="none")
+
+
+def test_ports_that_somebody_has_chosen_are_left_alone() -> None:
+    chosen = range(20_000, 31_500)
+
+    ports = pick_ports(chosen)
+
+    assert len(set(ports.values())) == len(ports)
+    assert min(ports.values()) >= chosen.stop
+
+
+def _first_of_connections() -> int:
+    told = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    return int(told.read_text().split()[0]) if told.exists() else 32_768
 
 
 @pytest.mark.parametrize("last_word", [True, False])

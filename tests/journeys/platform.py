@@ -6,7 +6,6 @@ import hmac
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,13 @@ import httpx
 import orjson
 import psutil
 
+from cluster.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
 APP_SECRET = "sandbox-app-secret"
 PHONE_NUMBER_ID = "100000000000001"
 START_LIMIT_S = 180.0
 STOP_LIMIT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def signature(body: bytes, secret: str = APP_SECRET) -> str:
@@ -64,7 +58,7 @@ class Platform:
 
     def __init__(self, data_dir: Path, *, environment: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self.http_port, self.dashboard_port, self.sandbox_port = free_port(), free_port(), free_port()
+        self.http_port, self.dashboard_port, self.sandbox_port = free_ports(3)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SPAZA_")},
             "SPAZA_DATA_DIR": str(data_dir),

@@ -132,6 +132,8 @@ class Door:
         self._number = 0
         self.is_open = True
         self._task = asyncio.create_task(self._listen())
+        # Not at the end of the task itself: it may be cancelled, by the end of its loop, before it has begun.
+        self._task.add_done_callback(lambda _: self.close())
 
     async def call(self, content: bytes) -> Any:
         """What the owner answers.
@@ -170,9 +172,7 @@ class Door:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self.close()
+            pass  # whoever waits is told when the door closes
 
 
 class Doors:

@@ -187,6 +187,19 @@ async def test_a_door_that_is_left_is_entered_no_more(owner: Owner) -> None:
     assert await found(all_doors) is not door
 
 
+async def test_a_door_whose_loop_ends_before_it_listens_is_closed(owner: Owner) -> None:
+    reader, writer = await asyncio.open_unix_connection(f"\0{owner.start().name}")
+    before = asyncio.all_tasks()
+    door = Door(reader, writer)
+
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+        await asyncio.wait([task])
+
+    assert not door.is_open
+    assert writer.is_closing()
+
+
 @pytest.mark.parametrize("name", ["", "spaza-mailbox-of-nobody"])
 async def test_where_there_is_no_door_nobody_is_asked_again_and_again(name: str) -> None:
     asked = 0

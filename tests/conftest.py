@@ -1,9 +1,16 @@
 """What every test may ask for: the payload fixtures, and an environment without settings of the developer's own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from hypothesis import settings
+
+# The same examples in every run, and no limit on what one of them takes, for machines are busy now and then.
+# ``--hypothesis-profile=default`` looks for others.
+settings.load_profile("ci")
 
 DEFAULT_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 
@@ -22,6 +29,14 @@ def payloads() -> Path:
     if not (folder / "signature_vectors.json").is_file():
         missing(f"no payloads at {folder}; set SPAZA_FIXTURES to the folder that holds them")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _leave_logging_as_it_was() -> Iterator[None]:
+    """Who sets logging up does so for the process, and to a stream that pytest closes."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

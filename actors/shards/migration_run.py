@@ -48,8 +48,9 @@ class TenantMigrations:
         files: MigrationFiles,
         limits: MigrationLimits | None = None,
         shards: Sequence[int] = range(SHARDS),
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self._files, self._shards = files, tuple(shards)
+        self._files, self._shards, self.clock = files, tuple(shards), clock
         self._limits = MigrationLimits() if limits is None else limits
         self.connection = OwnerConnections(dsn_template, self._limits).to
 
@@ -117,7 +118,8 @@ class _Run:
     ) -> None:
         self._migrations, self._plan, self._watch = migrations, plan, watch
         self._files, self._limits = migrations.files, migrations.limits
-        self._started = perf_counter()
+        self._clock = migrations.clock
+        self._started = self._clock()
         self._ends = float("inf") if time_s is None else self._started + time_s
         self._done, self._migrated, self._applied, self._shared = 0, 0, 0, 0
         self._left = {shard.shard: len(shard.behind) for shard in plan.shards}
@@ -274,13 +276,13 @@ class _Run:
         self._tell()
 
     def _over(self) -> bool:
-        self._cut = self._cut or perf_counter() > self._ends
+        self._cut = self._cut or self._clock() > self._ends
         return self._cut
 
     def _tell(self) -> None:
         if self._watch is not None:
             total = self._done + max(0, sum(self._left.values()))
-            self._watch(Progress(self._done, total, len(self._failed), perf_counter() - self._started))
+            self._watch(Progress(self._done, total, len(self._failed), self._clock() - self._started))
 
     def _report(self, *, stopped: bool) -> MigrationReport:
         return MigrationReport(
@@ -292,7 +294,7 @@ class _Run:
             tuple(sorted(self._shards)),
             stopped,
             self._cut and not stopped,
-            perf_counter() - self._started,
+            self._clock() - self._started,
         )
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,15 @@ class Installation:
                 await schemas.create(made[-1], shard)
         return made
 
-    def migrations(self, release: Release, *, shards: Sequence[int] = SHARDS, **limits: Any) -> TenantMigrations:
-        return TenantMigrations(self.dsn, release.files, MigrationLimits(**limits), shards=shards)
+    def migrations(
+        self,
+        release: Release,
+        *,
+        shards: Sequence[int] = SHARDS,
+        clock: Callable[[], float] = time.perf_counter,
+        **limits: Any,
+    ) -> TenantMigrations:
+        return TenantMigrations(self.dsn, release.files, MigrationLimits(**limits), shards=shards, clock=clock)
 
     async def drift(self, release: Release) -> DriftReport:
         return await drift(self.migrations(release), SHARDS)

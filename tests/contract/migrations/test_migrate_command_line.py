@@ -43,7 +43,7 @@ class Command:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         return process.returncode, out, err
 
     def json(self, *arguments: str) -> tuple[int, Any]:
@@ -151,7 +151,7 @@ def test_a_command_that_is_killed_is_gone_on_with_by_the_next(command: Command, 
     process = command.start("--json", "--per-shard", "1")
     time.sleep(1.6)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=300)
 
     status, rest = command.json()
 

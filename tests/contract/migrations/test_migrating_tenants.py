@@ -1,6 +1,9 @@
 """All tenants are brought to the newest version, each whole or not at all, whatever happens to one of them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -31,10 +34,19 @@ PRODUCT = (
     " SELECT sku, 'Bread', 1, 'ZAR', 0, 0 FROM unnest(ARRAY['one', 'two']) AS sku"
 )
 
-# A tenant sleeps in its migration after another has got it; the rehearsal sleeps too, but before all.
-_ASLEEP = """
-SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'
-AND EXISTS (SELECT FROM spaza.schema_version WHERE scope <> 'spaza' AND version = $1)
+# Who has it to do after another tenant has got it waits for the gate; so neither the rehearsal nor the first do.
+_GATE = """
+DO $gate$ BEGIN
+    WHILE EXISTS (SELECT FROM spaza.schema_version WHERE scope <> 'spaza' AND version = {version})
+        AND NOT pg_try_advisory_xact_lock_shared(4711)
+    LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $gate$;
+"""
+_AT_THE_GATE = """
+SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%$gate$%' AND pid <> pg_backend_pid()
+AND state = 'active' AND EXISTS (SELECT FROM spaza.schema_version WHERE scope <> 'spaza' AND version = $1)
 """
 
 
@@ -314,11 +326,14 @@ async def test_databases_that_were_never_set_up_are_refused_with_the_remedy(
 
 async def test_a_run_uses_no_more_connections_than_it_may(installation: Installation, release: Release) -> None:
     await installation.tenants(8, 8, 8)
-    release.add("SELECT pg_sleep(0.02);" + BARCODE)
+    release.add("SELECT pg_sleep(0.05);" + BARCODE)
     most = 0
     watcher = await installation.owner(0)
     run = asyncio.create_task(installation.migrations(release, per_shard=2, connections=3).run())
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE split_part(current_database(), '_', 1) || '%'"
+    count = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE split_part(current_database(), '_', 1) || '%'"
+        " AND backend_type = 'client backend'"
+    )
     while not run.done():
         most = max(most, (await watcher.fetchval(count)) - 1)
     await watcher.close()
@@ -331,14 +346,17 @@ async def test_a_run_that_is_given_a_time_stops_between_two_tenants_and_the_next
     installation: Installation, release: Release
 ) -> None:
     await installation.tenants(12)
-    release.add("SELECT pg_sleep(0.05);" + BARCODE)
+    release.add(BARCODE)
+    done = [0.0]
+    # Each tenant takes a second.
+    migrations = installation.migrations(release, per_shard=1, clock=lambda: done[-1])
 
-    cut = await installation.migrations(release, per_shard=1).run(time_s=0.3)
+    cut = await migrations.run(time_s=4.5, watch=lambda progress: done.append(float(progress.done)))
     rest = await installation.migrations(release).run()
 
     assert (cut.cut, cut.complete) == (True, False)
-    assert 0 < cut.migrated < 12
-    assert rest.migrated == 12 - cut.migrated
+    assert cut.migrated == 5
+    assert rest.migrated == 7
 
 
 # Of the second it is not said that the schema is gone, but that the table is.
@@ -347,11 +365,12 @@ async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(
     installation: Installation, release: Release, statement: str
 ) -> None:
     (*_, last) = await installation.tenants(3)
-    release.add("SELECT pg_sleep(0.3);" + statement)
-    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-    # The second sleeps in its migration by then, after the last was listed.
-    await _asleep(installation, release)
-    await installation.fetch(0, f"DROP SCHEMA tenant_{last} CASCADE")
+    gated(release, statement)
+    async with holding_up(installation) as gate:
+        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+        # The second is in its migration by then, after the last was listed.
+        await _held_up(gate, release)
+        await installation.fetch(0, f"DROP SCHEMA tenant_{last} CASCADE")
 
     assert (await run).complete
 
@@ -360,15 +379,16 @@ async def test_a_tenant_that_moves_meanwhile_to_a_shard_that_was_done_is_found_t
     installation: Installation, release: Release
 ) -> None:
     (*_, last) = tenants = await installation.tenants(3)
-    release.add("SELECT pg_sleep(0.5);" + BARCODE)
-    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-    # The second sleeps in its migration by then, and the other shards, which had nobody, are done.
-    await _asleep(installation, release)
-    async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
-        await move.copy()
-        await move.freeze()
-        await move.open()
-        await move.finish()
+    gated(release, BARCODE)
+    async with holding_up(installation) as gate:
+        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+        # The second is in its migration by then, and the other shards, which had nobody, are done.
+        await _held_up(gate, release)
+        async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
+            await move.copy()
+            await move.freeze()
+            await move.open()
+            await move.finish()
 
     report = await run
 
@@ -380,14 +400,15 @@ async def test_a_tenant_that_is_on_two_shards_while_it_moves_is_migrated_on_both
     installation: Installation, release: Release
 ) -> None:
     (*_, last) = await installation.tenants(3)
-    release.add("SELECT pg_sleep(0.5);" + BARCODE)
-    run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-    await _asleep(installation, release)
-    # Nothing of it is missed where it had been listed.
-    async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
-        await move.copy()
-        await move.freeze()
-        await move.open()
+    gated(release, BARCODE)
+    async with holding_up(installation) as gate:
+        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+        await _held_up(gate, release)
+        # Nothing of it is missed where it had been listed.
+        async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
+            await move.copy()
+            await move.freeze()
+            await move.open()
 
     report = await run
 
@@ -400,12 +421,13 @@ async def test_a_tenant_that_is_on_two_shards_while_it_moves_is_migrated_on_both
 
 async def test_connections_that_break_in_the_middle_are_replaced(installation: Installation, release: Release) -> None:
     tenants = await installation.tenants(6)
-    release.add("SELECT pg_sleep(0.6);" + BARCODE)
-    run = asyncio.create_task(installation.migrations(release).run())
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-    for _ in range(2):
-        await _asleep(installation, release)
-        await installation.fetch(0, f"{end} AND pid <> pg_backend_pid()")
+    gated(release, BARCODE)
+    end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database()"
+    async with holding_up(installation) as gate:
+        run = asyncio.create_task(installation.migrations(release).run())
+        for _ in range(2):
+            await _held_up(gate, release)
+            await gate.fetch(f"{end} AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
 
     report = await run
 
@@ -413,9 +435,25 @@ async def test_connections_that_break_in_the_middle_are_replaced(installation: I
     assert await installation.versions() == dict.fromkeys(tenants, _newest(release))
 
 
-async def _asleep(installation: Installation, release: Release) -> None:
-    async with asyncio.timeout(20):
-        while not await installation.fetch(0, _ASLEEP, _newest(release)):  # noqa: ASYNC110 - nothing tells of it
+def gated(release: Release, statement: str) -> None:
+    """Add a file that waits for the gate."""
+    release.add(_GATE.replace("{version}", str(_newest(release) + 1)) + statement)
+
+
+@asynccontextmanager
+async def holding_up(installation: Installation) -> AsyncIterator[Any]:
+    """Nobody passes the gate of shard 0 meanwhile. Gives the session that holds it."""
+    gate = await installation.owner(0)
+    try:
+        await gate.execute("SELECT pg_advisory_lock(4711)")
+        yield gate
+    finally:
+        await gate.close()
+
+
+async def _held_up(gate: Any, release: Release) -> None:
+    async with asyncio.timeout(120):
+        while not await gate.fetch(_AT_THE_GATE, _newest(release)):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
 
 

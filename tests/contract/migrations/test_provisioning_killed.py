@@ -58,7 +58,7 @@ async def _once(dsn: str, number: str, key: str) -> None:
     await provisioner.aclose()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_killed_at_any_step_a_tenant_is_whole_or_not_there_and_a_repeat_makes_it(server: PostgresServer) -> None:
     step, killed, visible = 0, True, []
 
@@ -83,7 +83,7 @@ def test_killed_at_any_step_a_tenant_is_whole_or_not_there_and_a_repeat_makes_it
     asyncio.run(_no_schema_is_half(server.dsn))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_at_a_random_moment_of_many_at_once_all_are_whole_in_the_end(server: PostgresServer) -> None:
     wanted = {new_number(): new_id() for _ in range(12)}
     chance = random.Random()
@@ -94,7 +94,7 @@ def test_killed_at_a_random_moment_of_many_at_once_all_are_whole_in_the_end(serv
         await provisioner.aclose()
 
     kills = 0
-    while killed_after(chance.uniform(0.05, 0.3) + 0.05 * kills, provision_all):
+    while killed_after(chance.uniform(0.05, 0.3) * 1.2**kills, provision_all):
         kills += 1
         asyncio.run(_no_schema_is_half(server.dsn))
         for number in wanted:

@@ -57,15 +57,26 @@ async def execute(transaction: Transaction, statement: str) -> None:
     await transaction.execute(statement)
 
 
-async def dawdle(transaction: Transaction, seconds: float) -> None:
-    """Read, and take long over it."""
+class Stay:
+    """Of a unit in the tenant's schema: when it has come in, and when it may go."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+
+async def dawdle(transaction: Transaction, stay: Stay) -> None:
+    """Read, and stay until told otherwise."""
     await transaction.fetch("SELECT 1 FROM {schema}.profile")
-    await transaction.fetch("SELECT pg_sleep($1)", seconds)
+    stay.begun.set()
+    await stay.may_end.wait()
 
 
 OWN_UNITS: Final[dict[str, UnitFunction]] = {
     "write": write, "receive": receive, "execute": execute, "dawdle": dawdle,
 }  # fmt: skip
+# A busy machine may take its time where a test is about something else.
+PATIENT: Final = MovePolicy(drain_s=60.0, freeze_s=60.0, follow_s=60.0, partition_s=60.0, let_in_s=60.0, clear_s=60.0)
+_PATIENCE_S: Final = 60.0
 
 
 class FollowingRunner:
@@ -89,7 +100,7 @@ class FollowingRunner:
 class Mover:
     """Moves tenants of an installation. Holds connections until ``aclose``."""
 
-    def __init__(self, dsn: str, policy: MovePolicy | None = None) -> None:
+    def __init__(self, dsn: str, policy: MovePolicy = PATIENT) -> None:
         self.dsn = dsn
         publisher = TransactionalPublisher(load_topology())
         self.pools = ShardPools(ShardAccess.derive(dsn, KEY), range(SHARDS), {**UNITS, **OWN_UNITS}, publisher)
@@ -107,12 +118,13 @@ class Mover:
 
     async def run(self, name: str, tenant_id: str, shard: int, arguments: Any) -> UnitOutcome:
         """Run a unit on one shard, wherever the tenant is."""
-        [outcome] = await self.pools.run([UnitCall(name, shard, tenant_id, arguments)], 10.0)
+        [outcome] = await self.pools.run([UnitCall(name, shard, tenant_id, arguments)], _PATIENCE_S)
         return outcome
 
     async def follow(self, name: str, tenant_id: str, shard: int, arguments: Any) -> UnitOutcome:
         """Run a unit where the tenant is, asking on this shard first."""
-        [outcome] = await self.runner.run([UnitCall(name, shard, tenant_id, arguments)], timeout_s=10.0)
+        calls = [UnitCall(name, shard, tenant_id, arguments)]
+        [outcome] = await self.runner.run(calls, timeout_s=_PATIENCE_S)
         return outcome
 
     async def receive(self, tenant_id: str, shard: int, count: int) -> None:
@@ -287,6 +299,13 @@ class Writer:
         assert self._task is not None
         self._stopped = True
         await self._task
+
+    async def goes_on(self) -> None:
+        """Wait until it has written once more."""
+        written = len(self.written)
+        async with asyncio.timeout(_PATIENCE_S):
+            while len(self.written) == written:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
 
     async def _write(self) -> None:
         while not self._stopped:

@@ -17,7 +17,7 @@ from actors.shards.access import ShardAccess
 from config.topology import Queue
 from tests.contract.tenants.bench import KEY
 
-_PATIENCE_S: Final = 10.0
+_PATIENCE_S: Final = 60.0
 _SOON: Final = PartitionPolicy(OwnershipPolicy(tick_s=0.05, passive_s=0.05))
 
 

@@ -6,16 +6,15 @@ import pytest
 
 from actors.shards.move_errors import MoveFailedError
 from actors.shards.placement import shard_of
-from actors.shards.tenant_move import MovePolicy
 from tests.contract.tenants.bench import Bench
-from tests.contract.tenants.movers import QUEUES, Mover, other_than
+from tests.contract.tenants.movers import PATIENT, QUEUES, Mover, other_than
 from tests.contract.tenants.receivers import receiving
 
 
 async def test_a_tenant_for_which_too_many_messages_wait_stays_where_it_is(bench: Bench) -> None:
     tenant = (await bench.made())["tenant_id"]
     old, new = shard_of(tenant), other_than(tenant)
-    mover = Mover(bench.dsn, MovePolicy(most_messages=1))
+    mover = Mover(bench.dsn, PATIENT._replace(most_messages=1))
     for place in range(2):
         (await mover.run("write", tenant, old, f"{tenant}.{place}")).unwrap()
 
@@ -31,7 +30,7 @@ async def test_a_tenant_for_which_too_many_messages_wait_stays_where_it_is(bench
 async def test_a_partition_that_is_held_by_somebody_keeps_its_messages_and_not_the_tenant(bench: Bench) -> None:
     tenant = (await bench.made())["tenant_id"]
     old, new = shard_of(tenant), other_than(tenant)
-    mover = Mover(bench.dsn, MovePolicy(partition_s=0.2))
+    mover = Mover(bench.dsn, PATIENT._replace(partition_s=0.2))
     await mover.owns("notifications.whatsapp", old, clock_s=1.0)
     (await mover.run("write", tenant, old, f"{tenant}.0")).unwrap()
 

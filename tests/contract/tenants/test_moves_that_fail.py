@@ -10,11 +10,10 @@ import pytest
 from actors.shards.errors import ShardUnavailableError, TenantMovedError
 from actors.shards.move_errors import MoveFailedError, MoveRefusedError, MoveUnderWayError
 from actors.shards.placement import shard_of
-from actors.shards.tenant_move import MovePolicy
 from kernel.identifiers import new_id
 from services.tenants.errors import TenantStateError, UnknownTenantError
 from tests.contract.tenants.bench import PRODUCT, Bench
-from tests.contract.tenants.movers import Mover, other_than
+from tests.contract.tenants.movers import PATIENT, Mover, Stay, other_than
 
 
 @pytest.mark.parametrize(
@@ -95,14 +94,15 @@ async def test_a_tenant_that_is_being_removed_goes_nowhere_and_one_that_moves_is
 
 async def test_units_that_do_not_end_keep_the_tenant_where_it_is(bench: Bench) -> None:
     tenant = (await bench.made())["tenant_id"]
-    mover = Mover(bench.dsn, MovePolicy(drain_s=0.2))
-    slow = asyncio.ensure_future(mover.run("dawdle", tenant, shard_of(tenant), 1.5))
-    await asyncio.sleep(0.3)
+    mover, stay = Mover(bench.dsn, PATIENT._replace(drain_s=0.2)), Stay()
+    slow = asyncio.ensure_future(mover.run("dawdle", tenant, shard_of(tenant), stay))
+    await stay.begun.wait()
 
     with pytest.raises(MoveFailedError, match="did not end within"):
         await mover.moving.move(tenant, other_than(tenant))
 
     assert (await mover.run("write", tenant, shard_of(tenant), "bread")).error is None
+    stay.may_end.set()
     assert (await slow).error is None
     assert await mover.leftovers(tenant, other_than(tenant)) == []
     await mover.aclose()
@@ -247,19 +247,22 @@ async def test_who_looks_after_left_moves_lets_a_tenant_in_that_nobody_can_enter
 
 async def test_a_server_that_hangs_in_the_freeze_does_not_keep_the_tenant_from_being_served(bench: Bench) -> None:
     tenant = (await bench.made())["tenant_id"]
-    mover = Mover(bench.dsn, MovePolicy(freeze_s=1.0))
+    mover, stay = Mover(bench.dsn, PATIENT._replace(freeze_s=3.0)), Stay()
     old, new = shard_of(tenant), other_than(tenant)
     # The freeze waits for it, and so can be seen.
-    slow = asyncio.ensure_future(mover.run("dawdle", tenant, old, 0.8))
+    slow = asyncio.ensure_future(mover.run("dawdle", tenant, old, stay))
+    await stay.begun.wait()
     moving = asyncio.ensure_future(mover.moving.move(tenant, new))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while not isinstance((await mover.run("write", tenant, old, new_id())).error, TenantMovedError):
             pass
     hung = await mover.sessions(new)
     for pid in hung:
         os.kill(pid, signal.SIGSTOP)
+    stay.may_end.set()
     try:
-        async with asyncio.timeout(5.0):
+        # It hangs for as long as this takes.
+        async with asyncio.timeout(60.0):
             while (await mover.run("write", tenant, old, "bread")).error is not None:
                 pass
     finally:

@@ -7,9 +7,8 @@ import itertools
 from actors.shards.errors import TenantMovedError
 from actors.shards.move_messages import MOST_MESSAGES
 from actors.shards.placement import shard_of
-from actors.shards.tenant_move import MovePolicy
 from tests.contract.tenants.bench import Bench, number
-from tests.contract.tenants.movers import Mover, Writer, other_than
+from tests.contract.tenants.movers import PATIENT, Mover, Writer, other_than
 
 
 async def test_a_tenant_moves_with_all_its_rows_and_is_served_there_alone(bench: Bench, mover: Mover) -> None:
@@ -35,7 +34,7 @@ async def test_a_tenant_moves_with_all_its_rows_and_is_served_there_alone(bench:
 
 async def test_a_move_under_load_loses_and_doubles_nothing_and_keeps_the_order_of_each_key(bench: Bench) -> None:
     # Nothing is delivered here, so that all messages wait.
-    mover = Mover(bench.dsn, MovePolicy(most_messages=MOST_MESSAGES))
+    mover = Mover(bench.dsn, PATIENT._replace(most_messages=MOST_MESSAGES))
     tenant = (await bench.made())["tenant_id"]
     old, new = shard_of(tenant), other_than(tenant)
     await bench.products(tenant, 2000)
@@ -46,9 +45,9 @@ async def test_a_move_under_load_loses_and_doubles_nothing_and_keeps_the_order_o
         writers = [Writer(mover, tenant, old, f"{tenant}-{n}") for n in range(6)]
         for writer in writers:
             await stack.enter_async_context(writer)
-        await asyncio.sleep(0.3)
+        await asyncio.gather(*(writer.goes_on() for writer in writers))
         report = await mover.moving.move(tenant, new)
-        await asyncio.sleep(0.3)
+        await asyncio.gather(*(writer.goes_on() for writer in writers))
 
     written = sorted(itertools.chain.from_iterable(writer.written for writer in writers))
     assert report.moved

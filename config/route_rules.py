@@ -42,12 +42,20 @@ def faults_of(route: Route) -> Iterator[str]:
         return
     if HMAC in route.plugins and "POST" not in route.options(HMAC, HmacAuthOptions()).methods:
         yield f"{HMAC} would let posts pass that nobody signed; add POST to its methods"
-    if _LIMITS not in route.plugins or HMAC in route.plugins:
+    # What Meta has signed is messages: those who send them do not call, and they can wait in a mailbox.
+    if HMAC not in route.plugins:
+        for needed in needed_by_limits(route):
+            yield f"{_LIMITS} needs {needed}; write that, or take {_LIMITS} out"
+
+
+def needed_by_limits(route: Route) -> Iterator[str]:
+    """What the route lacks of what limits of those who call it stand on, and why; nothing where it has no limits."""
+    if _LIMITS not in route.plugins:
         return
     if JWT not in route.plugins:
-        yield f"{_LIMITS} counts for who calls, and nobody says that here; add {JWT}, or take {_LIMITS} out"
+        yield f"{JWT}, for nobody else says who calls"
     if route.options(_LIMITS, RateLimitingOptions()).on_limit == "defer":
-        yield f"{_LIMITS} has on_limit: defer, and only messages can wait in a mailbox; write on_limit: reject"
+        yield "on_limit: reject, for only messages can wait in a mailbox"
 
 
 def open_in_shadow(routes: Routes) -> tuple[str, ...]:

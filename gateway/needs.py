@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from config.plugins import RateLimitingOptions
+from config.route_rules import needed_by_limits
 from config.routes import Route
 from gateway.errors import UnbuiltChainError
 
@@ -42,7 +42,4 @@ def _missing(plugin: str, route: Route, given: Given) -> Iterator[str]:
     elif plugin == "rate-limiting" and not given.counts_messages:
         if not given.limiter:
             yield "a limiter"
-        if "jwt-auth" not in route.plugins:
-            yield "jwt-auth before it, for nobody else says who calls,"
-        if route.options("rate-limiting", RateLimitingOptions()).on_limit == "defer":
-            yield "on_limit: reject, for requests cannot wait in a mailbox,"
+        yield from needed_by_limits(route)

@@ -122,8 +122,8 @@ def test_who_serves_a_route_is_told_when_it_is_not_declared(tmp_path: Path, name
         ("timeout_s: 5", 'timeout_s: "5"', "2: services.shop.timeout_s: must be a number, not"),
         ("timeout_s: 5", "timeout_s: true", "2: services.shop.timeout_s: must be a number, not"),
         ("timeout_s: 5", "timeout_s: .inf", "2: services.shop.timeout_s: must be a finite number"),
-        ("rate-limiting, jwt-auth", "rate-limiting", "10: routes.things.plugins: rate-limiting counts for who calls"),
-        ("minute: 20", "on_limit: defer", "10: routes.things.plugins: rate-limiting has on_limit: defer, and only"),
+        ("rate-limiting, jwt-auth", "rate-limiting", "10: routes.things.plugins: rate-limiting needs jwt-auth, for"),
+        ("minute: 20", "on_limit: defer", "10: routes.things.plugins: rate-limiting needs on_limit: reject, for"),
     ],
 )
 def test_a_fault_is_refused_with_its_line_its_field_and_what_to_do(

@@ -48,7 +48,7 @@ def test_what_lacks_a_part_is_not(part: str, plugin: str) -> None:
 def test_limits_want_somebody_who_says_who_calls_unless_messages_are_counted() -> None:
     limited = route({"rate-limiting": RateLimitingOptions()})
 
-    with pytest.raises(UnbuiltChainError, match="jwt-auth before it"):
+    with pytest.raises(UnbuiltChainError, match="jwt-auth, for nobody else says who calls"):
         demand(limited, ALL)
     demand(limited, ALL._replace(counts_messages=True, limiter=False))
 
@@ -60,7 +60,7 @@ def test_products_that_would_wait_in_a_mailbox_fail_where_they_are_wired() -> No
     def never() -> None:
         raise AssertionError
 
-    with pytest.raises(UnbuiltChainError, match="cannot wait in a mailbox"):
+    with pytest.raises(UnbuiltChainError, match="only messages can wait in a mailbox"):
         products_application(
             products.model_copy(update={"plugins": plugins}),
             shards=never,  # type: ignore[arg-type]  # is not called

@@ -9,7 +9,6 @@ from typing import Any
 
 from telemetry.log import get_logger
 
-AGAIN_S = 10.0
 _EXIT_CODE = 70  # EX_SOFTWARE
 _log = get_logger("mailbox")
 
@@ -22,10 +21,11 @@ class Vigil:
 
     Args:
         fallen: called with the name of the task that ended.
+        again_s: after which what is tended begins anew.
     """
 
-    def __init__(self, fallen: Callable[[str], None]) -> None:
-        self._fallen = fallen
+    def __init__(self, fallen: Callable[[str], None], *, again_s: float = 10.0) -> None:
+        self._fallen, self._again_s = fallen, again_s
         self._tasks: list[asyncio.Task[None]] = []
         self._over = False
 
@@ -37,7 +37,7 @@ class Vigil:
 
     def tend(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what the actor can do without, its figures say: where it raises it begins anew after a while."""
-        self.watch(name, _again_and_again(name, work))
+        self.watch(name, self._again_and_again(name, work))
 
     async def stop(self) -> None:
         """Cancel all of them and wait until they have ended."""
@@ -45,6 +45,15 @@ class Vigil:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _again_and_again(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await work()
+                _log.error("background_task_returned", task=name)
+            except Exception:  # noqa: BLE001 - whatever it was, the queue goes on without it
+                _log.exception("background_task_raised", task=name)
+            await asyncio.sleep(self._again_s)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
@@ -55,16 +64,6 @@ class Vigil:
             _log.critical("background_task_ended", task=task.get_name(), cancelled=task.cancelled(), exc_info=error)
         finally:  # whatever logging does
             self._fallen(task.get_name())
-
-
-async def _again_and_again(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        try:
-            await work()
-            _log.error("background_task_returned", task=name)
-        except Exception:  # noqa: BLE001 - whatever it was, the queue goes on without it
-            _log.exception("background_task_raised", task=name)
-        await asyncio.sleep(AGAIN_S)
 
 
 def end_process(_task: str) -> None:

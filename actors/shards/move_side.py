@@ -180,8 +180,24 @@ class MoveSide:
             )
 
 
-async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: MoveSide, table: str) -> None:
+async def pump(
+    source: MoveSide,
+    query: str,
+    arguments: Sequence[Any],
+    target: MoveSide,
+    table: str,
+    *,
+    look_s: float = _LOOK_S,
+) -> None:
     """Send the rows of a query into a table of the other side's session, as they are read.
+
+    Args:
+        source: runs the query.
+        query: gives the columns of the table, in their order.
+        arguments: of the query.
+        target: has the table.
+        table: its name there.
+        look_s: how often it is looked whether both sessions still stand.
 
     Raises:
         ConnectionError: a session was lost.
@@ -198,18 +214,18 @@ async def pump(source: MoveSide, query: str, arguments: Sequence[Any], target: M
             yield chunk
 
     async with asyncio.TaskGroup() as group:
-        watch = group.create_task(_watch(source, target))
+        watch = group.create_task(_watch(source, target, look_s=look_s))
         group.create_task(read())
         await target.connection.copy_to_table(table, source=arriving(), format="binary", timeout=_COPY_S)
         watch.cancel()
 
 
-async def _watch(*sides: MoveSide) -> None:
+async def _watch(*sides: MoveSide, look_s: float) -> None:
     """Fail when a session is lost: a copy that waits for the other side does not look, and would wait for its limit."""
     while True:
         if any(side.connection.is_closed() for side in sides):
             break
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(look_s)
     for side in sides:
         side.cut()
     raise ConnectionResetError("a session was lost in the middle of a copy")

@@ -10,14 +10,20 @@ from benchmarks.percentiles import summarize
 # A short WhatsApp message with its envelope.
 BODY = b"x" * 600
 KEYS = 1_000
-_WARM_S = 1.0
 
 
 class Load(NamedTuple):
-    """So many publishers, each a coroutine with one confirm outstanding, for so long."""
+    """So many publishers, each a coroutine with one confirm outstanding, for so long.
+
+    Attributes:
+        publishers: how many.
+        seconds: for which their confirms count.
+        warm_s: for which they publish before.
+    """
 
     publishers: int
     seconds: float
+    warm_s: float = 1.0
 
 
 class Published(NamedTuple):
@@ -79,14 +85,14 @@ async def publish_all(publish: Callable[[int], Awaitable[None]], load: Load) -> 
 
     Args:
         publish: returns when message number n is confirmed.
-        load: how many coroutines, how long; a second of warm-up comes before it.
+        load: how many coroutines, how long.
     """
     latencies: list[float] = []
     clock = time.monotonic
     number = 0
     confirmed = 0
     cpu_s = time.process_time()
-    began = clock() + _WARM_S
+    began = clock() + load.warm_s
     ends = began + load.seconds
 
     async def publisher() -> None:
@@ -102,5 +108,5 @@ async def publish_all(publish: Callable[[int], Awaitable[None]], load: Load) -> 
     ended = clock()
     spread = summarize(latencies)
     per_s = len(latencies) / (ended - began)
-    share = (time.process_time() - cpu_s) / (ended - began + _WARM_S)
+    share = (time.process_time() - cpu_s) / (ended - began + load.warm_s)
     return Published(len(latencies), per_s, spread.p50_ms, spread.p99_ms, began, ended, confirmed, share)

@@ -9,7 +9,7 @@ from kernel.errors import SpazaError
 from services.ops.mailbox_health import mailbox_faults
 from services.ops.shard_health import ProbedShards, in_words, silent_shards
 
-_LIMIT_S, _PROBE_S = 2.5, 1.5
+_PROBE_S = 1.5
 FaultsOf = Callable[[], Awaitable[list[str]]]
 
 
@@ -35,6 +35,7 @@ class Readiness:
         consumed: the queues that have a consumer.
         others: by part, what says what is wrong with it; an empty list where nothing is.
         fresh_s: for how long an answer is given again.
+        limit_s: for how long a part is waited for.
         clock: seconds, monotonic.
     """
 
@@ -46,10 +47,11 @@ class Readiness:
         others: Mapping[str, FaultsOf],
         *,
         fresh_s: float = 2.0,
+        limit_s: float = 2.5,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._mailboxes, self._shards, self._consumed, self._others = mailboxes, shards, consumed, dict(others)
-        self._fresh_s, self._clock = fresh_s, clock
+        self._fresh_s, self._limit_s, self._clock = fresh_s, limit_s, clock
         self._known: tuple[float, dict[str, PartState]] | None = None
         self._asking: asyncio.Task[dict[str, PartState]] | None = None
 
@@ -69,12 +71,19 @@ class Readiness:
             **{name: _faults_alone(faults) for name, faults in self._others.items()},
         }
         try:
-            states = await asyncio.gather(*(_in_time(question) for question in questions.values()))
+            states = await asyncio.gather(*(self._in_time(question) for question in questions.values()))
             answer = dict(zip(questions, states, strict=True))
             self._known = (self._now(), answer)
             return answer
         finally:
             self._asking = None
+
+    async def _in_time(self, question: Callable[[], Awaitable[PartState]]) -> PartState:
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await question()
+        except (SpazaError, TimeoutError) as error:
+            return PartState((f"does not answer: {type(error).__name__}",))
 
     async def _ask_mailboxes(self) -> PartState:
         return PartState(tuple(mailbox_faults(await self._mailboxes(), consumed=self._consumed)))
@@ -93,11 +102,3 @@ def _faults_alone(faults: FaultsOf) -> Callable[[], Awaitable[PartState]]:
         return PartState(tuple(await faults()))
 
     return ask
-
-
-async def _in_time(question: Callable[[], Awaitable[PartState]]) -> PartState:
-    try:
-        async with asyncio.timeout(_LIMIT_S):
-            return await question()
-    except (SpazaError, TimeoutError) as error:
-        return PartState((f"does not answer: {type(error).__name__}",))

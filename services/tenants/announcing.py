@@ -11,7 +11,8 @@ from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 CHANNEL: Final = "tenant:changed"
-_FIRST_S, _LONGEST_S = 0.5, 15.0
+# Between two tries to say what is owed: at first, and at most.
+FIRST_S, _LONGEST_S = 0.5, 15.0
 # As long as Redis keeps a tenant at most; then nobody has anything old any more.
 _OWED_S = 4_000.0
 _log = get_logger("directory")
@@ -109,9 +110,14 @@ class Insistence:
     process. For one event loop.
     """
 
-    def __init__(self, say: Callable[[TenantChange], Awaitable[bool]]) -> None:
-        """Take what says a change and returns whether that is sure."""
-        self._say = say
+    def __init__(self, say: Callable[[TenantChange], Awaitable[bool]], *, first_s: float = FIRST_S) -> None:
+        """Take what it needs.
+
+        Args:
+            say: says a change, and returns whether that is sure.
+            first_s: before the first try; the pauses grow from there.
+        """
+        self._say, self._first_s = say, first_s
         # By tenant; what was owed longest first.
         self._owed: dict[str, _Owed] = {}
         self._task: asyncio.Task[None] | None = None
@@ -129,7 +135,7 @@ class Insistence:
         times = 0
         while self._owed:
             times += 1
-            await asyncio.sleep(growing_s(times, _FIRST_S, _LONGEST_S))
+            await asyncio.sleep(growing_s(times, self._first_s, _LONGEST_S))
             self._give_up_old(asyncio.get_running_loop().time())
             for owed in list(self._owed.values()):
                 if not await self._is_said(owed.change):

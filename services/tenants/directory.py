@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from actors.shards.unit import UnitRunner
 from cache.aside import AsidePolicy, CacheAside, SharedCache
-from services.tenants.announcing import ChangeBus, Insistence, TenantChange
+from services.tenants.announcing import FIRST_S, ChangeBus, Insistence, TenantChange
 from services.tenants.errors import CredentialUnavailableError, DirectoryUnavailableError
 from services.tenants.rows import DirectoryRows
 from services.tenants.strangers import StrangerPolicy, Strangers
@@ -38,6 +38,7 @@ class DirectoryPolicy(NamedTuple):
         local_size: numbers at most, and kids; the least recently used go first.
         step_s: patience for the shards, for each of the three steps of a look-up.
         strangers: how many made-up credentials are looked up.
+        say_again_s: after which a change that could not be said is said again, and then ever less often.
     """
 
     local_s: float = 60.0
@@ -46,6 +47,7 @@ class DirectoryPolicy(NamedTuple):
     local_size: int = 10_000
     step_s: float = 2.0
     strangers: StrangerPolicy = StrangerPolicy()
+    say_again_s: float = FIRST_S
 
 
 class TenantDirectory:
@@ -75,7 +77,7 @@ class TenantDirectory:
             self._read_credentials, None if shared is None else shared.credentials, policy=kept, clock=clock
         )
         self._bus, self._listens, self._wall_clock = bus, bus is None, wall_clock
-        self._insistence = Insistence(self._say)
+        self._insistence = Insistence(self._say, first_s=policy.say_again_s)
 
     async def by_phone(self, phone_number_id: str) -> Tenant | None:
         """The tenant that a number belongs to; None if it is nobody's.

@@ -19,7 +19,6 @@ from telemetry.log import get_logger
 
 _STEP_S: Final = 15.0
 _LIMIT_S: Final = 40.0
-_PAGE: Final = 500
 _log = get_logger("tenants")
 Resealed = dict[str, Any]
 
@@ -45,6 +44,8 @@ class Resealing:
         sealer: Sealer,
         directory: TenantDirectory,
         forget_other_keys: Callable[[], Awaitable[int]],
+        *,
+        page_size: int = 500,
     ) -> None:
         """Take what it needs.
 
@@ -53,9 +54,10 @@ class Resealing:
             sealer: under all keys.
             directory: is told of what changed, for it keeps sealed texts.
             forget_other_keys: has the databases forget the other keys, and returns how many there were.
+            page_size: how many sealed texts of a shard, and how many tenants, are read at once.
         """
         self._shards, self._fan_out, self._sealer, self._directory = shards, FanOut(shards), sealer, directory
-        self._forget_other_keys = forget_other_keys
+        self._forget_other_keys, self._page_size = forget_other_keys, page_size
 
     async def run(self) -> Resealed:
         """Do as much as fits into a call.
@@ -100,7 +102,7 @@ class Resealing:
                     sealed_store.READ_SEALED_NAMES,
                     shard,
                     "",
-                    SealedWanted(self._sealer.current_prefix, *place, limit=_PAGE),
+                    SealedWanted(self._sealer.current_prefix, *place, limit=self._page_size),
                 )
                 for shard, place in places.items()
             ]
@@ -111,7 +113,7 @@ class Resealing:
                 resealed = [one for name in names if (one := self._name(name, done)) is not None]
                 if resealed:
                     writes.append(UnitCall(sealed_store.RESEAL_NAMES, call.shard, "", resealed))
-                if len(names) < _PAGE:
+                if len(names) < self._page_size:
                     del places[call.shard]
                 else:
                     places[call.shard] = (names[-1].kind, names[-1].name)
@@ -124,7 +126,9 @@ class Resealing:
     async def _profiles(self, done: Counter[str], missing: set[int]) -> None:
         cursor = None
         while True:
-            page = await self._fan_out.page(LISTING, False, limit=_PAGE, cursor=cursor, timeout_s=_STEP_S, partial=True)
+            page = await self._fan_out.page(
+                LISTING, False, limit=self._page_size, cursor=cursor, timeout_s=_STEP_S, partial=True
+            )
             missing.update(page.missing)
             tenants = [row for row in page.rows if row.state not in {DROPPING, REMOVED}]
             calls = [UnitCall(sealed_store.READ_SEALED_PROFILE, row.shard, row.tenant_id, None) for row in tenants]

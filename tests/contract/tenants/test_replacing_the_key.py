@@ -1,14 +1,18 @@
 """The sealing key is replaced on real databases."""
 
+from functools import partial
+
 import asyncpg
 import pytest
 
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import WrongSealingKeyError
 from actors.shards.placement import shard_of
+from actors.shards.sealing_key import forget_other_keys
 from actors.shards.setup import set_up_shards
+from services.tenants.resealing import Resealed, Resealing
 from services.tenants.sealing import access_token_context, credential_context
-from tests.contract.tenants.bench import KEY, NEW_KEY, number
+from tests.contract.tenants.bench import KEY, NEW_KEY, Bench, number
 from tests.contract.tenants.conftest import MakeBench
 from tests.servers import postgres
 
@@ -50,16 +54,15 @@ async def test_the_key_can_be_replaced_and_the_old_one_is_needed_until_all_is_se
 
 
 async def test_what_cannot_be_opened_keeps_the_other_keys_needed_and_hides_nothing_behind_it(
-    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory, make_bench: MakeBench
 ) -> None:
-    monkeypatch.setattr("services.tenants.resealing._PAGE", 1)
     with postgres(tmp_path_factory.mktemp("unopened")) as server:
         await set_up_shards(server.dsn, KEY)
         kid = (await make_bench(server.dsn, KEY).made())["credential"]["kid"]
         await set_up_shards(server.dsn, NEW_KEY, (KEY,))
         without = make_bench(server.dsn, NEW_KEY)
 
-        done = (await without.post("/reseal")).json()
+        done = await _reseal_one_by_one(without)
 
         assert (done["complete"], done["forgotten_keys"]) == (False, 0)
         assert done["unopened"] > 0
@@ -67,13 +70,18 @@ async def test_what_cannot_be_opened_keeps_the_other_keys_needed_and_hides_nothi
             await set_up_shards(server.dsn, NEW_KEY)
         await _damaged_copy(server.dsn, kid)
         both = make_bench(server.dsn, NEW_KEY, KEY)
-        done = (await both.post("/reseal")).json()
+        done = await _reseal_one_by_one(both)
 
         # All but the one that is damaged, which stands before the other on its shard.
         assert (done["complete"], done["unopened"], done["resealed"]) == (False, 1, 3)
         credential = await both.directory.by_credential(kid)
         assert credential is not None
         assert both.sealer.is_current(credential.secret_sealed)
+
+
+async def _reseal_one_by_one(bench: Bench) -> Resealed:
+    forget = partial(forget_other_keys, bench.dsn, bench.key)
+    return await Resealing(bench.runner, bench.sealer, bench.directory, forget, page_size=1).run()
 
 
 async def _damaged_copy(dsn: str, kid: str) -> None:

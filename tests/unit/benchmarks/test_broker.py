@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from benchmarks.broker.brokers import Load, Published, Turn, publish_all
 from benchmarks.broker.report import as_table, middle, reached
 
@@ -12,10 +10,7 @@ def turn(broker: str, per_s: float, *, consumed: int = 10) -> Turn:
     return Turn(broker, 256, Published(10, per_s, 1.0, 2.0, 0.0, 1.0, 10, 0.5), per_s, 10, consumed, {})
 
 
-async def test_each_publisher_has_one_confirm_outstanding_and_no_number_goes_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("benchmarks.broker.brokers._WARM_S", 0.0)
+async def test_each_publisher_has_one_confirm_outstanding_and_no_number_goes_twice() -> None:
     outstanding, most, numbers = 0, 0, []
 
     async def publish(number: int) -> None:
@@ -26,7 +21,7 @@ async def test_each_publisher_has_one_confirm_outstanding_and_no_number_goes_twi
         await asyncio.sleep(0)
         outstanding -= 1
 
-    published = await publish_all(publish, Load(7, 0.02))
+    published = await publish_all(publish, Load(7, 0.02, warm_s=0.0))
 
     assert most == 7
     assert numbers == list(range(published.all_confirmed))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from actors.mailbox import vigil as vigil_module
 from actors.mailbox.vigil import Vigil, end_process
 
 
@@ -89,8 +88,7 @@ def test_the_process_is_ended_though_its_streams_cannot_be_written(monkeypatch: 
     assert codes == [70]
 
 
-async def test_what_the_queue_can_do_without_goes_on_after_it_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vigil_module, "AGAIN_S", 0.0)
+async def test_what_the_queue_can_do_without_goes_on_after_it_raised() -> None:
     fallen: list[str] = []
     runs: list[int] = []
 
@@ -100,7 +98,7 @@ async def test_what_the_queue_can_do_without_goes_on_after_it_raised(monkeypatch
             raise RuntimeError("a fault")
         await _stays()
 
-    vigil = Vigil(fallen.append)
+    vigil = Vigil(fallen.append, again_s=0.0)
     vigil.tend("figures", works)
     for _ in range(4):
         await _settle()

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from actors.shards import move_side
 from actors.shards.move_side import MoveSide, pump
 
 TENANT = "a" * 32
@@ -56,15 +55,14 @@ async def test_all_that_is_read_arrives_and_nobody_watches_on() -> None:
 
 @pytest.mark.parametrize("lost", [0, 1], ids=["source", "target"])
 async def test_a_copy_whose_session_is_lost_ends_though_it_waits_for_the_other_side(
-    lost: int, monkeypatch: pytest.MonkeyPatch
+    lost: int,
 ) -> None:
-    monkeypatch.setattr(move_side, "_LOOK_S", 0)
     connections = [Stuck(), Stuck()]
     asyncio.get_running_loop().call_soon(setattr, connections[lost], "closed", True)
 
     async with asyncio.timeout(5):
         with pytest.raises(ExceptionGroup) as caught:
-            await pump(_side(connections[0], 1), "SELECT", (), _side(connections[1], 2), "t")
+            await pump(_side(connections[0], 1), "SELECT", (), _side(connections[1], 2), "t", look_s=0)
 
     assert [type(one) for one in caught.value.exceptions] == [ConnectionResetError]
     assert all(one.closed for one in connections)

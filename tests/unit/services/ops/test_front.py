@@ -64,11 +64,19 @@ def behind() -> Behind:
     return Behind()
 
 
+def _readiness(behind: Behind, *, limit_s: float = 2.5) -> Readiness:
+    return Readiness(
+        behind.statistics, behind, {"whatsapp.inbound"}, {"redis": behind.redis},
+        fresh_s=2, limit_s=limit_s, clock=lambda: behind.now,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def client(behind: Behind) -> httpx.AsyncClient:
-    readiness = Readiness(
-        behind.statistics, behind, {"whatsapp.inbound"}, {"redis": behind.redis}, fresh_s=2, clock=lambda: behind.now
-    )
+    return _client(_readiness(behind))
+
+
+def _client(readiness: Readiness) -> httpx.AsyncClient:
     served = {ADMIN: admin}
     front = FrontApp(served, gateway.behind("front", Front(served, readiness, (WEBHOOK,), PAGES)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://spaza")
@@ -158,13 +166,12 @@ async def test_one_shard_of_many_that_does_not_commit_leaves_the_whole_ready(
 
 
 async def test_a_part_that_says_what_is_wrong_or_nothing_at_all_leaves_the_whole_not_ready(
-    client: httpx.AsyncClient, behind: Behind, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, behind: Behind
 ) -> None:
     behind.redis_faults = ["is full"]
     ill = await client.get("/readyz")
-    monkeypatch.setattr("services.ops.readiness._LIMIT_S", 0)
-    behind.redis_faults, behind.now = None, 10.0
-    silent = await client.get("/readyz")
+    behind.redis_faults = None
+    silent = await _client(_readiness(behind, limit_s=0)).get("/readyz")
 
     assert (ill.status_code, ill.json()["parts"]["redis"]) == (503, "is full")
     assert (silent.status_code, silent.json()["parts"]["redis"]) == (503, "does not answer: TimeoutError")
@@ -225,10 +232,7 @@ async def test_what_the_process_looks_after_runs_from_its_start_to_its_end(behin
     async def send(_event: Any) -> None:
         await began.wait()
 
-    readiness = Readiness(
-        behind.statistics, behind, {"whatsapp.inbound"}, {"redis": behind.redis}, fresh_s=2, clock=lambda: behind.now
-    )
-    front = FrontApp({}, gateway.behind("front", Front({}, readiness, (), {})), [keeper])
+    front = FrontApp({}, gateway.behind("front", Front({}, _readiness(behind), (), {})), [keeper])
     life = asyncio.ensure_future(front({"type": "lifespan"}, receive, send))
     await began.wait()
     assert not ended.is_set()

@@ -2,14 +2,7 @@
 
 import asyncio
 
-import pytest
-
 from services.tenants.announcing import Insistence, TenantChange
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.tenants.announcing._FIRST_S", 0.0)
 
 
 class Redis:
@@ -38,7 +31,7 @@ async def _all_said(insistence: Insistence) -> None:
 
 async def test_many_changes_are_owed_by_one_task_and_those_of_a_tenant_are_one() -> None:
     redis = Redis(away=3)
-    insistence, before = Insistence(redis.say), len(asyncio.all_tasks())
+    insistence, before = Insistence(redis.say, first_s=0.0), len(asyncio.all_tasks())
 
     for number in range(100):
         insistence.begin(TenantChange(f"t{number % 2}", (f"{number // 50}",), (f"kid-{number}",)))
@@ -55,7 +48,7 @@ async def test_many_changes_are_owed_by_one_task_and_those_of_a_tenant_are_one()
 
 async def test_what_changes_while_it_is_said_is_said_once_more() -> None:
     redis = Redis()
-    insistence = Insistence(redis.say)
+    insistence = Insistence(redis.say, first_s=0.0)
     redis.let_through.clear()
     insistence.begin(TenantChange("t", ("1",)))
     while not redis.tries:  # noqa: ASYNC110 - nothing tells of it
@@ -77,7 +70,7 @@ async def test_a_fault_in_saying_is_no_end_of_it() -> None:
             raise faults.pop()
         return await redis.say(change)
 
-    insistence = Insistence(say)
+    insistence = Insistence(say, first_s=0.0)
     insistence.begin(TenantChange("t", ("1",)))
     await _all_said(insistence)
 
@@ -86,7 +79,7 @@ async def test_a_fault_in_saying_is_no_end_of_it() -> None:
 
 async def test_after_all_was_said_the_next_change_is_too() -> None:
     redis = Redis()
-    insistence = Insistence(redis.say)
+    insistence = Insistence(redis.say, first_s=0.0)
 
     for number in range(2):
         insistence.begin(TenantChange(f"t{number}"))

@@ -440,11 +440,10 @@ async def test_all_that_is_kept_is_dropped_when_the_bus_is_lost_and_then_kept_fo
     assert shards.asked[FIND_PHONES] == 4
 
 
-async def test_a_change_that_could_not_be_said_is_said_again_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.tenants.announcing._FIRST_S", 0.001)
+async def test_a_change_that_could_not_be_said_is_said_again_until_it_is() -> None:
     shards, shared, bus = FakeShards(), InMemorySharedCache(), InMemoryBus()
     shards.add("111", "a")
-    directory = TenantDirectory(shards, shared, bus=bus)
+    directory = TenantDirectory(shards, shared, bus=bus, policy=DirectoryPolicy(say_again_s=0.001))
     await directory.by_phone("111")
     shared.away = True
     shards.states["a"] = "suspended"

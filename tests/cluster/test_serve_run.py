@@ -21,7 +21,7 @@ from tests.journeys.platform import ROOT, post_signed, text_message
 from tests.servers import postgres, redis
 
 pytestmark = pytest.mark.timeout(600)
-_PACKAGES = ("actors", "cache", "config", "integrations", "kernel", "services", "telemetry")
+_PACKAGES = ("actors", "cache", "config", "gateway", "integrations", "kernel", "services", "telemetry")
 _RAY = Path(sys.executable).with_name("ray")
 _SERVE = Path(sys.executable).with_name("serve")
 _TOKEN = "an-admin-token"

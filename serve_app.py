@@ -1,7 +1,7 @@
 """The composition root: from settings to actors and Serve applications.
 
-``spaza up`` has the databases prepared, starts the actors and deploys the applications. On a Ray cluster that others run,
-``serve run serve_app:app`` does the same from the settings in the environment.
+``spaza up`` has it prepare the databases, start the actors and deploy the applications. On a Ray cluster that others
+run, ``serve run serve_app:app`` does the same from the settings in the environment.
 """
 
 import asyncio

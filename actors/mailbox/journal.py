@@ -98,6 +98,23 @@ class Progress(NamedTuple):
     era: int = 0
 
 
+class Look(NamedTuple):
+    """What the regular look at the journal is to do.
+
+    Attributes:
+        lease_s: for how long the lease is renewed; None leaves it as it is.
+        sweep_below: transactional rows below this seq are listed; 0 for none.
+        seen: snapshot of the ``Tick`` whose rows were all taken in; what it saw is not listed. Empty where only
+            ``Progress.swept_to`` is known.
+        since: a snapshot of ``Count`` or ``Tick``; what appeared after it is counted. Empty for none.
+    """
+
+    lease_s: float | None
+    sweep_below: int
+    seen: str = ""
+    since: str = ""
+
+
 class Tick(NamedTuple):
     """What the regular look at the journal found.
 
@@ -141,6 +158,22 @@ class Row(NamedTuple):
     not_before: float
     deferred_s: float
     tried: bool = False
+
+
+class Walk(NamedTuple):
+    """Which of the messages with a time to live of their own are read, by when that ends.
+
+    Attributes:
+        from_seq: what waits below it is not read.
+        after: where the walk begins; time that does not age a message is not considered.
+        until: the last reading of the age clock that counts.
+        limit: messages that are walked, whether or not they wait; what it takes depends on nothing else.
+    """
+
+    from_seq: int
+    after: Place
+    until: float
+    limit: int
 
 
 def may_be_more(rows: Sequence[Row], limit: int) -> bool:
@@ -219,26 +252,14 @@ class Journal(Protocol):
         Small statements succeed on a full disk, for there is room in pages that are there already.
         """
 
-    async def tick(
-        self,
-        epoch: int,
-        progress: Progress,
-        *,
-        lease_s: float | None,
-        sweep_below: int,
-        seen: str = "",
-        since: str = "",
-    ) -> Tick:
-        """Renew the lease, unless ``lease_s`` is None, and list transactional rows below a seq (0 for none).
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
+        """Renew the lease, unless it is not to be, and list the transactional rows that had not been seen.
 
         Args:
             epoch: of the owner.
-            progress: to be kept with the lease.
-            lease_s: for how long.
-            sweep_below: see above.
-            seen: snapshot of the ``Tick`` whose rows were all taken in; what it saw is not listed. Empty where only
-                ``progress.swept_to`` is known.
-            since: a snapshot of ``Count`` or ``Tick``; what appeared after it is counted. Empty for none.
+            progress: to be kept with the lease, where that is renewed. From its ``swept_to`` on rows are listed where
+                no snapshot is known.
+            look: what is wanted of it.
         """
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
@@ -247,16 +268,8 @@ class Journal(Protocol):
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         """Those of the seqs that wait, in order."""
 
-    async def load_expired(
-        self, from_seq: int, after: Place, until: float, limit: int
-    ) -> tuple[list[Row], Place | None]:
-        """What waits from a seq on and has a time to live of its own, by when that ends, and where to go on from.
-
-        Args:
-            from_seq: see there.
-            after: where the walk begins; time that does not age a message is not considered.
-            until: the last reading of the age clock that counts.
-            limit: messages that are walked, whether or not they wait; what it takes depends on nothing else.
+    async def load_expired(self, walk: Walk) -> tuple[list[Row], Place | None]:
+        """What waits and has a time to live of its own, by when that ends, and where to go on from.
 
         Returns:
             The rows, and the place at which the walk ended before ``until``; None if it did not.

@@ -15,12 +15,14 @@ from actors.mailbox.journal import (
     Counted,
     Counting,
     Lease,
+    Look,
     Place,
     Progress,
     Retry,
     Row,
     Settlement,
     Tick,
+    Walk,
     Written,
     seen_before,
 )
@@ -178,24 +180,15 @@ class InMemoryJournal:
     async def rehearse(self, epoch: int) -> None:
         await self.write(epoch, Batch())
 
-    async def tick(
-        self,
-        epoch: int,
-        progress: Progress,
-        *,
-        lease_s: float | None,
-        sweep_below: int,
-        seen: str = "",
-        since: str = "",
-    ) -> Tick:
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
         database = self._reach()
-        if lease_s is not None and epoch == database.epoch:
+        if look.lease_s is not None and epoch == database.epoch:
             database.keep(progress)
-            database.lapsed = lease_s <= 0
+            database.lapsed = look.lease_s <= 0
         units = database.transactions
-        seqs = [seq for seq in units.unseen(seen or seen_before(progress.swept_to)) if seq < sweep_below]
+        seqs = [seq for seq in units.unseen(look.seen or seen_before(progress.swept_to)) if seq < look.sweep_below]
         held = epoch == database.epoch
-        return Tick(held, units.lowest_running, seqs, units.snapshot, units.appeared(since), units.era)
+        return Tick(held, units.lowest_running, seqs, units.snapshot, units.appeared(look.since), units.era)
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         return _filled([row for row in self._reach().waiting() if row.seq >= from_seq][:limit])
@@ -203,21 +196,19 @@ class InMemoryJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return _filled([row for row in self._reach().waiting() if row.seq in seqs])
 
-    async def load_expired(
-        self, from_seq: int, after: Place, until: float, limit: int
-    ) -> tuple[list[Row], Place | None]:
+    async def load_expired(self, walk: Walk) -> tuple[list[Row], Place | None]:
         places = sorted(
             (clock_s + message.ttl_ms / 1000, seq)
             for seq, (message, clock_s) in self._reach().rows.items()
             if message.ttl_ms is not None and clock_s is not None
         )
-        walked = [place for place in places if after < place and place[0] <= until][:limit]
-        waiting = {row.seq: row for row in self._database.waiting() if row.seq >= from_seq}
+        walked = [place for place in places if walk.after < place and place[0] <= walk.until][: walk.limit]
+        waiting = {row.seq: row for row in self._database.waiting() if row.seq >= walk.from_seq}
         found = [(place, waiting[place[1]]) for place in walked if place[1] in waiting]
         rows = _filled([row for _, row in found])
         if len(rows) < len(found):
             return rows, found[len(rows) - 1][0]
-        return rows, walked[-1] if len(walked) == limit else None
+        return rows, walked[-1] if len(walked) == walk.limit else None
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return [row for row in self._reach().waiting() if stored_id(row.message) in ids]

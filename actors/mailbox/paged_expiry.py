@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from actors.mailbox.ageing import shorter_ttl_s
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.intake import PAGE, Intake
-from actors.mailbox.journal import Journal, Place, Row, may_be_more
+from actors.mailbox.journal import Journal, Place, Row, Walk, may_be_more
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
@@ -104,7 +104,7 @@ class PagedExpiry:
 
     async def _by_message(self, reading: float, ends: float) -> None:
         while not self._writer.is_heavy:
-            rows, ended = await self._journal.load_expired(self._from_seq, self._after, reading, self._limit)
+            rows, ended = await self._journal.load_expired(Walk(self._from_seq, self._after, reading, self._limit))
             self._bury(self._due(rows, reading))
             self._after = (reading - _OVERLAP_S, -1) if ended is None else ended
             if ended is None or self._clock() >= ends:

@@ -18,10 +18,12 @@ from actors.mailbox.journal import (
     Counted,
     Counting,
     Lease,
+    Look,
     Place,
     Progress,
     Row,
     Tick,
+    Walk,
     Written,
     seen_before,
 )
@@ -125,28 +127,19 @@ class PostgresJournal:
         if row[0] == 0:
             raise FencedError(self._queue, self._partition, epoch)
 
-    async def tick(
-        self,
-        epoch: int,
-        progress: Progress,
-        *,
-        lease_s: float | None,
-        sweep_below: int,
-        seen: str = "",
-        since: str = "",
-    ) -> Tick:
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
         async with self._session(self._patience.tick_s) as connection:
             row = await connection.fetchrow(
                 _QUERIES["tick"],
                 self._queue,
                 self._partition,
                 epoch,
-                lease_s is not None,
-                0.0 if lease_s is None else lease_s,
+                look.lease_s is not None,
+                0.0 if look.lease_s is None else look.lease_s,
                 *_kept(progress, connection.era),
-                sweep_below,
-                seen or seen_before(progress.swept_to),
-                since,
+                look.sweep_below,
+                look.seen or seen_before(progress.swept_to),
+                look.since,
             )
         assert row is not None
         return Tick(row[0], row[1], row[2], row[3], dict(zip(row[4], row[5], strict=True)), connection.era)
@@ -157,10 +150,8 @@ class PostgresJournal:
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         return await self._load("load_seqs", list(seqs), READ_BYTES)
 
-    async def load_expired(
-        self, from_seq: int, after: Place, until: float, limit: int
-    ) -> tuple[list[Row], Place | None]:
-        arguments = (self._queue, self._partition, from_seq, *after, until, limit, READ_BYTES)
+    async def load_expired(self, walk: Walk) -> tuple[list[Row], Place | None]:
+        arguments = (self._queue, self._partition, walk.from_seq, *walk.after, walk.until, walk.limit, READ_BYTES)
         async with self._session(self._patience.load_s) as connection:
             found = await connection.fetch(_QUERIES["load_expired"], *arguments)
         if not found:
@@ -168,7 +159,7 @@ class PostgresJournal:
         last, rows = found[-1], [_row(row) for row in found if row["seq"] is not None]
         if len(rows) < last["waiting"]:
             return rows, (last["ends_s"], last["seq"])
-        return rows, (last["last_ends_s"], last["last_seq"]) if last["walked"] == limit else None
+        return rows, (last["last_ends_s"], last["last_seq"]) if last["walked"] == walk.limit else None
 
     async def load_ids(self, ids: Sequence[str]) -> list[Row]:
         return await self._load("load_ids", list(ids))

@@ -10,7 +10,7 @@ from actors.mailbox.census import Census
 from actors.mailbox.errors import FencedError, JournalUnavailableError, MailboxError, OwnerNotReadyError
 from actors.mailbox.incarnation import incarnation
 from actors.mailbox.intake import Intake
-from actors.mailbox.journal import Counted, Journal, Lease, Progress
+from actors.mailbox.journal import Counted, Journal, Lease, Look, Progress
 from actors.mailbox.ownership import OwnershipPolicy, State, keep_owning
 from actors.mailbox.paged_expiry import PagedExpiry
 from actors.mailbox.sight import Sight
@@ -243,7 +243,7 @@ class Tenure:
         highest = await self._journal.highest()
         # From the low water mark on all that waits will be paged; late transactional rows below it are swept.
         left = Progress(lease.low_water, lease.swept_to, lease.clock_s, lease.era)
-        tick = await self._journal.tick(lease.epoch, left, lease_s=None, sweep_below=lease.low_water)
+        tick = await self._journal.tick(lease.epoch, left, Look(None, sweep_below=lease.low_water))
         self._window.open(self._number, lease.clock_s, self._clock())
         next_seq = max(highest + 1, lease.low_water, 1)
         self._intake.begin(lease.low_water, next_seq - 1)
@@ -265,10 +265,12 @@ class Tenure:
         tick = await self._journal.tick(
             self.epoch,
             self._progress() if renew else Progress(0, self._sight.swept_to, 0.0, self._sight.era),
-            lease_s=self._policy.lease_s if renew else None,
-            sweep_below=_EVERY_SEQ if self._sweeps else 0,
-            seen=self._sight.snapshot,
-            since=self._census.snapshot if self._sweeps else "",
+            Look(
+                lease_s=self._policy.lease_s if renew else None,
+                sweep_below=_EVERY_SEQ if self._sweeps else 0,
+                seen=self._sight.snapshot,
+                since=self._census.snapshot if self._sweeps else "",
+            ),
         )
         if not tick.held:
             raise FencedError(self._queue.name, self._number, self.epoch)

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from actors.mailbox.connections import Connections
-from actors.mailbox.journal import Place
+from actors.mailbox.journal import Place, Walk
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
@@ -112,7 +112,7 @@ async def test_a_backlog_that_has_expired_is_found_whole_part_by_part(keeper: An
     found: list[int] = []
     after: Place | None = (float("-inf"), -1)
     while after is not None:
-        rows, after = await journal.load_expired(1, after, 1e9, LIMIT)
+        rows, after = await journal.load_expired(Walk(1, after, 1e9, LIMIT))
         assert len(rows) <= LIMIT
         found += [row.seq for row in rows]
     await journal.aclose()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.mailbox.journal import Append, Batch, Counted, Journal, Progress
+from actors.mailbox.journal import Append, Batch, Counted, Journal, Look, Progress
 from actors.mailbox.message import Message
 from actors.mailbox.postgres_journal import PostgresJournal
 from tests.contract.mailbox.conftest import Unit
@@ -66,7 +66,7 @@ async def test_each_row_of_a_unit_of_work_is_counted_once_whenever_it_commits(
     for step in range(4):
         if step == 2:
             await slow.commit()
-        tick = await journal.tick(epoch, Progress(1, "0", 0.0), lease_s=None, sweep_below=EVERY, since=snapshot)
+        tick = await journal.tick(epoch, Progress(1, "0", 0.0), Look(lease_s=None, sweep_below=EVERY, since=snapshot))
         snapshot = tick.snapshot
         seen.update(tick.appeared)
 

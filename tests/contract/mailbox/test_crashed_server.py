@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from actors.mailbox.connections import Connections
-from actors.mailbox.journal import Progress, Tick
+from actors.mailbox.journal import Look, Progress, Tick
 from actors.mailbox.memory_journal import MemoryDatabase
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.transactional import TransactionalPublisher
@@ -22,8 +22,8 @@ class Looking(PostgresJournal):
 
     seen = 0
 
-    async def tick(self, epoch: int, progress: Progress, **asked: Any) -> Tick:
-        tick = await super().tick(epoch, progress, **asked)
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
+        tick = await super().tick(epoch, progress, look)
         self.seen = int(tick.swept_to)
         return tick
 

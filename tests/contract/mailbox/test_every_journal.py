@@ -15,10 +15,12 @@ from actors.mailbox.journal import (
     Counted,
     Journal,
     Lease,
+    Look,
     Place,
     Progress,
     Retry,
     Settlement,
+    Walk,
     may_be_more,
 )
 from actors.mailbox.message import Message
@@ -116,7 +118,7 @@ async def test_an_overtaken_epoch_writes_nothing(either: Journals) -> None:
         await old.write(stale, Batch(settlements=[settled(1, one)]))
 
     assert [row.message.id for row in await new.load(0, 10)] == ["m1"]
-    assert not (await old.tick(stale, Progress(1, "0", 0.0), lease_s=5.0, sweep_below=0)).held
+    assert not (await old.tick(stale, Progress(1, "0", 0.0), Look(lease_s=5.0, sweep_below=0))).held
 
 
 async def test_a_lease_keeps_others_out_but_not_its_owner_come_back(either: Journals) -> None:
@@ -157,8 +159,8 @@ async def test_a_released_partition_is_taken_at_once_where_it_was_left(either: J
 async def test_what_was_seen_in_another_era_of_the_server_is_not_kept(either: Journals) -> None:
     journal = either()
     held = await taken(journal, "a")
-    await journal.tick(held.epoch, Progress(3, "4", 1.0, held.era), lease_s=30.0, sweep_below=0)
-    await journal.tick(held.epoch, Progress(5, "900", 2.0, held.era - 1), lease_s=30.0, sweep_below=0)
+    await journal.tick(held.epoch, Progress(3, "4", 1.0, held.era), Look(lease_s=30.0, sweep_below=0))
+    await journal.tick(held.epoch, Progress(5, "900", 2.0, held.era - 1), Look(lease_s=30.0, sweep_below=0))
     await journal.release(held.epoch, Progress(6, "900", 3.0, held.era - 1))
 
     lease = await taken(journal, "b")
@@ -336,7 +338,7 @@ async def test_what_has_a_time_of_its_own_is_found_by_when_that_ends(either: Jou
     await journal.write(epoch, Batch(settlements=[settled(4, over)]))
 
     async def walk(from_seq: int, after: Place, until: float, limit: int) -> tuple[list[str], Place | None]:
-        rows, ended = await journal.load_expired(from_seq, after, until, limit)
+        rows, ended = await journal.load_expired(Walk(from_seq, after, until, limit))
         return [row.message.id for row in rows], ended
 
     assert await walk(1, (0.0, -1), 100.0, 10) == (["m3", "m1"], None)
@@ -358,7 +360,7 @@ async def test_a_walk_of_what_ends_goes_on_where_it_ended_and_walks_no_more_than
     parts: list[list[int]] = []
     after: Place | None = (-math.inf, -1)
     while after is not None:
-        rows, after = await journal.load_expired(1, after, 100.0, 3)
+        rows, after = await journal.load_expired(Walk(1, after, 100.0, 3))
         parts.append([row.seq for row in rows])
 
     assert parts == [[], [5], [7]]
@@ -390,7 +392,7 @@ async def test_a_reading_ends_with_the_row_that_fills_it(either: Journals) -> No
         await journal.load(1, 100),
         await journal.load_seqs([1, 2, 3, 4, 5]),
     ]
-    expired, ended = await journal.load_expired(1, (0.0, -1), 100.0, 100)
+    expired, ended = await journal.load_expired(Walk(1, (0.0, -1), 100.0, 100))
     rest = await journal.load(4, 100)
 
     assert [[row.seq for row in rows] for rows in (*readings, expired)] == [[1, 2, 3]] * 3

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from actors.mailbox.errors import JournalUnavailableError
-from actors.mailbox.journal import Batch, Counted, Progress, Settlement, Written
+from actors.mailbox.journal import Batch, Counted, Look, Progress, Settlement, Written
 from actors.mailbox.last_resort import keep_dead_letters
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.rows import checksum, published_day
@@ -105,7 +105,7 @@ async def test_a_takeover_waits_for_the_write_under_way(
         await asyncio.sleep(0.2)
         assert not takeover.done()
         # Others of the same epoch may write meanwhile, and the lease can be renewed.
-        assert (await first.tick(epoch, Progress(1, "0", 0.0), lease_s=0.0, sweep_below=0)).held
+        assert (await first.tick(epoch, Progress(1, "0", 0.0), Look(lease_s=0.0, sweep_below=0))).held
     assert (await takeover).epoch == epoch + 1
     await slow.close()
 
@@ -144,7 +144,7 @@ async def test_a_renewal_that_waited_for_a_takeover_renews_nothing_and_says_so(
         await other.execute(
             "UPDATE spaza.mailbox_owner SET epoch = epoch + 1, owner = 'b' WHERE queue = $1", queue_name
         )
-        renewal = asyncio.create_task(journal.tick(epoch, Progress(9, "0", 9.0), lease_s=5.0, sweep_below=0))
+        renewal = asyncio.create_task(journal.tick(epoch, Progress(9, "0", 9.0), Look(lease_s=5.0, sweep_below=0)))
         await locked(owner)
 
     assert not (await renewal).held

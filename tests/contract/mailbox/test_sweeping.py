@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.mailbox.journal import Batch, Journal, Progress
+from actors.mailbox.journal import Batch, Journal, Look, Progress
 from actors.mailbox.memory_journal import MemoryDatabase
 from actors.mailbox.message import PublishedRow
 from tests.contract.mailbox.conftest import Unit
@@ -24,10 +24,10 @@ async def test_the_sweep_does_not_skip_a_lower_seq_that_commits_late(either: Jou
     higher = await late.publish(message("high"))
     await late.commit()
 
-    first = await journal.tick(epoch, Progress(1, "0", 0.0), lease_s=None, sweep_below=EVERY)
+    first = await journal.tick(epoch, Progress(1, "0", 0.0), Look(lease_s=None, sweep_below=EVERY))
     await early.commit()
-    second = await journal.tick(epoch, Progress(1, first.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
-    third = await journal.tick(epoch, Progress(1, second.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
+    second = await journal.tick(epoch, Progress(1, first.swept_to, 0.0), Look(lease_s=None, sweep_below=EVERY))
+    third = await journal.tick(epoch, Progress(1, second.swept_to, 0.0), Look(lease_s=None, sweep_below=EVERY))
 
     assert lower < higher
     assert list(first.seqs) == [higher]
@@ -47,14 +47,14 @@ async def test_a_transaction_that_runs_for_long_does_not_have_the_sweeps_list_wh
     one = await early.publish(message("m1"))
     await early.commit()
 
-    first = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY)
+    first = await journal.tick(epoch, progress, Look(lease_s=None, sweep_below=EVERY))
     two = await late.publish(message("m2"))
     await late.commit()
-    second = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=first.snapshot)
-    third = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=second.snapshot)
+    second = await journal.tick(epoch, progress, Look(lease_s=None, sweep_below=EVERY, seen=first.snapshot))
+    third = await journal.tick(epoch, progress, Look(lease_s=None, sweep_below=EVERY, seen=second.snapshot))
     await long.commit()
-    fourth = await journal.tick(epoch, progress, lease_s=None, sweep_below=EVERY, seen=third.snapshot)
-    after_all = await journal.tick(epoch, Progress(1, third.swept_to, 0.0), lease_s=None, sweep_below=EVERY)
+    fourth = await journal.tick(epoch, progress, Look(lease_s=None, sweep_below=EVERY, seen=third.snapshot))
+    after_all = await journal.tick(epoch, Progress(1, third.swept_to, 0.0), Look(lease_s=None, sweep_below=EVERY))
 
     assert [list(tick.seqs) for tick in (first, second, third, fourth)] == [[one], [two], [], [slow]]
     # The next owner, who knows no more than the oldest transaction that ran.
@@ -70,7 +70,7 @@ async def test_the_sweep_lists_what_is_below_a_seq_settled_or_not(either: Journa
     await unit.commit()
     await journal.write(epoch, Batch(settlements=[settled(one, sent[0])]))
 
-    tick = await journal.tick(epoch, Progress(1, "0", 0.0), lease_s=None, sweep_below=two)
+    tick = await journal.tick(epoch, Progress(1, "0", 0.0), Look(lease_s=None, sweep_below=two))
 
     assert list(tick.seqs) == [one]
     assert [(row.message.id, row.clock_s) for row in await journal.load(0, 10)] == [("m2", None)]

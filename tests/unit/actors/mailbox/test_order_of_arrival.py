@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.intake import Intake
-from actors.mailbox.journal import Append, Progress, Tick
+from actors.mailbox.journal import Append, Look, Progress, Tick
 from actors.mailbox.lane import History
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.memory_units import MemoryUnit
@@ -93,7 +93,7 @@ class Arriving(RuleBasedStateMachine):
     def a_look_begins(self) -> None:
         self.intake.begin_look()
         progress = Progress(0, "0", 0.0)
-        self.look = asyncio.run(self.journal.tick(0, progress, lease_s=None, sweep_below=EVERY, seen=self.seen))
+        self.look = asyncio.run(self.journal.tick(0, progress, Look(None, EVERY, seen=self.seen)))
 
     @precondition(lambda self: self.look is not None)
     @rule()

@@ -9,7 +9,7 @@ import pytest
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.flight import WriterLimits
 from actors.mailbox.intake import Intake
-from actors.mailbox.journal import READ_BYTES, Append, Batch, Place, Retry, Row
+from actors.mailbox.journal import READ_BYTES, Append, Batch, Place, Retry, Row, Walk
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import Message
 from actors.mailbox.paged_expiry import PagedExpiry
@@ -133,13 +133,11 @@ class SlowJournal(InMemoryJournal):
         self.most = 1_000
         self.walks: list[tuple[Place, int]] = []
 
-    async def load_expired(
-        self, from_seq: int, after: Place, until: float, limit: int
-    ) -> tuple[list[Row], Place | None]:
-        self.walks.append((after, limit))
-        if limit > self.most:
+    async def load_expired(self, walk: Walk) -> tuple[list[Row], Place | None]:
+        self.walks.append((walk.after, walk.limit))
+        if walk.limit > self.most:
             raise JournalUnavailableError("q", "it was cancelled")
-        return await super().load_expired(from_seq, after, until, limit)
+        return await super().load_expired(walk)
 
 
 async def test_after_a_late_look_smaller_parts_are_read_a_while_later_until_that_succeeds() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from actors.mailbox import intake
 from actors.mailbox.errors import JournalUnavailableError, QueueFullError
-from actors.mailbox.journal import Batch, Progress, Retry, Row, Tick, Written
+from actors.mailbox.journal import Batch, Look, Progress, Retry, Row, Tick, Written
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
 from actors.mailbox.message import PublishedRow, ack
 from actors.mailbox.ownership import State
@@ -322,9 +322,9 @@ class Counted(InMemoryJournal):
 
     ticks = 0
 
-    async def tick(self, epoch: int, progress: Progress, **asked: Any) -> Tick:
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
         self.ticks += 1
-        return await super().tick(epoch, progress, **asked)
+        return await super().tick(epoch, progress, look)
 
 
 async def test_what_was_tried_on_the_shard_from_which_it_came_is_a_redelivery_and_goes_with_the_others() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -13,11 +12,13 @@ from actors.mailbox.journal import (
     Count,
     Counted,
     Counting,
+    Look,
     Place,
     Progress,
     Retry,
     Row,
     Tick,
+    Walk,
     Written,
 )
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
@@ -195,11 +196,11 @@ class SlowJournal(InMemoryJournal):
     readable = 1_000
     ticks = 0
 
-    async def tick(self, epoch: int, progress: Progress, **asked: Any) -> Tick:
+    async def tick(self, epoch: int, progress: Progress, look: Look) -> Tick:
         while self.silent:  # noqa: ASYNC110 - a test's switch
             await asyncio.sleep(0.001)
-        self.ticks += asked["lease_s"] is not None
-        return await super().tick(epoch, progress, **asked)
+        self.ticks += look.lease_s is not None
+        return await super().tick(epoch, progress, look)
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         if limit > self.readable:
@@ -358,9 +359,7 @@ class LateJournal(InMemoryJournal):
         super().__init__(database)
         self._error = error
 
-    async def load_expired(
-        self, from_seq: int, after: Place, until: float, limit: int
-    ) -> tuple[list[Row], Place | None]:
+    async def load_expired(self, walk: Walk) -> tuple[list[Row], Place | None]:
         if self._error is not None:
             raise self._error
         return await asyncio.Future()

@@ -146,7 +146,7 @@ class LineUp:
             lane.thaw(self._shelves[entry.partition].clock.reading(now))
             lane.deferred = False
         elif lane.ticket:
-            if lane.prune() and lane.head.not_before <= now:
+            if lane.prune() and lane.head.not_before <= now and not lane.head.suspect:
                 return
             self._turns.remove(lane)
         elif lane in self._suspects:

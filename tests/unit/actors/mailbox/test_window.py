@@ -279,3 +279,17 @@ def test_between_two_suspects_the_others_go() -> None:
     offer(core, message("b", "b", "b"), now=10.0)
 
     assert ids(core.take(10.0)) == ["b"]
+
+
+def test_a_suspect_goes_alone_when_what_stood_before_it_in_line_has_expired() -> None:
+    core = window(key_run=2)
+    offer(core, message("1", "a", ttl_ms=2_000), message("2", "a"))
+    first, second = core.take(0.0)
+    core.settle(first.tag, retry_after(1.0, ""), 0.0)
+    core.lose(second.tag, "its consumer died", 0.0)
+    core.advance(2.0)
+    offer(core, message("3", "b"), now=2.0)
+
+    assert [one.entry.message.id for one in core.advance(10.0)] == ["1"]
+    assert ids(core.take(10.0)) == ["2"]
+    assert ids(core.take(10.0)) == ["3"]

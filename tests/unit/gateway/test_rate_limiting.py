@@ -236,7 +236,7 @@ async def test_who_was_identified_by_nobody_is_not_counted(bench: Make) -> None:
     ("plugins", "has_limiter", "missing"),
     [
         ({"jwt-auth": JwtAuthOptions(), "rate-limiting": RateLimitingOptions()}, False, "a limiter"),
-        ({"rate-limiting": RateLimitingOptions()}, True, "jwt-auth before it"),
+        ({"rate-limiting": RateLimitingOptions()}, True, "jwt-auth, for nobody else"),
         ({"jwt-auth": JwtAuthOptions(), "rate-limiting": RateLimitingOptions(on_limit="defer")}, True, "reject"),
     ],
 )

@@ -12,18 +12,20 @@ from cache.connection import RedisConnection
 from cluster.redis_server import RedisServer
 from tests.servers import redis
 
-TIMES = BusTimes(quiet_s=0.2, answer_s=0.3, first_s=0.02, longest_s=0.1)
+# Redis has much time for an answer, but for who waits for it to be found out.
+TIMES = BusTimes(connect_s=30.0, quiet_s=0.2, answer_s=30.0, first_s=0.02, longest_s=0.1)
+HASTY = TIMES._replace(connect_s=1.0, answer_s=1.0)
 
 
 class Ear:
     """Listens, and remembers in one order what it heard and what became of its subscription."""
 
-    def __init__(self, connection: RedisConnection) -> None:
+    def __init__(self, connection: RedisConnection, times: BusTimes = TIMES) -> None:
         self.events: list[str] = []
         self.envelopes: list[Envelope] = []
         self.subscription = Subscription(
             connection, "test", heard=self._hear, began=lambda: self.events.append("began"),
-            lost=lambda: self.events.append("lost"), times=TIMES,
+            lost=lambda: self.events.append("lost"), times=times,
         )  # fmt: skip
 
     def _hear(self, envelope: Envelope) -> None:
@@ -31,7 +33,7 @@ class Ear:
         self.events.append(str(envelope.data))
 
     async def until(self, *events: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.events != [*events]:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.005)
 
@@ -67,9 +69,9 @@ async def test_what_is_published_is_heard_by_all_who_listen_in_its_envelope(conn
 async def test_the_envelope_on_the_wire_has_the_three_fixed_fields(connection: RedisConnection) -> None:
     async with connection.client.pubsub() as channel:
         await channel.subscribe("test")
-        await channel.get_message(timeout=1)
+        await channel.get_message(timeout=60)
         await publish(connection, "test", [1])
-        message = await channel.get_message(timeout=1)
+        message = await channel.get_message(timeout=60)
 
     fields = json.loads(message["data"])
     assert set(fields) == {"timestamp", "correlationId", "data"}
@@ -111,7 +113,7 @@ async def test_a_broken_subscription_says_so_and_listens_again(own: RedisConnect
 async def test_a_redis_that_hangs_is_found_out(own: RedisConnection, own_server: RedisServer) -> None:
     import signal
 
-    ear = Ear(own)
+    ear = Ear(own, HASTY)
     await ear.until("began")
     assert own_server.process is not None
 

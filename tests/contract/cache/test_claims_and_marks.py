@@ -7,6 +7,7 @@ from cache.claims import Claim, ClaimPolicy, Claims
 from cache.connection import RedisConnection, RedisTimeouts
 from cache.errors import RedisAwayError
 from cache.marks import Mark, Marks, MarksRead
+from tests.peers import listening
 from tests.servers import redis
 
 
@@ -149,11 +150,9 @@ async def test_without_redis_claims_guard_nothing_and_marks_say_so(away: RedisCo
 
 
 async def test_a_redis_that_hangs_costs_one_timeout_and_is_then_left_alone_for_a_while(tmp_path: Path) -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    hanging = await asyncio.start_unix_server(hang, tmp_path / "redis.sock")
     now = 100.0
     connection = RedisConnection(
         f"unix://{tmp_path}/redis.sock",
@@ -161,18 +160,17 @@ async def test_a_redis_that_hangs_costs_one_timeout_and_is_then_left_alone_for_a
         clock=lambda: now,
     )
 
-    for failures in (1, 1, 1):
+    async with listening(hang, asyncio.start_unix_server, tmp_path / "redis.sock"):
+        for failures in (1, 1, 1):
+            with pytest.raises(RedisAwayError):
+                await connection.ask(connection.client.ping)
+            assert connection.failures == failures
+        now += 1.0
         with pytest.raises(RedisAwayError):
             await connection.ask(connection.client.ping)
-        assert connection.failures == failures
-    now += 1.0
-    with pytest.raises(RedisAwayError):
-        await connection.ask(connection.client.ping)
 
-    assert connection.failures == 2
-    await connection.aclose()
-    hanging.close()
-    await hanging.wait_closed()
+        assert connection.failures == 2
+        await connection.aclose()
 
 
 async def test_a_redis_that_comes_back_is_used_again(server: object, connection: RedisConnection) -> None:

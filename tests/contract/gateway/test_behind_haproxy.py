@@ -14,6 +14,7 @@ from cluster.ports import free_ports
 from gateway.answers import refuse
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from tests.contract.gateway.test_chain_over_tcp import served
+from tests.peers import listening
 from tests.unit.cluster.test_haproxy_config import WRITTEN
 from tests.unit.gateway.bench import App
 
@@ -22,25 +23,25 @@ BUSY = "/busy"
 ID = "0123456789abcdef"
 
 
-def _configured(port: int, behind: Place, stats: int, metrics: int) -> str:
-    """As Ray writes it and we complete it, with a replica, and with a request's time cut short."""
+def _configured(port: int, behind: Place, stats: int, metrics: int, within_s: int) -> str:
+    """As Ray writes it and we complete it, with a replica, and with a request's time."""
     config = (
         WRITTEN.replace("*:8000", f"127.0.0.1:{port}").replace(":9101", f":{metrics}").replace(":8404", f":{stats}")
     )
     config = shaped(guarded(config, stats_port=stats, metrics_port=metrics))
     limit, nobody = "timeout http-request 10s", "\nbackend default_backend\n"
     assert limit in config
-    before, _, rest = config.replace(limit, "timeout http-request 1s").partition(nobody)
+    before, _, rest = config.replace(limit, f"timeout http-request {within_s}s").partition(nobody)
     _, stats_name, after = rest.partition("listen stats\n")
     return f"{before}{nobody}    timeout server 30s\n    server one {behind[0]}:{behind[1]}\n{stats_name}{after}"
 
 
 @asynccontextmanager
-async def haproxy(behind: Place, folder: Path) -> AsyncIterator[Place]:
+async def haproxy(behind: Place, folder: Path, *, within_s: int = 60) -> AsyncIterator[Place]:
     """Where HAProxy is reached."""
     port, stats, metrics = free_ports(3)
     file = folder / "haproxy.cfg"
-    file.write_text(_configured(port, behind, stats, metrics))
+    file.write_text(_configured(port, behind, stats, metrics, within_s))
     process = await asyncio.create_subprocess_exec(haproxy_program(), "-f", str(file), "-db")
     try:
         while True:
@@ -81,7 +82,7 @@ async def exchange(place: Place, request: bytes) -> tuple[int, dict[str, str], b
     """An answer, after which the connection ends."""
     reader, writer = await asyncio.open_connection(*place)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
@@ -97,7 +98,7 @@ def asking(method: str, path: str = "/", *headers: str) -> bytes:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_body_that_does_not_come_reaches_no_replica(method: str, tmp_path: Path) -> None:
     app = App()
-    async with served(app) as behind, haproxy(behind, tmp_path) as place:
+    async with served(app) as behind, haproxy(behind, tmp_path, within_s=1) as place:
         status, headers, body = await exchange(place, asking(method, "/healthz", "Content-Length: 9"))
 
     assert (status, app.scopes) == (408, [])
@@ -132,11 +133,10 @@ async def test_what_serve_answers_for_a_busy_replica_has_the_one_shape_and_ours_
 async def _that_dies() -> AsyncIterator[Place]:
     """A replica that takes requests and ends before it answers."""
 
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def take(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+    async with listening(take, asyncio.start_server, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         yield host, port
 

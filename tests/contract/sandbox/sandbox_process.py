@@ -81,7 +81,7 @@ async def receiving() -> AsyncIterator[Receiver]:
         yield made
     finally:
         server.should_exit = True
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
 
 @contextlib.asynccontextmanager
@@ -95,19 +95,20 @@ async def running(callback_url: str, *options: str) -> AsyncIterator[httpx.Async
     )
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         address = re.search(r"http://\S+", line)
         assert address is not None, line
-        async with httpx.AsyncClient(base_url=address[0], timeout=10) as client:
+        async with httpx.AsyncClient(base_url=address[0], timeout=60) as client:
             yield client
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 10)
+        # To the end of its output, so that nothing of it is left open.
+        await asyncio.wait_for(process.communicate(), 60)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the other side is another process
             await asyncio.sleep(0.01)
 

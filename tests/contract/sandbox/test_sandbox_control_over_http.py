@@ -100,7 +100,7 @@ async def test_a_taken_port_is_named(receiver: Receiver) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cluster.sandbox", "--port", port, cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 1
     assert f"127.0.0.1:{port}" in errors.decode()

@@ -1,7 +1,7 @@
 """The Graph client over real connections: what can be said of a send when the connection is lost, and when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,10 +9,10 @@ import pytest
 from cluster.ports import free_port
 from integrations.whatsapp.client import GraphClient, GraphLimits, GraphTimeouts
 from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, ThrottledError
+from tests.peers import Serve, listening
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ACCEPTED = b'{"messages":[{"id":"wamid.A"}]}'
-QUICK = GraphTimeouts(connect_s=0.5, read_s=0.2, write_s=0.5, pool_s=0.2)
+PATIENT = GraphTimeouts(connect_s=60.0, read_s=60.0, write_s=60.0, pool_s=60.0)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
@@ -27,21 +27,13 @@ def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 @asynccontextmanager
 async def graph(serve: Serve, **options: object) -> AsyncIterator[GraphClient]:
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async with listening(serve, asyncio.start_server, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = GraphClient(f"http://127.0.0.1:{port}", "v23.0", **{"timeouts": PATIENT, **options})  # type: ignore[arg-type]
         try:
-            await serve(reader, writer)
+            yield client
         finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    client = GraphClient(f"http://127.0.0.1:{port}", "v23.0", **{"timeouts": QUICK, **options})  # type: ignore[arg-type]
-    try:
-        yield client
-    finally:
-        await client.aclose()
-        server.close()
-        await server.wait_closed()
+            await client.aclose()
 
 
 async def send(client: GraphClient) -> str:
@@ -100,7 +92,7 @@ async def test_a_connection_reset_after_the_request_leaves_a_doubt() -> None:
 async def test_an_answer_that_does_not_come_or_breaks_off_leaves_a_doubt() -> None:
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        await asyncio.sleep(1)
+        await reader.read()
 
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -108,22 +100,30 @@ async def test_an_answer_that_does_not_come_or_breaks_off_leaves_a_doubt() -> No
         await writer.drain()
 
     for serve in (silent, broken):
-        async with graph(serve) as client:
+        async with graph(serve, timeouts=PATIENT._replace(read_s=0.5)) as client:
             with pytest.raises(DoubtfulSendError):
                 await send(client)
 
 
 async def test_a_message_that_gets_no_connection_in_time_was_not_sent() -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        await asyncio.sleep(1)
+        asked.set()
+        await may_answer.wait()
         writer.write(answer(ACCEPTED))
+        await writer.drain()
 
-    timeouts = QUICK._replace(read_s=3.0)
+    timeouts = PATIENT._replace(pool_s=0.5)
     async with graph(slow, timeouts=timeouts, limits=GraphLimits(connections=1)) as client:
-        results = await asyncio.gather(send(client), send(client), return_exceptions=True)
+        first = asyncio.create_task(send(client))
+        await asked.wait()
+        with pytest.raises(NotSentError):
+            await send(client)
+        may_answer.set()
 
-    assert sorted(type(result).__name__ for result in results) == ["NotSentError", "str"]
+        assert await first == "wamid.A"
 
 
 async def test_an_error_of_graphs_comes_through_as_it_is() -> None:
@@ -141,19 +141,21 @@ async def test_an_error_of_graphs_comes_through_as_it_is() -> None:
 
 @pytest.mark.parametrize("told", [b"", answer(ACCEPTED)[:40], answer(ACCEPTED)[:-5]])
 async def test_a_send_that_is_given_up_gives_its_connection_back(told: bytes) -> None:
-    connections = 0
+    connections, asked = 0, asyncio.Event()
 
     async def once_stuck(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
         await read_request(reader)
         writer.write(told if connections == 1 else answer(ACCEPTED))
+        asked.set()
         await reader.read()
 
-    async with graph(once_stuck, timeouts=QUICK._replace(read_s=5.0), limits=GraphLimits(connections=1)) as client:
+    async with graph(once_stuck, limits=GraphLimits(connections=1)) as client:
+        sending = asyncio.create_task(send(client))
+        await asked.wait()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await send(client)
+            await asyncio.wait_for(sending, 0.1)
 
         assert await send(client) == "wamid.A"
 

@@ -70,7 +70,7 @@ async def dispatching(consumer: Scripted, total: int) -> AsyncIterator[list[Verd
 
 
 async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

@@ -28,7 +28,7 @@ def give(connections: Connections, *given: FakeConnection) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60.0):
         while not holds():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
 

@@ -239,4 +239,4 @@ async def test_what_the_process_looks_after_runs_from_its_start_to_its_end(behin
     over.set()
     await life
 
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 60)

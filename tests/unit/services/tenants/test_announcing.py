@@ -24,7 +24,7 @@ class Redis:
 
 
 async def _all_said(insistence: Insistence) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60.0):
         while len(insistence):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
 

@@ -26,17 +26,16 @@ def add_cluster_commands(commands: Any) -> None:
     of_cluster = within.add_subparsers(required=True, metavar="COMMAND")
     about = "make the standby of the embedded PostgreSQL that has most the primary"
     promote = of_cluster.add_parser("promote", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    force = (
-        "though the primary is well (it is ended in good order), or a standby cannot say how far it is (commits may be "
-        "lost)"
-    )
+    switchover = "though the primary is well: it is ended in good order first, and nothing is lost"
+    promote.add_argument("--switchover", action="store_true", help=switchover)
+    force = "though a standby cannot say how far it is: commits that it alone has are lost"
     promote.add_argument("--force", action="store_true", help=force)
     promote.add_argument("--json", action="store_true", help="as JSON")
     promote.set_defaults(command=_promote)
 
 
 def _promote(given: argparse.Namespace) -> int:
-    done, said = asyncio.run(_order(chosen_data_dir(os.environ), force=given.force))
+    done, said = asyncio.run(_order(chosen_data_dir(os.environ), switchover=given.switchover, force=given.force))
     if given.json:
         print(json.dumps(said if done else {"promoted": None, **said}, indent=1))
     elif done:
@@ -47,12 +46,13 @@ def _promote(given: argparse.Namespace) -> int:
     return _DONE if done else _REFUSED
 
 
-async def _order(data_dir: Path, *, force: bool) -> tuple[bool, dict[str, Any]]:
+async def _order(data_dir: Path, *, switchover: bool, force: bool) -> tuple[bool, dict[str, Any]]:
     record = read_record(data_dir) if is_claimed(data_dir) else None
     if record is None:
         raise NotRunningError(data_dir, "nothing runs there, and servers that do not run cannot be promoted")
     try:
-        return await give_order(record.status_socket, f"/promote?force={int(force)}", timeout_s=_LIMIT_S)
+        order = f"/promote?switchover={int(switchover)}&force={int(force)}"
+        return await give_order(record.status_socket, order, timeout_s=_LIMIT_S)
     except (OSError, TimeoutError, ValueError) as error:
         raise NotRunningError(data_dir, f"process {record.pid} does not answer ({type(error).__name__})") from error
 

@@ -81,7 +81,7 @@ async def fetch_status(path: Path, *, timeout_s: float) -> dict[str, Any]:
 
 
 async def give_order(path: Path, target: str, *, timeout_s: float) -> tuple[bool, dict[str, Any]]:
-    """Order something, such as ``/promote?force=1``; raises as ``fetch_status``.
+    """Order something, such as ``/promote?switchover=1``; raises as ``fetch_status``.
 
     Returns:
         Whether it was done, and what was; else ``message`` and, of an error of ours, its ``code``.

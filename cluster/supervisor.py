@@ -132,7 +132,9 @@ class Supervisor:
                 "Start with `spaza up --replicas 2`; where SPAZA_POSTGRES__DSN is set, whoever runs that PostgreSQL "
                 "promotes, see docs/replication.md",
             )
-        done = await self._replicated.promote(force=parameters.get("force") == "1")
+        done = await self._replicated.promote(
+            switchover=parameters.get("switchover") == "1", force=parameters.get("force") == "1"
+        )
         self._screen.warn(f"{done['promoted']} is the primary now, {done['former']} was.")
         return done
 

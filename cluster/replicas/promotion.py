@@ -36,11 +36,12 @@ class Promotion:
         self._group = group
         self._under_way = False
 
-    async def run(self, *, force: bool) -> dict[str, Any]:
+    async def run(self, *, switchover: bool, force: bool) -> dict[str, Any]:
         """Promote.
 
         Args:
-            force: though it is not known of a standby how far it is, or the primary is well.
+            switchover: though the primary is well; it is ended in good order before.
+            force: though it is not known of a standby how far it is; a commit that it alone has is lost.
 
         Returns:
             ``promoted`` and ``former``, the names of the parts; ``received_lsn`` and what each of the ``standbys`` had;
@@ -54,22 +55,23 @@ class Promotion:
             raise PromotionRefusedError("a promotion is under way", "Wait for it")
         self._under_way = True
         try:
-            return await self._run(force=force)
+            return await self._run(switchover=switchover, force=force)
         finally:
             self._under_way = False
 
-    async def _run(self, *, force: bool) -> dict[str, Any]:
+    async def _run(self, *, switchover: bool, force: bool) -> dict[str, Any]:
         started, group, former = time.monotonic(), self._group, self._group.primary
         found = await _asked(former.dsn)
         if isinstance(found, Standing) and found.standby:
             # Chosen before, and not promoted.
             return await self._promote(former, former, (), started)
         well = isinstance(found, Standing) and not found.standby
-        if well and not force:
+        if well and not switchover:
             took_ms = (time.monotonic() - started) * 1000
             raise PromotionRefusedError(
                 f"{former.name} is the primary, runs (pid {former.server.pid}) and answered in {took_ms:.0f} ms",
-                "Promote with --force to change to a standby all the same; the primary is ended in good order first",
+                "Promote with --switchover to change to a standby all the same; the primary is ended in good order "
+                "first",
             )
         chosen(await self._ask_all(_has_read), force=force)
         group.set_roles(group.roles._replace(fenced=True))

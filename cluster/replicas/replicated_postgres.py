@@ -44,6 +44,6 @@ class ReplicatedPostgres:
         """Roles, positions and lag, see ``cluster.replicas.figures``."""
         return await figures(self._group)
 
-    async def promote(self, *, force: bool) -> dict[str, Any]:
+    async def promote(self, *, switchover: bool = False, force: bool = False) -> dict[str, Any]:
         """Make the standby that has most the primary, see ``Promotion.run``."""
-        return await self._promotion.run(force=force)
+        return await self._promotion.run(switchover=switchover, force=force)

@@ -103,9 +103,9 @@ async def test_a_primary_that_is_well_is_not_replaced(postgres: ReplicatedPostgr
     before = postgres.primary
 
     with pytest.raises(
-        PromotionRefusedError, match=r"PostgreSQL is the primary, runs \(pid \d+\) and answered in .*--force"
+        PromotionRefusedError, match=r"PostgreSQL is the primary, runs \(pid \d+\) and answered in .*--switchover"
     ):
-        await postgres.promote(force=False)
+        await postgres.promote(force=True)
 
     assert postgres.primary is before
 
@@ -117,7 +117,7 @@ async def test_a_killed_primary_is_replaced_under_load_without_a_confirmed_write
     async with load:
         await until(lambda: load.confirmed_after(0), 10)
         _send(former, signal.SIGKILL)
-        done = await postgres.promote(force=False)
+        done = await postgres.promote()
         promoted = time.monotonic()
         took_s = await until(lambda: load.confirmed_after(promoted), 10)
         # And what starts dead servers again has started it, as what it may be.
@@ -151,14 +151,14 @@ async def test_a_primary_that_hangs_is_replaced_only_when_all_standbys_were_aske
             _send(member, signal.SIGSTOP)
 
         with pytest.raises(PromotionRefusedError, match=f"{silent.name}: no answer.*--force"):
-            await postgres.promote(force=False)
+            await postgres.promote()
         assert postgres.primary is former
         assert former.process is not None
         assert former.process.poll() is None
 
         _send(silent, signal.SIGCONT)
         hung = former.process
-        await postgres.promote(force=False)
+        await postgres.promote()
         promoted = time.monotonic()
         assert hung.poll() == -signal.SIGKILL
         await until(lambda: load.confirmed_after(promoted), 10)
@@ -186,7 +186,7 @@ async def test_a_standby_that_was_started_again_counts_only_when_it_has_read_wha
         _send_to_all(member, signal.SIGKILL)
     for member in (behind, ahead):
         await until(partial(_answers, member), 30)
-    await postgres.promote(force=False)
+    await postgres.promote()
 
     assert postgres.primary is ahead
     assert await load.rows() == {"both have it", "one has it"}
@@ -204,15 +204,15 @@ async def _answers(member: Member) -> bool:
         return False
 
 
-async def test_a_change_in_good_order_is_forced_and_two_at_once_are_one(
+async def test_a_change_in_good_order_is_made_where_it_is_asked_for_and_two_at_once_are_one(
     postgres: ReplicatedPostgres, load: Load
 ) -> None:
     former = postgres.primary
 
-    promoting = asyncio.create_task(postgres.promote(force=True))
+    promoting = asyncio.create_task(postgres.promote(switchover=True))
     await asyncio.sleep(0)
     with pytest.raises(PromotionRefusedError, match="under way"):
-        await postgres.promote(force=True)
+        await postgres.promote(switchover=True)
     done = await promoting
 
     assert done["former"] == former.name != postgres.primary.name

@@ -54,7 +54,7 @@ async def test_a_tenant_moves_right_after_a_promotion_and_over_one_in_the_middle
     async def replace_primary() -> None:
         assert postgres.primary.process is not None
         postgres.primary.process.send_signal(signal.SIGKILL)
-        await postgres.promote(force=False)
+        await postgres.promote()
 
     async with placed:
         await until(lambda: placed.confirmed_after(0), 10)

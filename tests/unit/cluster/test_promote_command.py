@@ -24,16 +24,18 @@ _DONE = {
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An instance that promotes where it is forced to, and refuses otherwise."""
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Mapping[str, str]]]:
+    """Those of an instance whose primary is well: it promotes where it is told to switch over, else refuses."""
     monkeypatch.setenv("SPAZA_DATA_DIR", str(tmp_path))
     claimed = Instance.claim(tmp_path)
     claimed.record({})
+    given: list[Mapping[str, str]] = []
     loop, ready = asyncio.new_event_loop(), threading.Event()
 
     async def promote(parameters: Mapping[str, str]) -> dict[str, Any]:
-        if parameters.get("force") != "1":
-            raise PromotionRefusedError("the primary is well", "Use --force")
+        given.append(parameters)
+        if parameters["switchover"] != "1":
+            raise PromotionRefusedError("the primary is well", "Use --switchover")
         return _DONE
 
     async def nothing() -> dict[str, Any]:
@@ -55,15 +57,15 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread = threading.Thread(target=run)
     thread.start()
     assert ready.wait(10)
-    yield
+    yield given
     loop.call_soon_threadsafe(serving.cancel)
     thread.join(10)
     claimed.release()
 
 
-@pytest.mark.usefixtures("instance")
+@pytest.mark.usefixtures("orders")
 def test_what_was_done_is_said_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cluster", "promote", "--force"]) == OK
+    assert main(["cluster", "promote", "--switchover"]) == OK
     assert capsys.readouterr().out.splitlines() == [
         "PostgreSQL 2 is the primary now, after 1.2 s (timeline 2).",
         "PostgreSQL was; it comes back as a standby, see `spaza status`.",
@@ -71,16 +73,23 @@ def test_what_was_done_is_said_in_words_and_as_json(capsys: pytest.CaptureFixtur
         "  PostgreSQL 3    had 0/2000, follows",
     ]
 
-    assert main(["cluster", "promote", "--force", "--json"]) == OK
+    assert main(["cluster", "promote", "--switchover", "--json"]) == OK
     assert json.loads(capsys.readouterr().out) == _DONE
 
 
-@pytest.mark.usefixtures("instance")
+def test_each_risk_is_taken_by_a_word_of_its_own(orders: list[Mapping[str, str]]) -> None:
+    for words in ([], ["--force"], ["--switchover"], ["--force", "--switchover"]):
+        main(["cluster", "promote", *words])
+
+    assert [(one["switchover"], one["force"]) for one in orders] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+
+
+@pytest.mark.usefixtures("orders")
 def test_a_refusal_is_a_failure_that_says_why_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cluster", "promote", "--json"]) == FAILED
+    assert main(["cluster", "promote", "--force", "--json"]) == FAILED
 
     said = capsys.readouterr()
-    assert said.err == "Nothing was promoted: the primary is well. Use --force.\n"
+    assert said.err == "Nothing was promoted: the primary is well. Use --switchover.\n"
     assert json.loads(said.out) == {
         "promoted": None, "code": "promotion_refused", "message": said.err.strip(),
     }  # fmt: skip

@@ -1,7 +1,6 @@
 """``spaza mailbox``: what each of its commands asks of the admin API, and what it says."""
 
 import argparse
-import json
 import os
 import sys
 from typing import Any
@@ -10,11 +9,10 @@ from rich.console import Console
 
 from cluster import mailbox_text
 from cluster.admin_client import AdminClient
+from cluster.answered import DONE, NOT_DONE, UNCONFIRMED, show
 from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import FILTER
-from cluster.plain_lines import print_lines, say
-
-DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
+from cluster.plain_lines import say
 
 
 def run(given: argparse.Namespace, console: Console | None = None) -> int:
@@ -30,7 +28,7 @@ def run(given: argparse.Namespace, console: Console | None = None) -> int:
 
 
 def _list(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return _show(client.get("", tenants=given.tenants), given, console, mailbox_text.overview)
+    return show(client.get("", tenants=given.tenants), given, console, mailbox_text.overview)
 
 
 def _peek(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -43,7 +41,7 @@ def _peek(client: AdminClient, given: argparse.Namespace, console: Console) -> i
         unmasked=given.unmasked or None,
         **_filter(given),
     )
-    return _show(document, given, console, mailbox_text.messages)
+    return show(document, given, console, mailbox_text.messages)
 
 
 def _trace(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -55,12 +53,12 @@ def _trace(client: AdminClient, given: argparse.Namespace, console: Console) -> 
         unmasked=given.unmasked or None,
         **{way: given.name},
     )
-    _show(document, given, console, mailbox_text.trails)
+    show(document, given, console, mailbox_text.trails)
     return DONE if document["messages"] else NOT_DONE
 
 
 def _pause(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return _show(client.post(f"/{given.queue}/{given.mailbox_command}"), given, console, mailbox_text.paused)
+    return show(client.post(f"/{given.queue}/{given.mailbox_command}"), given, console, mailbox_text.paused)
 
 
 def _change(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -71,7 +69,7 @@ def _change(client: AdminClient, given: argparse.Namespace, console: Console) ->
         asked["which"] = given.which
     planned = {**client.post(path, dry_run=True, **asked), "limit": given.limit}
     if given.dry_run:
-        return _show(planned, given, console, mailbox_text.plan)
+        return show(planned, given, console, mailbox_text.plan)
     if not given.yes:
         for line in mailbox_text.plan(planned):
             say(line)
@@ -102,12 +100,12 @@ def _in_parts(
             asked["began"] = part["began"]
         if not given.json:
             print(f"{done['messages']:,} so far", file=sys.stderr)
-    _show(done, given, console, mailbox_text.change)
+    show(done, given, console, mailbox_text.change)
     return DONE if left == 0 or (done["complete"] and not done["trouble"]) else NOT_DONE
 
 
 def _actions(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return _show(client.get("/actions", limit=given.limit, queue=given.queue), given, console, mailbox_text.actions)
+    return show(client.get("/actions", limit=given.limit, queue=given.queue), given, console, mailbox_text.actions)
 
 
 def _confirmed(given: argparse.Namespace, planned: dict[str, Any]) -> bool:
@@ -125,14 +123,6 @@ def _filter(given: argparse.Namespace) -> dict[str, Any]:
 
 def _way(name: str) -> str:
     return "wamid" if name.startswith("wamid.") else "message_id"
-
-
-def _show(document: dict[str, Any], given: argparse.Namespace, console: Console, lines: Any) -> int:
-    if given.json:
-        print(json.dumps(document, indent=1))
-    else:
-        print_lines(lines(document), console)
-    return DONE
 
 
 _COMMANDS = {

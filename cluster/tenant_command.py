@@ -12,14 +12,14 @@ from rich.console import Console
 
 from cluster import tenant_text
 from cluster.admin_client import TENANTS, AdminClient
+from cluster.answered import DONE, NOT_DONE, UNCONFIRMED, show
 from cluster.errors import AdminRefusedError, ClusterError, TenantFileError, TenantNotNamedError
 from cluster.instance import chosen_data_dir
-from cluster.plain_lines import print_lines, say
+from cluster.plain_lines import say
 from cluster.tenant_export import CHANGED, ExportFile
 from kernel.identifiers import new_id
 from kernel.plain_text import visible
 
-DONE, NOT_DONE, UNCONFIRMED = 0, 1, 2
 _PAGE: Final = 500
 _RESEAL_CALLS: Final = 1_000
 
@@ -37,7 +37,7 @@ def run(given: argparse.Namespace, console: Console | None = None) -> int:
 
 def _create(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
     made = client.send("POST", "", _spec(given), idempotency_key=_key(given))
-    return _show(made, given, console, tenant_text.created)
+    return show(made, given, console, tenant_text.created)
 
 
 def _list(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -54,12 +54,12 @@ def _list(client: AdminClient, given: argparse.Namespace, console: Console) -> i
     document = {
         "tenants": tenants, "next_cursor": cursor, "partial": bool(missing), "missing_shards": sorted(missing),
     }  # fmt: skip
-    _show(document, given, console, tenant_text.listed)
+    show(document, given, console, tenant_text.listed)
     return NOT_DONE if missing else DONE
 
 
 def _one(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return _show(client.get(f"/{given.tenant_id}"), given, console, tenant_text.shown)
+    return show(client.get(f"/{given.tenant_id}"), given, console, tenant_text.shown)
 
 
 def _rotate(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -67,13 +67,13 @@ def _rotate(client: AdminClient, given: argparse.Namespace, console: Console) ->
     if given.public_key is not None:
         asked["public_key"] = _text_of(given.public_key)
     done = client.send("POST", f"/{given.tenant_id}/rotate", asked, idempotency_key=_key(given))
-    return _show(done, given, console, tenant_text.rotated)
+    return show(done, given, console, tenant_text.rotated)
 
 
 def _token(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
     tenant_id = _only_tenant(client) if given.tenant_id is None else given.tenant_id
     asked = {} if given.ttl_s is None else {"ttl_s": given.ttl_s}
-    return _show(client.send("POST", f"/{tenant_id}/token", asked), given, console, tenant_text.token)
+    return show(client.send("POST", f"/{tenant_id}/token", asked), given, console, tenant_text.token)
 
 
 def _only_tenant(client: AdminClient) -> str:
@@ -84,7 +84,7 @@ def _only_tenant(client: AdminClient) -> str:
 
 
 def _enter(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return _show(client.post(f"/{given.tenant_id}/{given.tenant_command}"), given, console, tenant_text.state)
+    return show(client.post(f"/{given.tenant_id}/{given.tenant_command}"), given, console, tenant_text.state)
 
 
 def _limits(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -100,7 +100,7 @@ def _limits(client: AdminClient, given: argparse.Namespace, console: Console) ->
         done = {"tenant_id": shown["tenant_id"], "limits": shown["limits"]}
     else:
         done = client.send("POST", f"{path}/limits", asked)
-    return _show(done, given, console, tenant_text.limits)
+    return show(done, given, console, tenant_text.limits)
 
 
 def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -109,7 +109,7 @@ def _move(client: AdminClient, given: argparse.Namespace, console: Console) -> i
     while True:
         done = client.post(f"/{given.tenant_id}/move", shard=given.shard)
         if done["success"]:
-            return _show(done, given, console, tenant_text.moved)
+            return show(done, given, console, tenant_text.moved)
         try:
             said = tenant_text.moving(client.get(f"/{given.tenant_id}").get("moving"), time.monotonic() - began)
         except AdminRefusedError as error:
@@ -132,7 +132,7 @@ def _remove(client: AdminClient, given: argparse.Namespace, console: Console) ->
     except ClusterError:
         say(tenant_text.half_removed(given.tenant_id, given.export, _state_of(client, given.tenant_id)))
         raise
-    return _show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
+    return show({**done, "export": str(file.path), "rows": file.rows}, given, console, tenant_text.removed)
 
 
 def _taken_away(client: AdminClient, given: argparse.Namespace, file: ExportFile) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _reseal(client: AdminClient, given: argparse.Namespace, console: Console) ->
         resealed += done["resealed"]
         if done["complete"] or done["unopened"] or done["missing_shards"]:
             break
-    _show({**done, "resealed": resealed}, given, console, tenant_text.resealed)
+    show({**done, "resealed": resealed}, given, console, tenant_text.resealed)
     return DONE if done["complete"] else NOT_DONE
 
 
@@ -229,14 +229,6 @@ def _confirmed(shown: dict[str, Any]) -> bool:
         return False
     print(visible(f"Really {what}, with all its rows? [y/N] "), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _show(document: dict[str, Any], given: argparse.Namespace, console: Console, lines: Any) -> int:
-    if given.json:
-        print(json.dumps(document, indent=1))
-    else:
-        print_lines(lines(document), console)
-    return DONE
 
 
 _COMMANDS = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cluster import mailbox_command, mailbox_text
+from cluster.answered import NOT_DONE, UNCONFIRMED
 from cluster.cli import FAILED, MISUSED, main
 from cluster.mailbox_arguments import add_mailbox_commands
 
@@ -90,7 +91,7 @@ def test_without_a_yes_nothing_is_changed_where_nobody_can_be_asked(
 ) -> None:
     FakeClient.answers = [{**PLAN, "action": verb}]
 
-    assert run(verb, "q", "--all") == mailbox_command.UNCONFIRMED
+    assert run(verb, "q", "--all") == UNCONFIRMED
 
     assert "--yes" in capsys.readouterr().err
     assert len(FakeClient.asked) == 1
@@ -99,7 +100,7 @@ def test_without_a_yes_nothing_is_changed_where_nobody_can_be_asked(
 def test_what_ended_early_is_a_failure_and_says_that_it_may_be_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     FakeClient.answers = [PLAN, {**PART, "trouble": "partition 3 is recovering"}]
 
-    assert run("redrive", "q", "--all", "--yes") == mailbox_command.NOT_DONE
+    assert run("redrive", "q", "--all", "--yes") == NOT_DONE
 
     said = capsys.readouterr().out
     assert "partition 3 is recovering" in said
@@ -118,7 +119,7 @@ def test_what_ended_early_is_a_failure_and_says_that_it_may_be_repeated(capsys: 
 def test_a_message_is_traced_by_what_it_is_called(arguments: list[str], asked: dict[str, Any]) -> None:
     FakeClient.answers = [{"messages": [], "caused": [], "missing_shards": [3], "complete": False}]
 
-    assert run("trace", *arguments, "--json") == mailbox_command.NOT_DONE
+    assert run("trace", *arguments, "--json") == NOT_DONE
 
     assert FakeClient.asked == [("/trace", asked)]
 

@@ -2,45 +2,32 @@
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import orjson
 
 from benchmarks.broker.brokers import Broker, Load, Turn
 from benchmarks.broker.mailbox import MailboxBroker
 from benchmarks.broker.rabbitmq import RabbitBroker
 from benchmarks.broker.report import as_table, reached
+from benchmarks.raw_figures import keep, run_folder
 from benchmarks.system import UnavailableError
 
-_RESULTS = Path(__file__).parents[1] / "results"
 _BROKERS = ("rabbitmq", "mailbox")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the turns and print what they showed; 1 if a message was lost."""
     options = _parser().parse_args(argv)
-    run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
     loads = [Load(publishers, options.seconds) for publishers in options.publishers]
     turns: list[Turn] = []
-    try:
+    with run_folder() as folder:
         for number in range(1, options.rounds + 1):
             for name in options.brokers:
                 print(f"round {number} of {options.rounds}: {name}", flush=True)
-                turns += _turn(name, run_dir / f"{name}-{number}", loads)
-    finally:
-        shutil.rmtree(run_dir, ignore_errors=True)
-    directory = _RESULTS / f"broker-{time.strftime('%Y%m%d-%H%M%S')}"
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_bytes(
-        orjson.dumps([{**turn._asdict(), "publish": turn.publish._asdict()} for turn in turns])
-    )
+                turns += _turn(name, folder / f"{name}-{number}", loads)
     print(as_table(turns))
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("broker", [{**turn._asdict(), "publish": turn.publish._asdict()} for turn in turns])
     return 0 if reached(turns) else 1
 
 

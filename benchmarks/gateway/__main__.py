@@ -2,42 +2,33 @@
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
-import orjson
 import uvloop
 
 from benchmarks.gateway.ground import Ground
 from benchmarks.gateway.report import Turn, as_text, reached
 from benchmarks.load.connection import Connection
+from benchmarks.raw_figures import keep, run_folder
 from config.routes_file import load_routes
 
-_RESULTS = Path(__file__).parents[1] / "results"
 _START_S = 120.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print. Returns 0 where the goal is reached, else 1."""
     options = _parser().parse_args(argv)
-    run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
-    ground = Ground(run_dir)
-    try:
-        ground.start()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            turns = runner.run(_measure(ground, options))
-    finally:
-        ground.stop()
-        shutil.rmtree(run_dir, ignore_errors=True)
-    directory = _RESULTS / f"gateway-{time.strftime('%Y%m%d-%H%M%S')}"
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_bytes(orjson.dumps([turn._asdict() for turn in turns]))
+    with run_folder() as folder:
+        ground = Ground(folder)
+        try:
+            ground.start()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                turns = runner.run(_measure(ground, options))
+        finally:
+            ground.stop()
     print(as_text(turns, [*load_routes().routes["products"].plugins]))
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("gateway", [turn._asdict() for turn in turns])
     return 0 if reached(turns) else 1
 
 

@@ -3,16 +3,10 @@
 import argparse
 import asyncio
 import os
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Final
 
-import orjson
 import psutil
 import ray
 import uvloop
@@ -22,36 +16,31 @@ from actors.rate_limiter.start import start_rate_limiters
 from benchmarks.limiter.loops import TENANTS, checks_per_s, latencies_s, warm
 from benchmarks.limiter.report import Figures, as_table, reached
 from benchmarks.percentiles import summarize
+from benchmarks.raw_figures import keep, run_folder
 from cache.counters import RedisCounters
 from cluster.redis_server import RedisServer
-
-_RESULTS: Final = Path(__file__).parents[1] / "results"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print. Returns 0 where all goals are reached, else 1."""
     options = _parser().parse_args(argv)
-    run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
     # As an instance has it; Ray's own would let everything else go first.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's name
-    redis = RedisServer(run_dir / "data", run_dir / "run").start()
-    try:
-        ray.init(
-            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="spaza",
-            object_store_memory=100_000_000, _temp_dir=str(run_dir / "ray"),
-        )  # fmt: skip
-        start_rate_limiters(1, partial(RedisCounters, redis.url), settings=redis.url, log_level="WARNING")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_measure(options))
-    finally:
-        ray.shutdown()
-        redis.stop()
-        shutil.rmtree(run_dir, ignore_errors=True)
-    directory = _RESULTS / f"limiter-{time.strftime('%Y%m%d-%H%M%S')}"
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_bytes(orjson.dumps(figures._asdict()))
+    with run_folder() as folder:
+        redis = RedisServer(folder / "data", folder / "run").start()
+        try:
+            ray.init(
+                address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="spaza",
+                object_store_memory=100_000_000, _temp_dir=str(folder / "ray"),
+            )  # fmt: skip
+            start_rate_limiters(1, partial(RedisCounters, redis.url), settings=redis.url, log_level="WARNING")
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                figures = runner.run(_measure(options))
+        finally:
+            ray.shutdown()
+            redis.stop()
     print(as_table(figures))
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("limiter", figures._asdict())
     return 0 if all(reached(figures).values()) else 1
 
 

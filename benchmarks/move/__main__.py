@@ -2,10 +2,7 @@
 
 import argparse
 import asyncio
-import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +12,9 @@ from actors.shards.placement import SHARDS
 from benchmarks.move.ground import Ground
 from benchmarks.move.writers import Writer
 from benchmarks.percentiles import median
+from benchmarks.raw_figures import keep, run_folder
 from telemetry.log import configure_logging
 
-_RESULTS = Path(__file__).parents[1] / "results"
 GOAL_MS = 300.0
 
 
@@ -50,19 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and keep the raw figures. 1 where the median freeze is too long, or the accounts do not hold."""
     options = _parser().parse_args(argv)
     configure_logging("ERROR")
-    folder = Path(tempfile.mkdtemp(prefix="spaza-bench-"))
-    try:
+    with run_folder() as folder:
         moves = asyncio.run(_measure(folder, options))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    directory = _RESULTS / time.strftime("%Y%m%d-%H%M%S-move")
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_text(json.dumps([one._asdict() for one in moves], indent=1))
     freeze_ms = median([one.freeze_ms for one in moves])
     sound = not any(one.lost or one.doubled or one.disordered or one.failures for one in moves)
     print(f"freeze, median of {len(moves)}: {freeze_ms:.0f} ms, {'below' if freeze_ms < GOAL_MS else 'NOT BELOW'} 300")
     print("nothing lost, doubled or out of order" if sound else "THE ACCOUNTS DO NOT HOLD")
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("move", [one._asdict() for one in moves])
     return 0 if sound and freeze_ms < GOAL_MS else 1
 
 

@@ -2,20 +2,16 @@
 
 import argparse
 import asyncio
-import json
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from actors.shards.owner import MigrationLimits
+from benchmarks.raw_figures import keep, run_folder
 from benchmarks.tenants.fleet import Fleet
 from telemetry.log import configure_logging
 
-_RESULTS = Path(__file__).parents[1] / "results"
 # The slowest step may be so much slower than the fastest before the rate counts as falling; machines drift.
 _FLAT = 0.7
 
@@ -38,17 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and keep the raw figures. 1 where a rate falls as the tenants grow."""
     options = _parser().parse_args(argv)
     configure_logging("WARNING")
-    folder = Path(tempfile.mkdtemp(prefix="spaza-bench-"))
-    try:
+    with run_folder() as folder:
         steps = asyncio.run(_measure(folder, options))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    directory = _RESULTS / time.strftime("%Y%m%d-%H%M%S-tenants")
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_text(json.dumps([step._asdict() for step in steps], indent=1))
     flat = is_flat([step.made_per_s for step in steps]) and is_flat([step.migrated_per_s for step in steps])
     print("flat" if flat else f"NOT FLAT: the last falls below {_FLAT:.0%} of the best")
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("tenants", [step._asdict() for step in steps])
     return 0 if flat else 1
 
 

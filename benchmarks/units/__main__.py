@@ -2,44 +2,33 @@
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
-import orjson
 import uvloop
 
 from actors.shards.handle import ShardsHandle
+from benchmarks.raw_figures import keep, run_folder
 from benchmarks.units.across import Asked, ask
 from benchmarks.units.functions import FUNCTIONS
 from benchmarks.units.ground import SHARDS_PER_ACTOR, Ground
 from benchmarks.units.rates import BareAsyncpg, ThroughActor
 from benchmarks.units.report import Rate, as_table
 
-_RESULTS = Path(__file__).parents[1] / "results"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the goals are for the reader to judge."""
     options = _parser().parse_args(argv)
-    run_dir = Path(tempfile.mkdtemp(prefix="bench-"))  # sockets want a short path
-    ground = Ground(run_dir)
-    try:
-        ground.start()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            rates, asked = runner.run(_measure(ground, options))
-    finally:
-        ground.stop()
-        shutil.rmtree(run_dir, ignore_errors=True)
-    directory = _RESULTS / f"units-{time.strftime('%Y%m%d-%H%M%S')}"
-    directory.mkdir(parents=True)
-    plain = {"rates": [rate._asdict() for rate in rates], "across": [one._asdict() for one in asked]}
-    (directory / "result.json").write_bytes(orjson.dumps(plain))
+    with run_folder() as folder:
+        ground = Ground(folder)
+        try:
+            ground.start()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                rates, asked = runner.run(_measure(ground, options))
+        finally:
+            ground.stop()
     print(as_table(rates, asked))
-    print(f"Raw figures: {directory / 'result.json'}")
+    keep("units", {"rates": [rate._asdict() for rate in rates], "across": [one._asdict() for one in asked]})
     return 0
 
 

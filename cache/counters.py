@@ -1,13 +1,60 @@
-"""Numbers in Redis, each under its key for a while. Their one writer holds them itself; these are for its successor."""
+"""Numbers in Redis, each under its key for a while. Their one writer holds them itself; these are for its successor.
 
+While the writer is silent others may take from what is left, which is kept aside under a key of its own as well: what
+stands under the first key is the writer's own and what is aside, whoever writes it and how often.
+"""
+
+import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cache.connection import RedisConnection, RedisTimeouts
 from cache.errors import RedisAwayError
 
 # A decision waits for a read where a tenant is seen for the first time.
 _TIMEOUTS = RedisTimeouts(connect_s=0.25, command_s=0.25)
+# Who takes has waited for the writer in vain already, and without an answer knows nothing of what others take.
+_TAKING_TIMEOUTS = RedisTimeouts(connect_s=1.0, command_s=2.0)
+_TAKING_AT_ONCE: Final = 8
+
+# What is no number, or less than nothing, counts as nothing. MGET, for GET fails on what is no string.
+_NUMBER: Final = """
+local function number(key) return math.max(0, tonumber(redis.call('MGET', key)[1] or '0') or 0) end
+"""
+# KEYS: key, its key aside, ...; ARGV: the writer's own, ms to keep it, ... Returns what is aside of each.
+_WRITE: Final = (
+    _NUMBER
+    + """
+local aside = {}
+for at = 1, #KEYS / 2 do
+  aside[at] = number(KEYS[2 * at])
+  redis.call('SET', KEYS[2 * at - 1], ARGV[2 * at - 1] + aside[at], 'PX', ARGV[2 * at])
+end
+return aside
+"""
+)
+# KEYS: as above; ARGV: how much, whether less will do, and of each key the limit, ms to keep it, ... Returns how much
+# was taken, and what stands under each key then.
+_TAKE: Final = (
+    _NUMBER
+    + """
+local taken, used = tonumber(ARGV[1]), {}
+local left = math.huge
+for at = 1, #KEYS / 2 do
+  used[at] = number(KEYS[2 * at - 1])
+  left = math.min(left, math.max(0, ARGV[2 * at + 1] - used[at]))
+end
+if taken > left then taken = ARGV[2] == '1' and left or 0 end
+if taken > 0 then
+  for at = 1, #KEYS / 2 do
+    used[at] = used[at] + taken
+    redis.call('SET', KEYS[2 * at - 1], used[at], 'PX', ARGV[2 * at + 2])
+    redis.call('SET', KEYS[2 * at], number(KEYS[2 * at]) + taken, 'PX', ARGV[2 * at + 2])
+  end
+end
+return {taken, unpack(used)}
+"""
+)
 
 
 class KeptNumber(Protocol):
@@ -18,8 +65,12 @@ class KeptNumber(Protocol):
         """Under which."""
 
     @property
+    def aside_key(self) -> str:
+        """Under which is kept what others have taken."""
+
+    @property
     def value(self) -> int:
-        """The number."""
+        """The number, without that."""
 
     @property
     def kept_s(self) -> float:
@@ -32,6 +83,7 @@ class RedisCounters:
     def __init__(self, url: str) -> None:
         """Connect to nothing yet; ``url`` as ``RedisConnection`` takes it."""
         self._connection = RedisConnection(url, timeouts=_TIMEOUTS)
+        self._write = self._connection.client.register_script(_WRITE)
 
     async def read(self, keys: Sequence[str]) -> list[int] | None:
         """The numbers, 0 where there is none or something else; None while Redis is away."""
@@ -43,26 +95,80 @@ class RedisCounters:
             return None
         return [_number(text) for text in texts]
 
-    async def write(self, values: Sequence[KeptNumber]) -> bool:
-        """Replace numbers; False if Redis is away, and then some may have been."""
+    async def write(self, values: Sequence[KeptNumber]) -> list[int] | None:
+        """Replace numbers, each by the one that is given and what is aside.
 
-        async def write() -> None:
-            async with self._connection.client.pipeline(transaction=False) as pipeline:
-                for one in values:
-                    pipeline.set(one.key, one.value, px=max(1, int(one.kept_s * 1000)))
-                await pipeline.execute()
-
+        Returns:
+            what was aside of each, in order; None if Redis is away, and then some may have been replaced.
+        """
         if not values:
-            return True
+            return []
+        keys = [key for one in values for key in (one.key, one.aside_key)]
+        arguments = [argument for one in values for argument in (one.value, _milliseconds(one.kept_s))]
         try:
-            await self._connection.ask(write)
+            aside: list[int] = await self._connection.ask(lambda: self._write(keys, arguments))
         except RedisAwayError:
-            return False
-        return True
+            return None
+        return aside
 
     async def aclose(self) -> None:
         """Close connections."""
         await self._connection.aclose()
+
+
+class Limited(NamedTuple):
+    """A number that is not to grow above a limit.
+
+    Attributes:
+        key: under which it stands.
+        aside_key: under which is kept what of it was taken here.
+        limit: see above.
+        kept_s: seconds from now.
+    """
+
+    key: str
+    aside_key: str
+    limit: int
+    kept_s: float
+
+
+class RedisTaking:
+    """Takes from what is left, for those who cannot ask the writer. For one event loop."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to nothing yet; ``url`` as ``RedisConnection`` takes it."""
+        self._connection = RedisConnection(url, timeouts=_TAKING_TIMEOUTS)
+        # All who come at once would want more connections than there may be.
+        self._turn = asyncio.Semaphore(_TAKING_AT_ONCE)
+        self._take = self._connection.client.register_script(_TAKE)
+
+    async def take(self, numbers: Sequence[Limited], asked: int, *, partly: bool = False) -> list[int] | None:
+        """Take from all of these, or from none.
+
+        Args:
+            numbers: at least one.
+            asked: how much, 0 to take nothing.
+            partly: whether less than that will do.
+
+        Returns:
+            how much was taken, and what each number is then; None while Redis is away, and then it may have been.
+        """
+        keys = [key for one in numbers for key in (one.key, one.aside_key)]
+        limits = [argument for one in numbers for argument in (one.limit, _milliseconds(one.kept_s))]
+        async with self._turn:
+            try:
+                found: list[int] = await self._connection.ask(lambda: self._take(keys, [asked, int(partly), *limits]))
+            except RedisAwayError:
+                return None
+        return found
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._connection.aclose()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
 
 
 def _number(text: bytes | str | None) -> int:

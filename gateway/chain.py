@@ -25,7 +25,7 @@ from gateway.credentials import Credentials
 from gateway.deadline import Deadline
 from gateway.edge import Edge
 from gateway.limited_routes import PLUGIN, limits_of
-from gateway.limiter import Limiter
+from gateway.limiter import Aside, Limiter
 from gateway.needs import Given, demand
 from gateway.observer import GatewayObserver
 from gateway.operations import Matched, Operation, Operations
@@ -50,6 +50,7 @@ class Parts(NamedTuple):
         observer: watches.
         limiter: for rate-limiting.
         limits: of tenants and routes that have none of their own.
+        aside: decides while the limiter cannot.
         counts_messages: the application counts what it is sent by itself, for it alone knows whose that is.
         credentials: for jwt-auth.
         app_secrets: for hmac-auth.
@@ -59,6 +60,7 @@ class Parts(NamedTuple):
     observer: GatewayObserver
     limiter: Limiter | None = None
     limits: Limits = Limits(100, 5000)
+    aside: Aside | None = None
     counts_messages: bool = False
     credentials: Credentials | None = None
     app_secrets: tuple[bytes, ...] = ()
@@ -134,7 +136,7 @@ def _rate_limiting(app: ASGIApp, options: RateLimitingOptions, setting: Setting)
         return app
     assert parts.limiter is not None
     policy = setting.policy(PLUGIN, options)
-    return RateLimiting(app, options, policy, parts.limiter, limits_of(route, parts.limits))
+    return RateLimiting(app, options, policy, parts.limiter, limits_of(route, parts.limits), aside=parts.aside)
 
 
 # By name, what makes a plugin; what it stands on was demanded.

@@ -15,3 +15,10 @@ class Limiter(Protocol):
         Raises:
             SpazaError: it cannot be decided now.
         """
+
+
+class Aside(Protocol):
+    """Decides while the limiter cannot; ``CountedAside``."""
+
+    async def check(self, check: Check) -> Decision | None:
+        """Take as above, by what the limiter has written down; None while that cannot be asked."""

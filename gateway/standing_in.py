@@ -1,8 +1,12 @@
-"""While nobody else can decide, this process does, by what it was told last.
+"""While the limiter cannot decide: by what it has written down, and where that cannot be asked, by what it told last.
 
 Kong's ``fault_tolerant`` lets everything pass meanwhile, so that whoever calls in the seconds after a limiter has died
-has no limit at all. Here each process lets pass what was left of both windows when the limiter last spoke, less what it
-has let pass since, and tells the limiter of that when it is back.
+has no limit at all. Here all processes count together where the limiter writes. Without that place as well each lets
+pass what was left of both windows when the limiter last spoke, less what it has let pass since, and tells the limiter
+of that when it is back.
+
+Weakness: without either, as many processes as there are let pass so much, each for itself; and what they let pass in a
+minute that has ended is not counted in the hour when the limiter is back.
 """
 
 import time
@@ -13,7 +17,7 @@ from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, Resets, WindowState, retry_after_s
 from actors.rate_limiter.keys import Pair
 from actors.rate_limiter.ledger import Check
-from gateway.limiter import Limiter
+from gateway.limiter import Aside, Limiter
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
@@ -69,6 +73,7 @@ class StandingIn:
 
     Args:
         limiter: decides while it can.
+        aside: decides while it cannot; None for nobody.
         capacity: of how many tenants and routes it remembers what is left; those that were not asked for longest are
             forgotten first, and begin with whole limits.
         wall: Unix seconds; when the windows of those end of which nothing is known.
@@ -78,12 +83,14 @@ class StandingIn:
     def __init__(
         self,
         limiter: Limiter,
+        aside: Aside | None = None,
         *,
         capacity: int = 10_000,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limiter, self._capacity, self._wall, self._monotonic = limiter, capacity, wall, monotonic
+        self._limiter, self._aside, self._capacity = limiter, aside, capacity
+        self._wall, self._monotonic = wall, monotonic
         self._known: OrderedDict[Pair, _Left] = OrderedDict()
         self._stands_in = False
 
@@ -100,11 +107,15 @@ class StandingIn:
                 _log.warning(
                     "limiter_stood_in_for", route=check.route, error=error.code, correlation_id=check.correlation_id
                 )
+            counted = None if self._aside is None else await self._aside.check(check)
             left.turn(check.limits, self._monotonic())
-            return left.take(check, self._monotonic())
-        if self._stands_in:
-            self._stands_in = False
-            _log.info("limiter_decides_again", route=check.route)
+            if counted is None:
+                return left.take(check, self._monotonic())
+            decision = counted
+        else:
+            if self._stands_in:
+                self._stands_in = False
+                _log.info("limiter_decides_again", route=check.route)
         left.told(decision, self._monotonic())
         return decision
 

@@ -16,9 +16,11 @@ from actors.shards.sealing_key import forget_other_keys
 from actors.shards.tenant_move import TenantMoves
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitRunner
+from cache.counters import RedisTaking
 from config.routes import Route, Routes
 from config.settings import Settings
 from gateway.chain import Parts
+from gateway.counted_aside import CountedAside
 from gateway.limited_routes import limited_routes
 from gateway.observer import GatewayMetrics
 from services.admin.actions import Actions
@@ -90,7 +92,8 @@ class Applications:
 
         def make(shards: UnitRunner) -> Parts:
             credentials = OpenedCredentials(handles.directory(shards, handles.redis()), Sealer(*keys))
-            return Parts(GatewayMetrics(), handles.rate_limiters(), limits, credentials=credentials)
+            aside = CountedAside(RedisTaking(handles.redis_url))
+            return Parts(GatewayMetrics(), handles.rate_limiters(), limits, aside, credentials=credentials)
 
         return make
 

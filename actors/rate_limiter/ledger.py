@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Limits
-from actors.rate_limiter.keys import Pair, hour_key, minute_key
-from actors.rate_limiter.window import Windows
+from actors.rate_limiter.keys import Pair, aside_key, hour_key, minute_key
+from actors.rate_limiter.window import Used, Windows
 
 # Longer than its window, for an owner that is started at the very end, on another machine's clock.
-_KEPT_BEYOND_S: Final = 60.0
+KEPT_BEYOND_S: Final = 60.0
 
 
 class Check(NamedTuple):
@@ -58,11 +58,31 @@ class Entry:
 
 
 class StoredValue(NamedTuple):
-    """A value on its way to Redis, and for how many seconds it is of use."""
+    """What an owner has counted of a window, on its way to Redis.
 
-    key: str
+    Attributes:
+        pair: whose.
+        window_s: a minute's or an hour's.
+        number: of the window.
+        value: how much; what is known to be counted aside is not among it.
+        kept_s: for how many seconds it is of use.
+    """
+
+    pair: Pair
+    window_s: int
+    number: int
     value: int
     kept_s: float
+
+    @property
+    def key(self) -> str:
+        """Under which all is kept, what is aside included."""
+        return (minute_key if self.window_s == MINUTE_S else hour_key)(self.pair, self.number)
+
+    @property
+    def aside_key(self) -> str:
+        """Under which is kept what is aside."""
+        return aside_key(self.key)
 
 
 class Earlier(NamedTuple):
@@ -73,9 +93,10 @@ class Earlier(NamedTuple):
     hour: int
 
     @property
-    def keys(self) -> tuple[str, str]:
-        """Of the minute and of the hour."""
-        return minute_key(self.pair, self.minute), hour_key(self.pair, self.hour)
+    def keys(self) -> tuple[str, str, str, str]:
+        """Of what ``Used`` holds."""
+        minute, hour = minute_key(self.pair, self.minute), hour_key(self.pair, self.hour)
+        return minute, hour, aside_key(minute), aside_key(hour)
 
     @classmethod
     def of(cls, pair: Pair, now: Instant) -> "Earlier":
@@ -97,6 +118,8 @@ class Ledger:
         self._unwritten: dict[Pair, None] = {}
         # Counting began without what an owner before this one may have written.
         self._earlier_unknown: dict[Pair, None] = {}
+        # Others may have counted more aside than was heard.
+        self._doubted: set[Pair] = set()
         self._swept_hour = 0
         self.forgotten_unwritten = 0
 
@@ -109,25 +132,34 @@ class Ledger:
         return len(self._unwritten)
 
     def unknown(self, checks: Iterable[Check]) -> set[Pair]:
-        """Those that are not here, and have to be begun before they can be decided."""
-        entries = self._entries
-        return {pair for check in checks if (pair := Pair(check.tenant, check.route)) not in entries}
+        """Those that are not here or in doubt, and have to be begun before they can be decided."""
+        entries, doubted = self._entries, self._doubted
+        unknown = {pair for check in checks if (pair := Pair(check.tenant, check.route)) not in entries}
+        if doubted:
+            unknown.update(pair for check in checks if (pair := check.pair) in doubted)
+        return unknown
 
-    def begin(self, at: Earlier, used: tuple[int, int] | None, limits: Limits) -> None:
-        """Begin to count, unless it is counted already.
+    def doubt(self) -> None:
+        """Others may have counted for all of these: nothing was heard of them for some time."""
+        self._doubted.update(self._entries)
+
+    def begin(self, at: Earlier, used: Used | None, limits: Limits) -> None:
+        """Begin to count, or, what is counted already, hear what others have counted.
 
         Args:
             at: whose, and the windows that were asked for.
-            used: of the minute and the hour, as Redis has it; None where it could not be asked.
+            used: as Redis has it; None where it could not be asked.
             limits: under which it is asked for.
         """
-        if at.pair in self._entries:
-            return
-        minute_used, hour_used = (0, 0) if used is None else used
-        windows = Windows(at.minute, minute_used, at.hour, hour_used)
-        self._entries[at.pair] = Entry(windows, limits)
-        if used is None:
-            self._earlier_unknown[at.pair] = None
+        self._doubted.discard(at.pair)
+        entry = self._entries.get(at.pair)
+        if entry is None:
+            self._entries[at.pair] = Entry(Windows(at.minute, at.hour, used or Used()), limits)
+            if used is None:
+                self._earlier_unknown[at.pair] = None
+        elif used is not None and at.pair not in self._earlier_unknown:
+            entry.windows.hear(MINUTE_S, at.minute, used.minute_aside)
+            entry.windows.hear(HOUR_S, at.hour, used.hour_aside)
 
     def decide(self, check: Check, now: Instant) -> Verdict:
         """Decide one check, whose counter has begun."""
@@ -166,14 +198,21 @@ class Ledger:
             if entry is None:
                 continue
             windows = entry.windows
-            for key, number, present, used, window_s in (
-                (minute_key, windows.minute, minute, windows.minute_used, MINUTE_S),
-                (hour_key, windows.hour, hour, windows.hour_used, HOUR_S),
+            for window_s, number, present, own in (
+                (MINUTE_S, windows.minute, minute, windows.minute_used - windows.minute_aside),
+                (HOUR_S, windows.hour, hour, windows.hour_used - windows.hour_aside),
             ):
                 if number == present:
-                    kept_s = now.until_s((number + 1) * window_s) + _KEPT_BEYOND_S
-                    values.append(StoredValue(key(pair, number), used, kept_s))
+                    kept_s = now.until_s((number + 1) * window_s) + KEPT_BEYOND_S
+                    values.append(StoredValue(pair, window_s, number, own, kept_s))
         return values
+
+    def hear(self, values: Iterable[StoredValue], aside: Iterable[int]) -> None:
+        """Count what others had counted aside by the time that these values were written."""
+        for one, counted in zip(values, aside, strict=True):
+            entry = self._entries.get(one.pair)
+            if entry is not None:
+                entry.windows.hear(one.window_s, one.number, counted)
 
     def earlier_unknown(self, most: int, now: Instant) -> list[Earlier]:
         """Some of the counters that began without what was counted before them."""
@@ -184,12 +223,12 @@ class Ledger:
             found.append(Earlier(pair, windows.minute, windows.hour))
         return found
 
-    def add_earlier(self, found: Mapping[Earlier, tuple[int, int]]) -> None:
+    def add_earlier(self, found: Mapping[Earlier, Used]) -> None:
         """Add what was counted before, now that it is known; and have the sums written."""
-        for at, (minute_used, hour_used) in found.items():
+        for at, used in found.items():
             if at.pair in self._earlier_unknown:
                 del self._earlier_unknown[at.pair]
-                self._entries[at.pair].windows.add_earlier(at.minute, minute_used, at.hour, hour_used)
+                self._entries[at.pair].windows.add_earlier(at.minute, at.hour, used)
                 self._unwritten[at.pair] = None
 
     def sweep(self, now: Instant) -> None:
@@ -227,8 +266,9 @@ class Ledger:
         del self._entries[pair]
         self._unwritten.pop(pair, None)
         self._earlier_unknown.pop(pair, None)
+        self._doubted.discard(pair)
 
 
-def used_of(values: Sequence[int], at: int) -> tuple[int, int]:
-    """The minute's and the hour's of the counter at a place, of values that were read in the order of their keys."""
-    return values[2 * at], values[2 * at + 1]
+def used_of(values: Sequence[int], at: int) -> Used:
+    """What is used of the counter at a place, of values that were read in the order of their keys."""
+    return Used(*values[4 * at : 4 * at + 4])

@@ -13,11 +13,14 @@ from actors.rate_limiter.keys import Pair
 from actors.rate_limiter.ledger import Check, Earlier, Ledger, Verdict
 from actors.rate_limiter.store import CounterStore, WriteBehind
 from actors.rate_limiter.usage import usage_document
+from actors.rate_limiter.way import CHECK_S
 from telemetry.log import get_logger
 
 CAPACITY: Final = 200_000
 _TOP_TENANTS: Final = 10
 _LAST_WRITE_S: Final = 2.0
+# Callers wait so long for an answer before they have it counted aside; ``sweep`` comes more often.
+_SILENCE_S: Final = CHECK_S
 _REDIS: Final = ("writes", "failed_writes", "failed_reads", "read_late")
 _log = get_logger("rate_limiter")
 
@@ -56,6 +59,7 @@ class Owner:
         self._loading: dict[Pair, asyncio.Future[None]] = {}
         self._totals: Counter[str] = Counter()
         self._ends = False
+        self._awake_at = monotonic()
         self.by_route: Counter[tuple[str, str]] = Counter()
 
     async def decide(self, checks: Sequence[Check], limiters: int) -> Verdicts | None:
@@ -70,8 +74,10 @@ class Owner:
         """
         if limiters != self._limiters:
             return None
+        self._look_back()
         while unknown := self._ledger.unknown(checks):
             await self._begin(unknown, checks)
+            self._look_back()
         if self._ends:
             return None
         now = self._now()
@@ -82,7 +88,8 @@ class Owner:
         return Verdicts(Resets.at(now), verdicts)
 
     def sweep(self) -> None:
-        """Forget what nobody needs, now and then, even if nobody asks."""
+        """Forget what nobody needs, every two seconds, even if nobody asks."""
+        self._look_back()
         self._ledger.sweep(self._now())
 
     def figures(self) -> dict[str, Any]:
@@ -110,6 +117,13 @@ class Owner:
         if not await self._writing.stop(_LAST_WRITE_S):
             _log.warning("counters_not_written", unwritten=self._ledger.unwritten)
         await self._store.aclose()
+
+    def _look_back(self) -> None:
+        """Doubt all counts if this process stood still, for others have counted meanwhile."""
+        now = self._monotonic()
+        if now - self._awake_at > _SILENCE_S:
+            self._ledger.doubt()
+        self._awake_at = now
 
     async def _begin(self, unknown: set[Pair], checks: Sequence[Check]) -> None:
         """Read what was counted before; who asks for the same meanwhile waits for the same."""

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.ledger import Earlier, Ledger, StoredValue, used_of
+from actors.rate_limiter.window import Used
 from kernel.growth import growing_s
 from telemetry.log import get_logger
 
@@ -26,8 +27,12 @@ class CounterStore(Protocol):
     async def read(self, keys: Sequence[str]) -> list[int] | None:
         """The numbers, 0 where there is none; None while it cannot be asked."""
 
-    async def write(self, values: Sequence[StoredValue]) -> bool:
-        """Replace numbers; False if that is not sure."""
+    async def write(self, values: Sequence[StoredValue]) -> list[int] | None:
+        """Replace what stands under each key by the value and what is aside; None if that is not sure.
+
+        Returns:
+            what was aside of each, in order.
+        """
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -99,18 +104,19 @@ class WriteBehind:
             if not pairs:
                 break
             values = self._ledger.values(pairs, self._now())
-            sure = False
+            aside: list[int] | None = None
             try:
-                sure = not values or await self._store.write(values)
+                aside = await self._store.write(values) if values else []
             finally:
-                if not sure:
+                if aside is None:
                     self._ledger.still_unwritten(pairs)
-            self.counters["writes" if sure else "failed_writes"] += 1
-            if not sure:
+            self.counters["failed_writes" if aside is None else "writes"] += 1
+            if aside is None:
                 return False
+            self._ledger.hear(values, aside)
         return True
 
-    async def read(self, wanted: Sequence[Earlier]) -> list[tuple[int, int]] | None:
+    async def read(self, wanted: Sequence[Earlier]) -> list[Used] | None:
         """What stands in the store for these counters; None while it cannot be asked."""
         values = await self._store.read([key for one in wanted for key in one.keys])
         if values is None:

@@ -5,7 +5,7 @@ headers without a unit speak of: the one of which least is left, and of equals t
 counts later, so that calls at once all pass, here one owner decides. ``Retry-After`` is true where Kong's may lie: it
 names the window that has to end, not the one of the other headers.
 
-While the owner cannot decide, a process decides by what it was told last (``standing_in.py``), where Kong's
+While the owner cannot decide, processes decide by what it has written down (``standing_in.py``), where Kong's
 ``fault_tolerant`` lets everything pass.
 
 The tenant is that of jwt-auth. Who was identified by nobody, as where that plugin runs in shadow, has no limit.
@@ -23,7 +23,7 @@ from actors.rate_limiter.way import CHECK_S
 from config.plugins import RateLimitingOptions
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import Identity, context_of
-from gateway.limiter import Limiter
+from gateway.limiter import Aside, Limiter
 from gateway.policy import Policy
 from gateway.refusal import Refusal
 from gateway.standing_in import StandingIn
@@ -44,13 +44,21 @@ class RateLimiting:
         policy: carries out the refusals.
         limiter: decides.
         limits: of the route, for tenants without limits of their own.
+        aside: decides while the limiter cannot.
     """
 
     def __init__(
-        self, app: ASGIApp, options: RateLimitingOptions, policy: Policy, limiter: Limiter, limits: Limits
+        self,
+        app: ASGIApp,
+        options: RateLimitingOptions,
+        policy: Policy,
+        limiter: Limiter,
+        limits: Limits,
+        *,
+        aside: Aside | None = None,
     ) -> None:
         self._app, self._policy, self._limits = app, policy, limits
-        self._limiter: Limiter = StandingIn(limiter) if options.fault_tolerant else limiter
+        self._limiter: Limiter = StandingIn(limiter, aside) if options.fault_tolerant else limiter
         self._alone, self._hides = options.whatever_own, options.hide_client_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

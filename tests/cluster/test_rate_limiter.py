@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.placement import owner_of
 from actors.rate_limiter.start import start_rate_limiters
 from cache.connection import RedisConnection
-from cache.counters import RedisCounters
+from cache.counters import RedisCounters, RedisTaking
 from cluster.redis_server import RedisServer
 from config.plugins import RateLimitingOptions
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
 from gateway.context import Identity, context_of
+from gateway.counted_aside import CountedAside
 from gateway.plugins.rate_limiting import RateLimiting
 from gateway.policy import Policy
 from kernel.identifiers import new_id
@@ -79,16 +80,31 @@ async def _owner(number: int) -> dict[str, Any]:
     return dict(figures[number])
 
 
-def _gateway(tenant: str, app: App) -> ASGIApp:
+def _gateway(tenant: str, app: App, taking: RedisTaking) -> ASGIApp:
     """What a replica has in front of its application, for one tenant."""
     policy = Policy("things", "rate-limiting", Watch(), enforced=True)
-    limiting = RateLimiting(app, RateLimitingOptions(), policy, RateLimiterHandle(LIMITERS), LIMITS)
+    aside = CountedAside(taking)
+    limiting = RateLimiting(app, RateLimitingOptions(), policy, RateLimiterHandle(LIMITERS), LIMITS, aside=aside)
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         context_of(scope).identity = Identity(tenant, "kid", 0, 1)
         await limiting(scope, receive, send)
 
     return chained(identified, route(), Parts(Watch()))
+
+
+@pytest.fixture
+async def connection(server: RedisServer) -> AsyncIterator[RedisConnection]:
+    connection = RedisConnection(server.url)
+    yield connection
+    await connection.aclose()
+
+
+@pytest.fixture
+async def taking(server: RedisServer) -> AsyncIterator[RedisTaking]:
+    taking = RedisTaking(server.url)
+    yield taking
+    await taking.aclose()
 
 
 def _owner_number(check: Check) -> int:
@@ -140,10 +156,10 @@ async def test_three_processes_share_one_limit_exactly(server: RedisServer) -> N
 
 
 async def test_of_a_thousand_requests_through_the_gateways_of_three_replicas_exactly_a_hundred_get_through(
-    server: RedisServer,
+    taking: RedisTaking,
 ) -> None:
     tenant, app = new_id(), App({})
-    replicas = [_gateway(tenant, app) for _ in range(3)]
+    replicas = [_gateway(tenant, app, taking) for _ in range(3)]
     await _within_an_hour()
 
     answers = await asyncio.gather(*(answered(replicas[at % 3]) for at in range(1_000)))
@@ -287,26 +303,32 @@ async def test_an_owner_that_hangs_costs_a_callers_patience_once(handle: RateLim
                 await asyncio.sleep(0.1)
 
 
-async def test_a_limiter_that_hangs_opens_no_door_at_a_gateway(server: RedisServer) -> None:
+@pytest.mark.parametrize("known", [30, 0])
+@pytest.mark.parametrize("what", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_limiter_that_hangs_or_dies_opens_no_door_at_the_gateways_of_three_replicas(
+    connection: RedisConnection, taking: RedisTaking, what: signal.Signals, known: int
+) -> None:
     tenant, app = new_id(), App({})
-    gateway, check = _gateway(tenant, app), _products(tenant=tenant)
-    await _within_an_hour()
-    assert [(await answered(gateway)).status for _ in range(30)] == [200] * 30
+    gateways, check = [_gateway(tenant, app, taking) for _ in range(3)], _products(tenant=tenant)
+    await _within_an_hour(60.0)
+    assert [(await answered(gateways[0])).status for _ in range(known)] == [200] * known
+    await _written(check._replace(route=route().name), connection, known)
     pid = (await _owner(_owner_number(check)))["pid"]
 
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, what)
     try:
-        answers = await asyncio.gather(*(answered(gateway) for _ in range(500)))
+        answers = await asyncio.gather(*(answered(gateways[at % 3]) for at in range(600)))
     finally:
-        os.kill(pid, signal.SIGCONT)
+        if what is signal.SIGSTOP:
+            os.kill(pid, signal.SIGCONT)
 
-    assert [one.status for one in answers].count(200) == 70
+    assert [one.status for one in answers].count(200) == 100 - known
     assert {one.status for one in answers} == {200, 429}
-    # And when it is back it knows.
-    connection = RedisConnection(server.url)
-    await _written(check._replace(route=route().name), connection, 100)
-    await connection.aclose()
-    assert [(await answered(gateway)).status for _ in range(5)] == [429] * 5
+    # And who decides afterwards knows.
+    assert (await _owner(_owner_number(check)))["pid"] == pid or what is signal.SIGKILL
+    decision = await RateLimiterHandle(LIMITERS).check(check._replace(route=route().name), timeout_s=60.0)
+    assert (decision.is_allowed, decision.hour.used) == (False, 100)
+    assert [(await answered(gateways[1])).status for _ in range(5)] == [429] * 5
 
 
 def test_a_redeployed_owner_knows_what_the_one_before_has_counted(server: RedisServer) -> None:

@@ -1,10 +1,13 @@
 """Counters in a real Redis."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+import pytest
+
 from cache.connection import RedisConnection
-from cache.counters import RedisCounters
+from cache.counters import Limited, RedisCounters, RedisTaking
 
 
 class Value(NamedTuple):
@@ -12,11 +15,28 @@ class Value(NamedTuple):
     value: int
     kept_s: float
 
+    @property
+    def aside_key(self) -> str:
+        return f"aside:{self.key}"
+
+
+@pytest.fixture
+async def taking(connection: RedisConnection) -> AsyncIterator[RedisTaking]:
+    one = RedisTaking(connection.url)
+    yield one
+    await one.aclose()
+
+
+def limited(limit: int, *keys: str, kept_s: float = 60.0) -> list[Limited]:
+    return [Limited(key, f"aside:{key}", limit, kept_s) for key in keys]
+
 
 async def test_numbers_are_read_back_in_order_and_what_is_not_there_is_nothing(connection: RedisConnection) -> None:
     counters = RedisCounters(connection.url)
 
-    assert await counters.write([Value("rate_limit:a:x:minute:1", 3, 60.0), Value("rate_limit:a:x:hour:1", 7, 60.0)])
+    values = [Value("rate_limit:a:x:minute:1", 3, 60.0), Value("rate_limit:a:x:hour:1", 7, 60.0)]
+    assert await counters.write(values) == [0, 0]
+    assert await counters.write([]) == []
 
     keys = ["rate_limit:a:x:hour:1", "rate_limit:b:x:hour:1", "rate_limit:a:x:minute:1"]
     assert await counters.read(keys) == [7, 0, 3]
@@ -47,13 +67,53 @@ async def test_a_later_value_takes_the_place_of_the_one_before(connection: Redis
     await counters.aclose()
 
 
-async def test_what_somebody_else_put_there_counts_as_nothing(connection: RedisConnection) -> None:
+async def test_what_somebody_else_put_there_counts_as_nothing(connection: RedisConnection, taking: RedisTaking) -> None:
     await connection.client.set("text", "twelve")
     await connection.client.set("negative", "-5")
     await connection.client.sadd("set", "7")
     counters = RedisCounters(connection.url)
 
     assert await counters.read(["text", "negative", "set"]) == [0, 0, 0]
+    await connection.client.sadd("aside:set", "7")
+    assert await counters.write([Value("set", 2, 60.0), Value("text", 3, 60.0)]) == [0, 0]
+    assert await taking.take(limited(5, "negative", "set"), 2) == [2, 2, 4]
+    await counters.aclose()
+
+
+async def test_many_take_together_no_more_than_is_left_of_the_least(
+    connection: RedisConnection, taking: RedisTaking
+) -> None:
+    counters = RedisCounters(connection.url)
+    await counters.write([Value("minute", 4, 60.0), Value("hour", 40, 60.0)])
+    windows = [*limited(10, "minute"), *limited(44, "hour")]
+
+    taken = [found[0] for found in await asyncio.gather(*(taking.take(windows, 1) for _ in range(600))) if found]
+
+    assert (len(taken), sum(taken)) == (600, 4)
+    assert await taking.take(windows, 0) == [0, 8, 44]
+    assert await counters.read(["minute", "hour", "aside:minute", "aside:hour"]) == [8, 44, 4, 4]
+    await counters.aclose()
+
+
+async def test_what_is_left_is_taken_where_less_will_do(taking: RedisTaking) -> None:
+    assert await taking.take(limited(5, "a"), 3) == [3, 3]
+    assert await taking.take(limited(5, "a"), 3) == [0, 3]
+    assert await taking.take(limited(5, "a"), 3, partly=True) == [2, 5]
+    # Of a limit that was lowered nothing is left.
+    assert await taking.take(limited(2, "a"), 3, partly=True) == [0, 5]
+
+
+async def test_the_writer_hears_what_others_took_and_replaces_none_of_it(
+    connection: RedisConnection, taking: RedisTaking
+) -> None:
+    counters = RedisCounters(connection.url)
+    await taking.take(limited(9, "a", kept_s=30.0), 2)
+
+    assert [await counters.write([Value("a", 4, 60.0)]) for _ in range(2)] == [[2], [2]]
+
+    assert await counters.read(["a"]) == [6]
+    assert 25 <= await connection.client.ttl("aside:a") <= 30
+    assert await taking.take(limited(9, "a"), 4) == [0, 6]
     await counters.aclose()
 
 
@@ -61,5 +121,6 @@ async def test_without_redis_that_is_said_and_nothing_is_raised() -> None:
     counters = RedisCounters("redis://127.0.0.1:1/0")
 
     assert await counters.read(["a"]) is None
-    assert not await counters.write([Value("a", 1, 60.0)])
+    assert await counters.write([Value("a", 1, 60.0)]) is None
+    assert await RedisTaking("redis://127.0.0.1:1/0").take(limited(5, "a"), 1) is None
     await counters.aclose()

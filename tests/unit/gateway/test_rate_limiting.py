@@ -14,6 +14,7 @@ from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
 from actors.rate_limiter.own_limits import OwnLimits
+from actors.rate_limiter.window import Used
 from config.plugins import JwtAuthOptions, Options, RateLimitingOptions
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
@@ -43,7 +44,7 @@ class LedgerLimiter:
             raise self.error
         now = Instant(self.now, self.now)
         if self.ledger.unknown([check]):
-            self.ledger.begin(Earlier.of(check.pair, now), (0, 0), check.limits)
+            self.ledger.begin(Earlier.of(check.pair, now), Used(), check.limits)
         verdict = self.ledger.decide(check, now)
         used = verdict.minute_used, verdict.hour_used
         return decided(check.limits, check.cost, verdict.admitted, used, Resets.at(now))

@@ -6,6 +6,8 @@ from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
+from actors.rate_limiter.window import Used
+from gateway.limiter import Aside
 from gateway.standing_in import StandingIn
 
 # Ten seconds into an hour.
@@ -17,9 +19,9 @@ CHECK = Check("01a206e71a8876c38ef13d4c866fa497", "products", LIMITS)
 class Bench:
     """A limiter that may be away, and who stands in for it, at a time that stands still."""
 
-    def __init__(self, capacity: int = 10) -> None:
+    def __init__(self, capacity: int = 10, aside: Aside | None = None) -> None:
         self.now, self.away, self.ledger, self.asked = NOW, False, Ledger(100), list[Check]()
-        self._standing = StandingIn(self, capacity=capacity, wall=lambda: self.now, monotonic=lambda: self.now)
+        self._standing = StandingIn(self, aside, capacity=capacity, wall=lambda: self.now, monotonic=lambda: self.now)
 
     async def check(self, check: Check, *, timeout_s: float) -> Decision:
         """The limiter's part."""
@@ -28,7 +30,7 @@ class Bench:
         self.asked.append(check)
         now = Instant(self.now, self.now)
         if self.ledger.unknown([check]):
-            self.ledger.begin(Earlier.of(check.pair, now), (0, 0), check.limits)
+            self.ledger.begin(Earlier.of(check.pair, now), Used(), check.limits)
         verdict = self.ledger.decide(check, now)
         used = verdict.minute_used, verdict.hour_used
         return decided(check.limits, check.cost, verdict.admitted, used, Resets.at(now))
@@ -41,6 +43,20 @@ class Bench:
     async def ask(self, check: Check = CHECK) -> Decision:
         """One call."""
         return await self._standing.check(check, timeout_s=1.0)
+
+
+class Shared:
+    """Where several count what is left of five, which may be away as well."""
+
+    def __init__(self) -> None:
+        self.used, self.away = 0, False
+
+    async def check(self, check: Check) -> Decision | None:
+        if self.away:
+            return None
+        admitted = check.cost if self.used + check.cost <= LIMITS.minute else 0
+        self.used += admitted
+        return decided(check.limits, check.cost, admitted, (self.used, self.used), Resets(50.0, 3_590.0))
 
 
 @pytest.fixture
@@ -143,3 +159,27 @@ async def test_it_remembers_no_more_than_it_may() -> None:
 
     assert await bench.admitted(9) == 5
     assert await bench.admitted(9, CHECK._replace(route="two")) == 4
+
+
+async def test_all_that_stand_in_count_together_and_owe_nothing() -> None:
+    aside = Shared()
+    benches = [Bench(aside=aside) for _ in range(3)]
+    for bench in benches:
+        bench.away = True
+
+    assert sum([await bench.admitted(3) for bench in benches]) == 5
+
+    benches[0].away = False
+    await benches[0].ask()
+    assert [one.cost for one in benches[0].asked] == [1]
+
+
+async def test_where_nobody_can_be_asked_it_goes_on_from_what_was_told_last() -> None:
+    aside = Shared()
+    bench = Bench(aside=aside)
+    bench.away = True
+    assert await bench.admitted(2) == 2
+
+    aside.away = True
+
+    assert await bench.admitted(9) == 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.rate_limiter.clock import Instant, SteadyClock
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
-from actors.rate_limiter.window import Windows
+from actors.rate_limiter.window import Used, Windows
 
 HOUR = 1_800_000_000.0
 
@@ -120,7 +120,7 @@ def test_what_an_earlier_owner_counted_is_added_if_its_windows_still_run() -> No
     windows = Windows()
     ask(windows, Limits(9, 90), HOUR + 61)
 
-    windows.add_earlier(int((HOUR + 59) // 60), 5, int(HOUR // 3600), 20)
+    windows.add_earlier(int((HOUR + 59) // 60), int(HOUR // 3600), Used(5, 20))
 
     assert (windows.minute_used, windows.hour_used) == (1, 21)
 

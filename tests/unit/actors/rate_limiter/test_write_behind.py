@@ -7,11 +7,14 @@ import pytest
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Limits
+from actors.rate_limiter.keys import Pair
 from actors.rate_limiter.ledger import Check, Earlier, Ledger, StoredValue
 from actors.rate_limiter.store import WriteBehind
+from actors.rate_limiter.window import Used
 
 NOW = Instant(1_800_000_000.0, 1_800_000_000.0)
 LIMITS = Limits(5, 50)
+_NOTHING = Used()
 
 
 class MemoryStore:
@@ -26,20 +29,21 @@ class MemoryStore:
     async def read(self, keys: Sequence[str]) -> list[int] | None:
         return None if self.away else [self.values.get(key, 0) for key in keys]
 
-    async def write(self, values: Sequence[StoredValue]) -> bool:
+    async def write(self, values: Sequence[StoredValue]) -> list[int] | None:
         self.batches += 1
         if self.busy is not None:
             await self.busy.wait()
         if self.away:
-            return False
-        self.values.update({one.key: one.value for one in values})
-        return True
+            return None
+        aside = [self.values.get(one.aside_key, 0) for one in values]
+        self.values.update({one.key: one.value + other for one, other in zip(values, aside, strict=True)})
+        return aside
 
     async def aclose(self) -> None:
         return
 
 
-def counted(ledger: Ledger, tenant: str = "a", used: tuple[int, int] | None = (0, 0)) -> None:
+def counted(ledger: Ledger, tenant: str = "a", used: Used | None = _NOTHING) -> None:
     one = Check(tenant, "x", LIMITS)
     if ledger.unknown([one]):
         ledger.begin(Earlier.of(one.pair, NOW), used, LIMITS)
@@ -98,7 +102,7 @@ async def test_while_the_store_is_away_nothing_is_lost(writes: Writes) -> None:
 async def test_what_stands_there_is_read_before_it_is_replaced(writes: Writes) -> None:
     ledger, store, writing = writes
     one = Check("a", "x", LIMITS)
-    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys, 3)
+    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys[:2], 3)
     counted(ledger, used=None)
     store.away = True
     assert not await writing.flush()
@@ -113,7 +117,7 @@ async def test_what_stands_there_is_read_before_it_is_replaced(writes: Writes) -
 async def test_what_began_unread_during_a_long_write_does_not_replace_what_stands_there() -> None:
     ledger, store = Ledger(5_000), MemoryStore()
     one = Check("late", "x", Limits(500, 500))
-    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys, 90)
+    store.values = dict.fromkeys(Earlier.of(one.pair, NOW).keys[:2], 90)
     store.busy = asyncio.Event()
     writing = WriteBehind(ledger, store, lambda: NOW)
     for number in range(1_500):
@@ -127,8 +131,21 @@ async def test_what_began_unread_during_a_long_write_does_not_replace_what_stand
     store.busy.set()
     await settle()
 
-    assert [store.values[key] for key in Earlier.of(one.pair, NOW).keys] == [91, 91]
+    assert [store.values[key] for key in Earlier.of(one.pair, NOW).keys[:2]] == [91, 91]
     assert await writing.stop(5.0)
+
+
+async def test_what_others_counted_meanwhile_is_heard_with_the_write_and_stays_there(writes: Writes) -> None:
+    ledger, store, writing = writes
+    counted(ledger)
+    minute, hour, minute_aside, hour_aside = Earlier.of(Pair("a", "x"), NOW).keys
+    store.values = {minute: 3, hour: 3, minute_aside: 3, hour_aside: 3}
+
+    for _ in range(2):
+        assert await writing.flush()
+        assert (store.values[minute], store.values[hour]) == (4, 4)
+        assert ledger.decide(Check("a", "x", LIMITS, 0), NOW).minute_used == 4
+        ledger.still_unwritten([Pair("a", "x")])
 
 
 async def test_a_write_that_is_broken_off_is_made_again(writes: Writes) -> None:

@@ -11,6 +11,7 @@ from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
 from actors.rate_limiter.own_limits import OwnLimits
+from actors.rate_limiter.window import Used
 from config.plugins import RateLimitingOptions
 from config.routes import Route
 from services.tenants.errors import DirectoryUnavailableError
@@ -39,7 +40,7 @@ class World:
         decisions = []
         for check in checks:
             if self.ledger.unknown([check]):
-                self.ledger.begin(Earlier.of(check.pair, now), (0, 0), check.limits)
+                self.ledger.begin(Earlier.of(check.pair, now), Used(), check.limits)
             verdict = self.ledger.decide(check, now)
             used = verdict.minute_used, verdict.hour_used
             decisions.append(decided(check.limits, check.cost, verdict.admitted, used, Resets.at(now)))

@@ -86,6 +86,8 @@ class Census:
             return
         self.snapshot = counting.snapshot
         self._counting = asyncio.get_running_loop().create_task(self._finish(counting))
+        # A task that is cancelled before it has begun never comes to its end.
+        self._counting.add_done_callback(lambda _: counting.abandon())
 
     def _failed(self, error: MailboxError) -> None:
         _log.warning("mailbox_not_counted", queue=self._queue, partition=self._number, error=str(error))

@@ -74,5 +74,5 @@ class PostgresCounting:
         finally:
             self._connection.terminate()
 
-    async def aclose(self) -> None:
+    def abandon(self) -> None:
         self._connection.terminate()

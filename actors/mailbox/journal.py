@@ -214,8 +214,8 @@ class Counting(Protocol):
             JournalUnavailableError: it took too long.
         """
 
-    async def aclose(self) -> None:
-        """Give it up."""
+    def abandon(self) -> None:
+        """Give it up, if it is not over; whoever asked for the result may never have come to that."""
 
 
 class Journal(Protocol):

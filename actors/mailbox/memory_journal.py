@@ -123,7 +123,7 @@ class _MemoryCounting:
     async def result(self) -> Count:
         return self._count
 
-    async def aclose(self) -> None:
+    def abandon(self) -> None:
         return None
 
 

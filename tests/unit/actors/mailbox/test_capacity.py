@@ -237,7 +237,7 @@ class SlowCount(InMemoryJournal):
                 await gate.wait()
                 return count
 
-            async def aclose(self) -> None:
+            def abandon(self) -> None:
                 return None
 
         return _Counting()

@@ -187,7 +187,12 @@ class Connections:
             self._tidy_later()
 
     def _close_soon(self, connection: ShardConnection) -> None:
-        self._run(self._close(connection))
+        def closed(_task: object) -> None:
+            # Not if it was cancelled before it had begun.
+            if not connection.is_closed():
+                connection.terminate()
+
+        self._run(self._close(connection)).add_done_callback(closed)
 
     async def _close(self, connection: ShardConnection) -> None:
         try:
@@ -195,10 +200,11 @@ class Connections:
         except (TimeoutError, *FOREIGN):
             connection.terminate()
 
-    def _run(self, work: Any) -> None:
+    def _run(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     @staticmethod
     def _now() -> float:

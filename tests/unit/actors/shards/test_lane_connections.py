@@ -113,3 +113,19 @@ async def test_a_server_that_refuses_is_said_to_be_away_and_a_closed_pool_opens_
     await connections.closed(1.0)
 
     assert all(one.is_closed() for one in servers.made)
+
+
+async def test_what_was_to_be_closed_is_cut_where_its_closing_was_cancelled_before_it_had_begun() -> None:
+    connections = opened_to(FakeServers(), min_idle=0)
+    idle = await taken(connections)
+    give(connections, idle)
+    before = asyncio.all_tasks()
+
+    connections.close()
+    # As an event loop does that ends.
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert idle.is_closed()

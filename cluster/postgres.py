@@ -287,4 +287,4 @@ class PostgresServer:
 
 def start_postgres(data_dir: Path, run_dir: Path, *, tuning: Mapping[str, str] | None = None) -> PostgresServer:
     """Start a server with its 32 databases, on TCP too, and wait until it is ready; end it with its ``stop``."""
-    return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}, tcp=True).start()
+    return PostgresServer(data_dir, run_dir, {**TUNING, **(tuning or {})}, tcp=True).start(timeout_s=240.0)

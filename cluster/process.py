@@ -83,7 +83,7 @@ def stop(process: subprocess.Popen[bytes], signal_number: int, *, timeout_s: flo
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(5)
+        process.wait(60)
         return False
     return True
 

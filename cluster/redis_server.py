@@ -34,7 +34,7 @@ loglevel notice
 """
 _LOOK_S = 0.03
 # Over a Unix socket an answer takes a fraction of a millisecond.
-_ANSWER_LIMIT_S = 0.2
+_ANSWER_LIMIT_S = 1.0
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ def postgres(folder: Path) -> Iterator[PostgresServer]:
 @contextmanager
 def redis(folder: Path) -> Iterator[RedisServer]:
     """A Redis on a socket in the folder."""
-    server = RedisServer(folder / "data", folder / "run").start()
+    server = RedisServer(folder / "data", folder / "run").start(timeout_s=120.0)
     try:
         yield server
     finally:

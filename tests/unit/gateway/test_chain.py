@@ -110,7 +110,7 @@ async def test_what_has_not_begun_to_answer_in_the_routes_time_is_a_504_and_ende
             ended.append("cancelled")
             raise
 
-    answer = await answered(chained(App(handle=sleep), route(timeout_s=0.01), Parts(Watch())))
+    answer = await answered(chained(App(handle=sleep), route(timeout_s=0.5), Parts(Watch())))
 
     assert (answer.status, ended) == (504, ["cancelled"])
     assert answer.json()["message"] == "Not answered in time; the request may have been carried out"
@@ -124,7 +124,7 @@ async def test_an_answer_that_has_begun_may_take_its_time() -> None:
         await late.wait()
         await send({"type": "http.response.body", "body": b"late"})
 
-    answer = await answered(chained(App(handle=stream), route(timeout_s=0.01), Parts(Watch())))
+    answer = await answered(chained(App(handle=stream), route(timeout_s=0.5), Parts(Watch())))
 
     assert (answer.status, answer.body) == (200, b"late")
 

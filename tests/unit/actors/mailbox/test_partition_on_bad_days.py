@@ -208,7 +208,7 @@ class SlowJournal(InMemoryJournal):
         return await super().load(from_seq, limit)
 
 
-SHORT = FAST._replace(ownership=FAST.ownership._replace(lease_s=0.2, page_s=0.01))
+SHORT = FAST._replace(ownership=FAST.ownership._replace(lease_s=1.0, page_s=0.01))
 
 
 async def test_nothing_is_delivered_once_the_lease_was_not_renewed_in_time() -> None:
@@ -218,7 +218,7 @@ async def test_nothing_is_delivered_once_the_lease_was_not_renewed_in_time() -> 
         await until(lambda: not owner.partition.statistics()["paging"])
         await owner.partition.append([message("m1")])
         journal.silent = True
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         assert owner.take() == []
 
         journal.silent = False

@@ -245,12 +245,11 @@ class _Run:
     async def _guarded(self, connection: "asyncpg.Connection[Any]", plan: TenantPlan) -> None:
         try:
             await self._tenant(connection, plan)
+        except SchemaGoneError:
+            # Removed or moved meanwhile, with all that it had.
+            self._over_with(plan.shard)
         except MigrationFailedError as error:
-            if _is_gone(error):
-                # Removed or moved meanwhile, with all that it had.
-                self._over_with(plan.shard)
-            else:
-                self._fail(plan, error)
+            self._fail(plan, error)
 
     async def _tenant(self, connection: "asyncpg.Connection[Any]", plan: TenantPlan) -> None:
         schema = schema_of(plan.tenant_id)
@@ -296,10 +295,6 @@ class _Run:
             self._cut and not stopped,
             self._clock() - self._started,
         )
-
-
-def _is_gone(error: MigrationFailedError) -> bool:
-    return isinstance(error, SchemaGoneError)
 
 
 def _reason(error: Exception) -> str:

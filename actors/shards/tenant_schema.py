@@ -1,7 +1,8 @@
 """The schema of one tenant, made as the owner of the databases: all of it in one transaction, or nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -68,22 +69,10 @@ class TenantSchemas:
             MigrationFailedError: a migration could not be applied, and nothing of the schema is there.
         """
         schema = schema_of(tenant_id)
-        try:
-            async with asyncio.timeout(self._patience_s), self._turns:
-                connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
-                try:
-                    return await coming_again(
-                        lambda: self._create(connection, schema, tenant_id, wanted),
-                        f"schema {schema}",
-                        DEFAULT_PATIENCE,
-                    )
-                finally:
-                    await connection.close(timeout=_CONNECT_S)
-        except FOREIGN as error:
-            translated = translate(error, f"schema {schema}", shard)
-            if isinstance(translated, ShardUnavailableError):
-                raise translated from error
-            raise SetupError(f"schema {schema}", str(error)) from error
+        async with self._connection(shard, schema) as connection:
+            return await coming_again(
+                lambda: self._create(connection, schema, tenant_id, wanted), f"schema {schema}", DEFAULT_PATIENCE
+            )
 
     async def drop(self, tenant_id: str, shard: int, unchanged: Callable[[], Awaitable[bool]]) -> bool:
         """Take a tenant's schema away with all that is in it, unless something changed.
@@ -102,12 +91,17 @@ class TenantSchemas:
             SetupError: it was refused.
         """
         schema = schema_of(tenant_id)
+        async with self._connection(shard, schema) as connection, connection.transaction():
+            return await _drop(connection, schema, unchanged)
+
+    @asynccontextmanager
+    async def _connection(self, shard: int, schema: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
+        """A connection of the owner's, for the time of the patience; what goes wrong with it is said in our words."""
         try:
             async with asyncio.timeout(self._patience_s), self._turns:
                 connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
                 try:
-                    async with connection.transaction():
-                        return await _drop(connection, schema, unchanged)
+                    yield connection
                 finally:
                     await connection.close(timeout=_CONNECT_S)
         except FOREIGN as error:

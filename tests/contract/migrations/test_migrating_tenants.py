@@ -16,7 +16,7 @@ from actors.shards.migration_errors import (
     UnknownCanaryError,
 )
 from actors.shards.migration_files import SHARED, Phase
-from actors.shards.migration_report import Progress
+from actors.shards.migration_report import MigrationReport, Progress
 from actors.shards.migration_run import TenantMigrations
 from actors.shards.migrations import Patience
 from actors.shards.owner import MigrationLimits
@@ -365,11 +365,7 @@ async def test_a_tenant_that_is_removed_meanwhile_is_no_failure(
     installation: Installation, release: Release, statement: str
 ) -> None:
     (*_, last) = await installation.tenants(3)
-    gated(release, statement)
-    async with holding_up(installation) as gate:
-        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-        # The second is in its migration by then, after the last was listed.
-        await _held_up(gate, release)
+    async with in_the_middle(installation, release, statement) as run:
         await installation.fetch(0, f"DROP SCHEMA tenant_{last} CASCADE")
 
     assert (await run).complete
@@ -379,16 +375,13 @@ async def test_a_tenant_that_moves_meanwhile_to_a_shard_that_was_done_is_found_t
     installation: Installation, release: Release
 ) -> None:
     (*_, last) = tenants = await installation.tenants(3)
-    gated(release, BARCODE)
-    async with holding_up(installation) as gate:
-        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-        # The second is in its migration by then, and the other shards, which had nobody, are done.
-        await _held_up(gate, release)
-        async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
-            await move.copy()
-            await move.freeze()
-            await move.open()
-            await move.finish()
+    moves = TenantMoves(installation.dsn)
+    # The other shards, which had nobody, are done by then.
+    async with in_the_middle(installation, release, BARCODE) as run, moves.between(last, 0, 1) as move:
+        await move.copy()
+        await move.freeze()
+        await move.open()
+        await move.finish()
 
     report = await run
 
@@ -400,15 +393,12 @@ async def test_a_tenant_that_is_on_two_shards_while_it_moves_is_migrated_on_both
     installation: Installation, release: Release
 ) -> None:
     (*_, last) = await installation.tenants(3)
-    gated(release, BARCODE)
-    async with holding_up(installation) as gate:
-        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
-        await _held_up(gate, release)
-        # Nothing of it is missed where it had been listed.
-        async with TenantMoves(installation.dsn).between(last, 0, 1) as move:
-            await move.copy()
-            await move.freeze()
-            await move.open()
+    moves = TenantMoves(installation.dsn)
+    # Nothing of it is missed where it had been listed.
+    async with in_the_middle(installation, release, BARCODE) as run, moves.between(last, 0, 1) as move:
+        await move.copy()
+        await move.freeze()
+        await move.open()
 
     report = await run
 
@@ -449,6 +439,18 @@ async def holding_up(installation: Installation) -> AsyncIterator[Any]:
         yield gate
     finally:
         await gate.close()
+
+
+@asynccontextmanager
+async def in_the_middle(
+    installation: Installation, release: Release, statement: str
+) -> AsyncIterator["asyncio.Task[MigrationReport]"]:
+    """A run over one tenant after the other: the second is in its migration meanwhile, and the last was listed."""
+    gated(release, statement)
+    async with holding_up(installation) as gate:
+        run = asyncio.create_task(installation.migrations(release, per_shard=1).run())
+        await _held_up(gate, release)
+        yield run
 
 
 async def _held_up(gate: Any, release: Release) -> None:

@@ -5,7 +5,7 @@ All are immutable records that pickle as plain tuples, for they cross processes 
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from kernel.identifiers import new_id
 
@@ -109,6 +109,22 @@ def dead_letter(reason: str) -> Outcome:
 
 
 _ACK = Outcome("ack")
+
+
+class Publication(NamedTuple):
+    """What a unit of work publishes with its change.
+
+    Attributes:
+        messages: with ids given by the unit; an id that is there already has no effect.
+        statement: ``WITH`` and its parts, to be run as one with the publishing; it runs without messages too.
+        arguments: of that statement.
+    """
+
+    exchange: str
+    routing_key: str
+    messages: Sequence[Message]
+    statement: str = ""
+    arguments: Sequence[Any] = ()
 
 
 class PublishedRow(NamedTuple):

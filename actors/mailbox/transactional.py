@@ -14,7 +14,7 @@ from typing import Any
 from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.limits import check, check_text
-from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.message import Publication, PublishedRow
 from actors.mailbox.rows import columns
 from config.topology import Topology, TopologyError
 from kernel.sql import load_queries
@@ -30,17 +30,8 @@ class TransactionalPublisher:
     def __init__(self, topology: Topology) -> None:
         self._topology, self._router = topology, Router(topology)
 
-    async def publish(  # noqa: PLR0917 - the port's signature
-        self,
-        connection: Any,
-        shard: int,
-        tenant_id: str,
-        exchange: str,
-        routing_key: str,
-        messages: Sequence[Message],
-        *,
-        statement: str = "",
-        arguments: Sequence[Any] = (),
+    async def publish(
+        self, connection: Any, shard: int, tenant_id: str, publication: Publication
     ) -> Sequence[PublishedRow]:
         """Insert the messages into the journal of this shard, once for each queue that is bound, in one statement.
 
@@ -48,11 +39,7 @@ class TransactionalPublisher:
             connection: in whose transaction; asyncpg's ``fetch``.
             shard: the partition, for these queues are partitioned by shard.
             tenant_id: of the unit; a message under another tenant's name is refused. Empty for a system unit.
-            exchange: where to publish.
-            routing_key: for the bindings.
-            messages: with ids given by the unit; an id that is there already has no effect.
-            statement: ``WITH`` and its parts, to be run as one with the publishing; it runs without messages too.
-            arguments: of that statement.
+            publication: what is published, and where.
 
         Returns:
             The new rows, for ``MailboxHandle.tell`` after the commit.
@@ -63,6 +50,7 @@ class TransactionalPublisher:
             TopologyError: a queue that takes it is not partitioned by shard.
             ValueError: a message bears another tenant's name.
         """
+        exchange, routing_key, messages, statement, arguments = publication
         check_text("exchange", exchange)
         check_text("routing_key", routing_key)
         check(messages)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.message import Message, Publication, PublishedRow
 from actors.shards.errors import WrongTenantError
 from actors.shards.session import leaves_session_alone
 
@@ -20,22 +20,10 @@ _COLUMNS = 1_000
 class Publisher(Protocol):
     """Writes messages into a shard's journal, inside a unit's transaction."""
 
-    async def publish(  # noqa: PLR0917 - what a row is made of
-        self,
-        connection: Any,
-        shard: int,
-        tenant_id: str,
-        exchange: str,
-        routing_key: str,
-        messages: Sequence[Message],
-        *,
-        statement: str = "",
-        arguments: Sequence[Any] = (),
+    async def publish(
+        self, connection: Any, shard: int, tenant_id: str, publication: Publication
     ) -> Sequence[PublishedRow]:
-        """Route by the topology, insert the rows, and say where they stand.
-
-        With a statement, which is a ``WITH`` and its parts, both are run as one.
-        """
+        """Route by the topology, insert the rows, and say where they stand."""
 
 
 def schema_of(tenant_id: str) -> str:
@@ -137,7 +125,7 @@ class ShardTransaction:
             raise
 
     async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message]) -> None:
-        await self._publish(exchange, routing_key, messages)
+        await self._publish(Publication(exchange, routing_key, messages))
 
     async def execute_and_publish(
         self, query: str, *arguments: Any, exchange: str, routing_key: str, messages: Sequence[Message]
@@ -145,15 +133,13 @@ class ShardTransaction:
         if not query.endswith(_PUBLISH):
             raise ValueError(f"a statement to publish with ends in {_PUBLISH}")
         statement = self._text(query.removesuffix(_PUBLISH))
-        await self._publish(exchange, routing_key, messages, statement=statement.rstrip(), arguments=arguments)
+        await self._publish(Publication(exchange, routing_key, messages, statement.rstrip(), arguments))
 
-    async def _publish(self, exchange: str, routing_key: str, messages: Sequence[Message], **within: Any) -> None:
+    async def _publish(self, publication: Publication) -> None:
         if self._publisher is None:
             raise RuntimeError("these shards were started without a publisher")
         try:
-            rows = await self._publisher.publish(
-                self._connection, self.shard, self.tenant_id, exchange, routing_key, messages, **within
-            )
+            rows = await self._publisher.publish(self._connection, self.shard, self.tenant_id, publication)
         except BaseException:
             self.failed = True
             raise

@@ -19,7 +19,7 @@ from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ActorConsumer
 from actors.mailbox.errors import MailboxError
 from actors.mailbox.handle import NAMESPACE, MailboxHandle, actor_name
-from actors.mailbox.message import Message
+from actors.mailbox.message import Message, Publication
 from actors.mailbox.start import start_mailboxes
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
@@ -278,8 +278,8 @@ async def test_what_a_unit_publishes_is_found_whether_told_or_not(mailbox: MakeM
     publisher = TransactionalPublisher(box.topology)
     connection = await asyncpg.connect(shard_dsn(server.tcp_dsn, 1))
     async with connection.transaction():
-        told = await publisher.publish(connection, 1, TENANT, "in", "a.b", [message("told")])
-        await publisher.publish(connection, 1, TENANT, "in", "a.b", [message("untold", "other")])
+        told = await publisher.publish(connection, 1, TENANT, Publication("in", "a.b", [message("told")]))
+        await publisher.publish(connection, 1, TENANT, Publication("in", "a.b", [message("untold", "other")]))
     await box.handle.tell(told)
 
     await eventually(lambda: set(box.handled()) == {"told", "untold"})

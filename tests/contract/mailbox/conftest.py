@@ -10,7 +10,7 @@ import pytest
 from actors.mailbox.connections import Connections
 from actors.mailbox.journal import Journal
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
-from actors.mailbox.message import Message
+from actors.mailbox.message import Message, Publication
 from actors.mailbox.postgres_journal import Patience, PostgresJournal
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
@@ -102,7 +102,7 @@ async def units(
         publisher = TransactionalPublisher(by_shard(queue_name))
 
         async def publish(message: Message) -> int:
-            (row,) = await publisher.publish(connection, 0, message.tenant, "x", "", [message])
+            (row,) = await publisher.publish(connection, 0, message.tenant, Publication("x", "", [message]))
             return row.seq
 
         return Unit(publish, transaction.commit)

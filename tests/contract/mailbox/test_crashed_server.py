@@ -8,6 +8,7 @@ import asyncpg
 from actors.mailbox.connections import Connections
 from actors.mailbox.journal import Look, Progress, Tick
 from actors.mailbox.memory_journal import MemoryDatabase
+from actors.mailbox.message import Publication
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
@@ -54,7 +55,7 @@ async def test_what_is_published_under_a_transaction_id_that_was_given_before_th
 
             publisher = TransactionalPublisher(by_shard("q"))
             async with connection.transaction():
-                await publisher.publish(connection, 0, "t", "x", "", [message("m1")])
+                await publisher.publish(connection, 0, "t", Publication("x", "", [message("m1")]))
                 assert await connection.fetchval("SELECT pg_current_xact_id()::text::bigint") < given
 
             assert await owner.consume(1) == ["m1"]

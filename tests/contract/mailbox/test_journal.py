@@ -10,6 +10,7 @@ import pytest
 from actors.mailbox.errors import JournalUnavailableError
 from actors.mailbox.journal import Batch, Counted, Look, Progress, Settlement, Written
 from actors.mailbox.last_resort import keep_dead_letters
+from actors.mailbox.message import Publication
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.rows import checksum, published_day
 from actors.mailbox.selection import Selection
@@ -159,15 +160,17 @@ async def test_a_unit_publishes_under_its_own_tenant_alone(
     app = await asyncpg.connect(shard_dsn(server.tcp_dsn, 0, "spaza_app", "secret"))
     async with app.transaction():
         await app.execute("SELECT set_config('app.current_tenant', $1, true)", TENANT)
-        rows = await publisher.publish(app, 0, TENANT, "x", "", [message("m1"), message("m2"), message("m1")])
-        again = await publisher.publish(app, 0, TENANT, "x", "", [message("m1")])
+        rows = await publisher.publish(
+            app, 0, TENANT, Publication("x", "", [message("m1"), message("m2"), message("m1")])
+        )
+        again = await publisher.publish(app, 0, TENANT, Publication("x", "", [message("m1")]))
     other = "f" * 32
     async with app.transaction():
         await app.execute("SELECT set_config('app.current_tenant', $1, true)", TENANT)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await publisher.publish(app, 0, other, "x", "", [message("m3", tenant=other)])
+            await publisher.publish(app, 0, other, Publication("x", "", [message("m3", tenant=other)]))
     with pytest.raises(ValueError, match="own tenant"):
-        await publisher.publish(app, 0, TENANT, "x", "", [message("m3", tenant=other)])
+        await publisher.publish(app, 0, TENANT, Publication("x", "", [message("m3", tenant=other)]))
 
     assert [row.message.id for row in rows] == ["m1", "m2"]
     assert list(again) == []

@@ -8,7 +8,9 @@
   read. What is no HTTP at all HAProxy answers in its own words: decision 0008.
 - Where no replica of an application is there, HAProxy says so at once. Ray would have it ask Serve's own proxy, which
   holds a request until there is one again, for longer than Meta waits.
-- A request has one id: the caller's correlation id where it is a sane one, which Serve takes for its own.
+- What Serve says of itself under ``/-/`` it says to this machine alone.
+- A request has one id, and every answer tells it: the caller's correlation id where it is a sane one, which Serve takes
+  for its own.
 - A request says from where it came, in the last place of ``X-Forwarded-For``.
 
 Run in HAProxy's place: Ray is told that ``haproxy.sh`` is HAProxy, and the environment names the real one. Standard
@@ -32,7 +34,11 @@ _FROM_SERVE = "{ status 503 } { res.hdr(content-type) -m beg text/plain } !{ res
 # Those that the HTTP server of a replica reads; of others it says so in a line of text, with this status.
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
 _UNKNOWN_METHOD = (400, "", "There is no such method")
+# ``OPTIONS *`` asks the server itself; what Serve says of itself is for this machine, not for whoever reaches the API.
+_NOBODYS = "{ url -m str * } || { path -i -m beg /-/ } !{ src 127.0.0.0/8 ::1 }"
+_NOTHING_THERE = (404, "", "There is nothing at this path")
 _ID_KEPT = "txn.request_id"
+_WITHOUT_ID = f"{{ var({_ID_KEPT}) -m found }} !{{ res.hdr(x-correlation-id) -m found }}"
 _DAWDLES = (408, "", "The request did not arrive in time")
 _PASSED_ON = (
     (502, "", "The answer was lost; the request may have been carried out"),
@@ -99,7 +105,10 @@ def shaped(config: str) -> str:
         # What is answered once the request has gone to a replica sees no more of it.
         f"http-request set-var({_ID_KEPT}) req.hdr(x-request-id)",
         f"http-request return {_returned(_UNKNOWN_METHOD)} unless {{ method {_METHODS} }}",
+        f"http-request return {_returned(_NOTHING_THERE)} if {_NOBODYS}",
         f"http-response return {_returned(_BUSY)} if {_FROM_SERVE}",
+        # Whatever answers without it, such as the HTTP server of a replica to who wants a websocket.
+        f"http-after-response set-header x-correlation-id %[var({_ID_KEPT})] if {_WITHOUT_ID}",
     )
     added = r"\1\2" + "".join(rf"\n\1{rule}" for rule in rules)
     return _replaced(config, r"^frontend http_frontend\n( +)(bind \S+)$", f"frontend http_frontend\n{added}")

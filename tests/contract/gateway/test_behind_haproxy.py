@@ -37,11 +37,14 @@ def _configured(port: int, behind: Place, stats: int, metrics: int, within_s: in
 
 
 @asynccontextmanager
-async def haproxy(behind: Place, folder: Path, *, within_s: int = 60) -> AsyncIterator[Place]:
-    """Where HAProxy is reached."""
+async def haproxy(behind: Place, folder: Path, *, within_s: int = 60, strangers: str = "") -> AsyncIterator[Place]:
+    """Where HAProxy is reached, which takes these addresses for those of other machines."""
     port, stats, metrics = free_ports(3)
     file = folder / "haproxy.cfg"
-    file.write_text(_configured(port, behind, stats, metrics, within_s))
+    config = _configured(port, behind, stats, metrics, within_s)
+    own = "!{ src 127.0.0.0/8 ::1 }"
+    assert own in config
+    file.write_text(config.replace(own, f"{{ src {strangers} }}") if strangers else config)
     process = await asyncio.create_subprocess_exec(haproxy_program(), "-f", str(file), "-db")
     try:
         while True:
@@ -149,6 +152,40 @@ async def test_an_answer_that_was_lost_is_told_with_the_callers_own_id(tmp_path:
     assert json.loads(body) == {
         "message": "The answer was lost; the request may have been carried out", "request_id": ID,
     }  # fmt: skip
+
+
+async def test_the_server_itself_is_no_application(tmp_path: Path) -> None:
+    app = App()
+    async with served(app) as behind, haproxy(behind, tmp_path) as place:
+        status, headers, body = await exchange(place, asking("OPTIONS", "*"))
+
+    assert (status, headers["x-correlation-id"], app.scopes) == (404, ID, [])
+    assert json.loads(body) == {"message": "There is nothing at this path", "request_id": ID}
+
+
+async def test_what_serve_says_of_itself_is_for_this_machine_alone(tmp_path: Path) -> None:
+    app = App()
+    async with served(app) as behind, haproxy(behind, tmp_path, strangers="127.0.0.0/8") as place:
+        there = await exchange(place, asking("GET", "/-/Routes"))
+    async with served(app) as behind, haproxy(behind, tmp_path) as place:
+        here = await exchange(place, asking("GET", "/-/routes"))
+
+    assert (there[0], json.loads(there[2])["message"]) == (404, "There is nothing at this path")
+    assert here[0] == 200
+
+
+async def test_an_answer_without_the_requests_id_is_given_it(tmp_path: Path) -> None:
+    async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def without(_app: ASGIApp) -> ASGIApp:
+        return bare
+
+    async with served(App(), around=without) as behind, haproxy(behind, tmp_path) as place:
+        status, headers, _ = await exchange(place, asking("GET"))
+
+    assert (status, headers["x-correlation-id"]) == (403, ID)
 
 
 @pytest.mark.parametrize("method", ["QUERY", "FETCH"])

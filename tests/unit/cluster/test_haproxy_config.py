@@ -71,7 +71,7 @@ def test_what_haproxy_answers_is_json_with_the_requests_id_and_asks_to_come_agai
 def test_no_answer_reads_a_request_that_may_have_gone_to_a_replica() -> None:
     answers = [line for line in shaped(WRITTEN).splitlines() if " lf-string " in line]
 
-    assert len(answers) == 7
+    assert len(answers) == 8
     assert not [line for line in answers if "req.hdr" in line]
 
 

@@ -33,6 +33,8 @@ _FOREIGN = frozenset({"SPAZA_FIXTURES"})
 _NOT_USED_YET: Final = tuple(f"{PREFIX}{group}__" for group in ("ELASTICSEARCH", "OZOW", "PAYSTACK"))
 # For who seals nothing.
 _ANY_KEY: Final = base64.b64encode(bytes(32)).decode()
+# As a tenant may have at most.
+_MOST_REQUESTS: Final = 1_000_000_000
 DEMO_APP_SECRET = "sandbox-app-secret"
 DEMO_VERIFY_TOKEN = "sandbox-verify-token"
 DEMO_ADMIN_TOKEN = "sandbox-admin-token"
@@ -164,8 +166,8 @@ class LimitsSettings(_Group):
         limiters: how many actors share the tenants and count for them.
     """
 
-    minute: int = Field(default=100, ge=1)
-    hour: int = Field(default=5000, ge=1)
+    minute: int = Field(default=100, ge=1, le=_MOST_REQUESTS)
+    hour: int = Field(default=5000, ge=1, le=_MOST_REQUESTS)
     limiters: int = Field(default=1, ge=1, le=64)
 
 

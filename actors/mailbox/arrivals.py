@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from actors.mailbox.lane import History
+from actors.mailbox.lately import Lately
 from actors.mailbox.message import Message
 from actors.mailbox.window import Window
-
-# What was settled longer ago than this cannot arrive any more by a slow read or a late word of its publisher.
-REMEMBERED_S = 60.0
 
 Arrival = tuple[int, Message, History]
 
@@ -45,15 +43,13 @@ class Arrivals:
         self.read_through = 0
         self.max_seen = 0
         self._meanwhile: list[Arrival] | None = None
-        self._over: set[int] = set()
-        self._over_before: set[int] = set()
-        self._turned = 0.0
+        self._over = Lately()
 
     def begin(self, low_water: int, max_seen: int) -> None:
         """After a takeover everything from the low water mark on is paged."""
         self.paging, self.read_through, self.max_seen = True, low_water - 1, max_seen
         self._meanwhile = None
-        self._over, self._over_before = set(), set()
+        self._over = Lately()
 
     def is_left_to_page(self, seq: int) -> bool:
         """Whether a message is to come from the journal."""
@@ -66,7 +62,7 @@ class Arrivals:
 
     def is_over(self, seq: int) -> bool:
         """Whether a message was settled lately."""
-        return seq in self._over or seq in self._over_before
+        return seq in self._over
 
     def arrive(self, seq: int, message: Message, history: History, now: float) -> bool:
         """Take a message in that is committed; False if it is known, or left to its page."""
@@ -84,9 +80,7 @@ class Arrivals:
 
     def settled(self, seq: int, now: float) -> None:
         """Remember for a while that a message is over."""
-        if now - self._turned > REMEMBERED_S:
-            self._over_before, self._over, self._turned = self._over, set(), now
-        self._over.add(seq)
+        self._over.note(seq, now)
 
     @property
     def page_wanted(self) -> bool:

@@ -1,6 +1,6 @@
 """One key's messages in the order of their arrival, and one message's way through the window. Pure state."""
 
-from collections import deque
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
@@ -38,7 +38,7 @@ class Entry:
     """One message in the window."""
 
     __slots__ = (
-        "attempts", "deferred_s", "expires", "gone", "history", "lane", "leased_until", "lost", "message",
+        "attempts", "behind", "deferred_s", "expires", "gone", "history", "lane", "leased_until", "lost", "message",
         "not_before", "partition", "retries", "seq", "suspect", "tag", "unaged_from_s", "watched",
     )  # fmt: skip
 
@@ -54,6 +54,7 @@ class Entry:
         self.tag = 0  # of the delivery under way
         self.watched = False  # its shelf will look whether it has expired
         self.leased_until = 0.0  # by the window's clock
+        self.behind: Entry | None = None  # in its lane
 
     @property
     def deliveries(self) -> int:
@@ -84,27 +85,31 @@ class KeyLane:
     """
 
     __slots__ = (
-        "_dropped", "_frozen_at", "_frozen_s", "_ranks", "deferred", "entries", "flying", "key", "line", "queued",
-        "ticket",
+        "_dropped", "_first", "_frozen_at", "_frozen_s", "_last", "_ranks", "_size", "deferred", "flying", "key",
+        "line", "queued", "ticket",
     )  # fmt: skip
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.entries: deque[Entry] = deque()
+        # Each message knows the one behind it. Most keys have one alone, and a container would take more than it does.
+        self._first: Entry | None = None
+        self._last: Entry | None = None
+        self._size = 0
         self.flying = 0  # of the first of them, so many are in flight
         self.deferred = False  # the first is
         self.queued = False  # it stands in line for its turn, as a suspect, or parked
         self.ticket = 0  # names its place in line for its turn
         self.line = ""  # in which tenant's line
-        self._ranks: list[tuple[float, int, Entry]] = []
+        self._ranks: list[tuple[float, int, Entry]] | None = None
         self._dropped = 0  # since the lane was compacted last
         self._frozen_at: float | None = None
         self._frozen_s = 0.0
 
     @property
     def head(self) -> Entry:
-        """The first message."""
-        return self.entries[0]
+        """The first message. There must be one."""
+        assert self._first is not None
+        return self._first
 
     @property
     def busy(self) -> bool:
@@ -118,9 +123,22 @@ class KeyLane:
 
     def append(self, entry: Entry, rank: float | None) -> None:
         """Let a message follow; it has a rank where priorities count."""
-        self.entries.append(entry)
+        if self._last is None:
+            self._first = entry
+        else:
+            self._last.behind = entry
+        self._last = entry
+        self._size += 1
         if rank is not None:
+            self._ranks = [] if self._ranks is None else self._ranks
             heappush(self._ranks, (rank, next(_numbers), entry))
+
+    def behind_the_first(self) -> Iterator[Entry]:
+        """The others in order, some of which may have gone."""
+        entry = None if self._first is None else self._first.behind
+        while entry is not None:
+            yield entry
+            entry = entry.behind
 
     @property
     def rank(self) -> float:
@@ -132,21 +150,33 @@ class KeyLane:
 
     def prune(self) -> bool:
         """Drop what has gone from the front; say whether anything is left."""
-        while self.entries and self.entries[0].gone:
-            self.entries.popleft()
-        return bool(self.entries)
+        while (first := self._first) is not None and first.gone:
+            self._first, first.behind = first.behind, None
+            self._size -= 1
+        if self._first is None:
+            self._last = None
+        return self._first is not None
 
     def drop(self, entry: Entry) -> None:
         """A message has gone. Those that went from behind the first are cleared together, lest they be held with it."""
         entry.gone = True
         self._dropped += 1
-        if self._dropped > LET_LIE and 2 * self._dropped > len(self.entries):
-            # The first may be the one that others are about to ask for.
-            first = self.entries.popleft()
-            self.entries = deque([first, *(one for one in self.entries if not one.gone)])
-            self._ranks = [one for one in self._ranks if not one[2].gone]
+        if self._dropped > LET_LIE and 2 * self._dropped > self._size:
+            self._compact()
+
+    def _compact(self) -> None:
+        # The first may be the one that others are about to ask for.
+        self._last, self._size, self._dropped = self.head, 1, 0
+        one, self._last.behind = self._last.behind, None
+        while one is not None:
+            behind, one.behind = one.behind, None
+            if not one.gone:
+                self._last.behind = self._last = one
+                self._size += 1
+            one = behind
+        if self._ranks is not None:
+            self._ranks = [entry for entry in self._ranks if not entry[2].gone]
             heapify(self._ranks)
-            self._dropped = 0
 
     def freeze(self, reading: float) -> None:
         """Stop the ageing, at a reading of the age clock."""

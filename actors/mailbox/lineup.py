@@ -121,7 +121,7 @@ class LineUp:
             run: messages of one key at most, with its first.
             now: the window's clock.
         """
-        behind = [islice(lane.entries, 1, run + LET_LIE) for lane in lanes if len(lane.entries) > 1]
+        behind = [islice(lane.behind_the_first(), run - 1 + LET_LIE) for lane in lanes if lane.head.behind is not None]
         ways = [iter([entry for entry in way if not entry.gone][: run - 1]) for way in behind]
         while ways:
             going = [(way, entry) for way in ways if (entry := self._follower(way, now)) is not None]

@@ -38,13 +38,15 @@ class Entry:
     """One message in the window."""
 
     __slots__ = (
-        "attempts", "behind", "deferred_s", "expires", "gone", "history", "lane", "leased_until", "lost", "message",
-        "not_before", "partition", "retries", "seq", "suspect", "tag", "unaged_from_s", "watched",
+        "attempts", "behind", "deferred_s", "expires", "gone", "lane", "leased_until", "lost", "lost_before", "message",
+        "not_before", "partition", "redelivered", "retries", "seq", "suspect", "tag", "unaged_from_s", "watched",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, message: Message, history: History, lane: "KeyLane") -> None:
-        self.partition, self.seq, self.message, self.history, self.lane = partition, seq, message, history, lane
+        self.partition, self.seq, self.message, self.lane = partition, seq, message, lane
         self.retries, self.lost, self.not_before = history.retries, history.lost, history.not_before
+        # Of its history no more is kept than what is asked for later, for that is of each message in memory.
+        self.lost_before, self.redelivered = history.lost, history.redelivered
         self.attempts = 0
         self.deferred_s = history.deferred_s  # time that does not age it, with a deferral that has begun to its end
         self.expires: float | None = None  # by the partition's age clock, before what did not age it
@@ -59,7 +61,7 @@ class Entry:
     @property
     def deliveries(self) -> int:
         """Deliveries by this owner, and those lost under earlier ones."""
-        return self.attempts + self.history.lost
+        return self.attempts + self.lost_before
 
 
 class Verdict(NamedTuple):

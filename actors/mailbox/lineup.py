@@ -52,11 +52,11 @@ class LineUp:
         """Whether ``found_expired`` has something to tell."""
         return bool(self._found_expired)
 
-    def append(self, entry: Entry, now: float) -> None:
-        """Let a message follow the others of its key."""
+    def append(self, entry: Entry, clock_s: float | None, now: float) -> None:
+        """Let a message, that came at a reading of the age clock if not now, follow the others of its key."""
         lane = entry.lane
         before = lane.rank
-        lane.append(entry, self._rank(entry, now))
+        lane.append(entry, self._rank(entry, clock_s, now))
         if not lane.busy and not lane.queued:
             self.place(lane, now)
         elif lane.ticket and lane.rank < before:
@@ -183,10 +183,10 @@ class LineUp:
         found, self._found_expired = self._found_expired, []
         return found
 
-    def _rank(self, entry: Entry, now: float) -> float | None:
+    def _rank(self, entry: Entry, clock_s: float | None, now: float) -> float | None:
         if not self._queue.priority:
             return None
-        clock_s, reading = entry.history.clock_s, self._shelves[entry.partition].clock.reading(now)
+        reading = self._shelves[entry.partition].clock.reading(now)
         waited_s = 0.0 if clock_s is None else max(0.0, reading - clock_s)
         return rank_of(entry.message.priority, now - waited_s, self._queue.priority_step_s)
 

@@ -7,6 +7,7 @@ delivered.
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import orjson
@@ -79,7 +80,8 @@ def checksum(stored: str, key: str, headers: bytes, body: bytes) -> int:
 def message_of(row: Sequence[Any]) -> Message:
     """The message of a row that begins with id, key, tenant, body, headers, published_at, priority, ttl_ms."""
     headers = decode_headers(row[4])
-    return Message(message_id(row[0], headers), row[1], row[2], row[3], headers, row[5], row[6], row[7])
+    # Tenants are few, and each of their names is kept once.
+    return Message(message_id(row[0], headers), row[1], intern(row[2]), row[3], headers, row[5], row[6], row[7])
 
 
 def otherwise_named(letters: Sequence[Message], places: Sequence[int], earlier: Sequence[bytes]) -> list[Message]:

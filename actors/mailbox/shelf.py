@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 
 from actors.mailbox.ageing import AgeClock
-from actors.mailbox.lane import Entry, KeyLane
+from actors.mailbox.lane import Entry, History, KeyLane
 
 # A frozen message is looked at again after so much of the age clock: it expires so much late at most.
 _FROZEN_AGAIN_S = 1.0
@@ -43,11 +43,11 @@ class Shelf:
         """Whether anything here may expire."""
         return bool(self._expiries)
 
-    def add(self, entry: Entry, ttl_s: float | None, now: float) -> None:
+    def add(self, entry: Entry, history: History, ttl_s: float | None, now: float) -> None:
         """Put a message in, which expires after so many seconds of the age clock, less what it has aged before."""
         self.entries[entry.seq] = entry
         self.bytes += len(entry.message.body)
-        history, reading = entry.history, self.clock.reading(now)
+        reading = self.clock.reading(now)
         since, deferred_s = reading, 0.0
         if history.clock_s is not None:
             # What an earlier owner's deferral still has to run is counted while the lane is frozen for it.

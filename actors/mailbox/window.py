@@ -130,8 +130,8 @@ class Window:
         if seq in shelf.entries:
             return False
         entry = Entry(partition, seq, message, history, self._line_up.lane_of(message.key))
-        shelf.add(entry, shorter_ttl_s(message.ttl_ms, self._queue.ttl_ms), now)
-        self._line_up.append(entry, now)
+        shelf.add(entry, history, shorter_ttl_s(message.ttl_ms, self._queue.ttl_ms), now)
+        self._line_up.append(entry, history.clock_s, now)
         return True
 
     def take(self, now: float) -> list[Delivery]:
@@ -283,7 +283,7 @@ class Window:
         entry.lane.flying += 1
         entry.attempts += 1
         tag = self._leases.give(entry, now + self._queue.lease_s)
-        redelivered = entry.attempts > 1 or entry.history.redelivered or entry.lost > 0
+        redelivered = entry.attempts > 1 or entry.redelivered or entry.lost > 0
         return Delivery(
             entry.message, self._queue.name, entry.partition, entry.seq, tag, entry.attempts, redelivered, entry.retries
         )

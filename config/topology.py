@@ -87,7 +87,7 @@ class Queue(_Declared):
             (``actors/mailbox/heartbeat.py``); then the message is delivered again.
         window: messages that one actor holds in memory; the rest stays in the journal until its turn. One partition may
             fill it; each has an even share of it all the same, so that for a while it may be twice as many.
-        window_bytes: the same for the bytes of their bodies.
+        window_bytes: the same for what they take in memory: their bodies, and 1,100 bytes and more for each.
         max_length: messages that may wait in the whole queue, those in flight included; more are refused. Each of its
             actors has its part of it, at least one.
         tenant_share: part of ``max_length`` that one tenant may fill, at least one message at each of its actors. What
@@ -117,7 +117,7 @@ class Queue(_Declared):
     settle_linger_ms: int = Field(default=30, strict=True, ge=0, le=1000)
     lease_s: float = Field(default=30.0, strict=True, allow_inf_nan=False, ge=0.05, le=_DAY_S)
     window: int = Field(default=50_000, strict=True, ge=1, le=_MOST)
-    window_bytes: int = Field(default=64_000_000, strict=True, ge=1, le=_MOST)
+    window_bytes: int = Field(default=48_000_000, strict=True, ge=1, le=_MOST)
     max_length: int = Field(default=1_000_000, strict=True, ge=1, le=_MOST)
     tenant_share: float = Field(default=0.5, strict=True, allow_inf_nan=False, gt=0, le=1)
 

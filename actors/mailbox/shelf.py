@@ -6,11 +6,20 @@ from math import inf
 
 from actors.mailbox.ageing import AgeClock
 from actors.mailbox.lane import Entry, History, KeyLane
+from actors.mailbox.message import Message
 
 # A frozen message is looked at again after so much of the age clock: it expires so much late at most.
 _FROZEN_AGAIN_S = 1.0
+# What a message alone of its key takes beside its body, about, and what its headers do.
+EACH_BYTES, _HEADERS_BYTES, _HEADER_BYTES = 1_100, 100, 100
 # So many expiries of messages that are gone are let lie.
 _LEFTOVERS = 1_000
+
+
+def bytes_of(message: Message) -> int:
+    """What a message takes in memory while it waits, about and rather too much: with many of a key it is less."""
+    headers = len(message.headers)
+    return len(message.body) + EACH_BYTES + (_HEADERS_BYTES + _HEADER_BYTES * headers if headers else 0)
 
 
 class Shelf:
@@ -21,7 +30,7 @@ class Shelf:
     def __init__(self, clock_s: float) -> None:
         self.clock = AgeClock(clock_s)
         self.entries: dict[int, Entry] = {}
-        self.bytes = 0  # of their bodies
+        self.bytes = 0  # what they take, see ``bytes_of``
         self.blocked = True
         self.held_until = inf  # by the window's clock; then somebody else may own it
         self.parked: dict[KeyLane, None] = {}  # in order
@@ -46,7 +55,7 @@ class Shelf:
     def add(self, entry: Entry, history: History, ttl_s: float | None, now: float) -> None:
         """Put a message in, which expires after so many seconds of the age clock, less what it has aged before."""
         self.entries[entry.seq] = entry
-        self.bytes += len(entry.message.body)
+        self.bytes += bytes_of(entry.message)
         reading = self.clock.reading(now)
         since, deferred_s = reading, 0.0
         if history.clock_s is not None:
@@ -105,5 +114,5 @@ class Shelf:
     def discard(self, entry: Entry) -> None:
         """Take a message out."""
         del self.entries[entry.seq]
-        self.bytes -= len(entry.message.body)
+        self.bytes -= bytes_of(entry.message)
         entry.lane.drop(entry)

@@ -67,7 +67,7 @@ class Window:
 
     @property
     def bytes(self) -> int:
-        """Of their bodies."""
+        """What they take, about."""
         return sum(shelf.bytes for shelf in self._shelves.values())
 
     def shelf(self, partition: int) -> Shelf:

@@ -3,10 +3,13 @@
 from actors.mailbox.arrivals import Arrivals, Bounds
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, ack
+from actors.mailbox.shelf import EACH_BYTES
 from actors.mailbox.window import Window
 from config.topology import Queue
 
-BOUND, BYTES, SHARE = 10, 1_000, 5
+BOUND, SHARE = 10, 5
+# As much as ten messages of no more than a byte, and two hundred each.
+BYTES = BOUND * (EACH_BYTES + 200)
 BUSY, QUIET = 0, 1
 QUEUE = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}]})
 
@@ -69,5 +72,5 @@ def test_a_page_is_wanted_when_half_of_the_window_or_half_of_the_share_is_free()
 def test_a_few_large_messages_fill_the_window_as_many_small_ones_do() -> None:
     desk = Desk()
 
-    assert desk.come(BUSY, 30, size_bytes=300) == 4
-    assert desk.come(QUIET, 30, size_bytes=100) == SHARE
+    assert desk.come(BUSY, 30, size_bytes=3_000) == 4
+    assert desk.come(QUIET, 30, size_bytes=200) == SHARE

@@ -1,14 +1,18 @@
 """What the window still refers to: nothing that has gone, however long something holds its key or its queue up."""
 
 import gc
+import tracemalloc
 from typing import Any
 
-from actors.mailbox.lane import Entry
+import pytest
+
+from actors.mailbox.lane import Entry, History
 from actors.mailbox.message import Message, ack, retry_after
+from actors.mailbox.shelf import EACH_BYTES
 from actors.mailbox.window import Window
 from config.topology import Queue
 
-BODY = b"x" * 600
+BODY, COUNT = b"x" * 600, 5_000
 
 
 def window(**fields: Any) -> Window:
@@ -107,14 +111,33 @@ def test_what_was_handled_in_time_is_not_kept_until_it_would_have_expired() -> N
     assert len(core.shelf(0)._expiries) <= 1_001
 
 
-def test_the_window_weighs_the_bodies_of_what_it_holds() -> None:
+def test_the_window_weighs_what_it_holds_and_not_bodies_alone() -> None:
     core = window()
     offer(core, 1, "a")
-    offer(core, 2, "b")
-    assert core.bytes == 2 * len(BODY)
+    core.offer(0, 2, Message("2", "b", "t", BODY, {"correlation_id": "c", "x-exchange": "x"}, 0.0), 0.0)
+    assert core.bytes == 2 * (len(BODY) + EACH_BYTES) + 300
 
-    core.settle(core.take(0.0)[0].tag, ack(), 0.0)
-    assert core.bytes == len(BODY)
+    for delivery in core.take(0.0):
+        core.settle(delivery.tag, ack(), 0.0)
+    assert core.bytes == 0
+
+
+@pytest.mark.parametrize("keys", [1_000, COUNT])
+def test_a_message_takes_no_more_than_it_is_weighed_at(keys: int) -> None:
+    core = window()
+    tracemalloc.start()
+    try:
+        for seq in range(COUNT):
+            headers = {"correlation_id": f"{seq:032x}", "traceparent": f"00-{seq:032x}-{seq:016x}-01"}
+            key, body = f"100000000000001:2782{seq % keys:07}", BODY + str(seq).encode()
+            message = Message(f"wamid.{seq:058}", key, str(10**14 + seq % 50), body, headers, seq / 7)
+            core.offer(0, seq, message, 0.0, History(seq / 3))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert core.size == COUNT
+    assert 0.6 * core.bytes < held < core.bytes
 
 
 def test_a_deferred_message_that_is_purged_lets_its_key_go_on() -> None:

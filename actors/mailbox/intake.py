@@ -5,12 +5,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
+from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
 from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
 from actors.mailbox.deaths import dead_letter
-from actors.mailbox.errors import JournalUnavailableError, MailboxError
+from actors.mailbox.errors import MailboxError
 from actors.mailbox.gaps import Gaps
 from actors.mailbox.journal import Journal, Row, Settlement, Tick, may_be_more
 from actors.mailbox.lane import History
@@ -20,9 +21,12 @@ from actors.mailbox.rows import published_day
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
+from kernel.growth import growing_s
 from telemetry.log import get_logger
 
 PAGE = 1_000
+# A page that came late is asked for again so much later, and longer with each that does.
+_AGAIN_FIRST_S, _AGAIN_LONGEST_S = 0.1, 1.0
 # What is told of beyond this is left to the look.
 _MOST_HELD = 10_000
 _log = get_logger("mailbox")
@@ -36,7 +40,7 @@ class _Before(NamedTuple):
 
 
 class Intake:
-    """Brings messages in, each once, and buries those whose row is damaged.
+    """Brings messages in, each once, and buries those whose row is damaged. Counts ``late_pages`` in its counters.
 
     Attributes:
         arrivals: which are in memory.
@@ -55,12 +59,13 @@ class Intake:
         *,
         has_dead_letters: bool,
         clock: Callable[[], float],
+        counters: Counter[str],
     ) -> None:
         self._queue, self._number, self._journal = queue, number, journal
-        self._window, self._writer = window, writer
+        self._window, self._writer, self._counters = window, writer, counters
         self._has_dead_letters, self._clock = has_dead_letters, clock
         self._taken_over_at = 0
-        self._page_limit = PAGE
+        self._page_limit, self._late_in_a_row, self._page_not_before = PAGE, 0, -inf
         bounds = Bounds(queue.window, queue.window_bytes)
         self.arrivals = Arrivals(window, number, bounds, queue.partitions_per_actor)
         # Where units of work write as well; else the owner gives the seqs, and reports them in order.
@@ -106,7 +111,13 @@ class Intake:
     @property
     def page_wanted(self) -> bool:
         """Whether there is room for the next page, and what has left the window is about to be written."""
-        return self.arrivals.page_wanted and not self._writer.is_heavy
+        return self.arrivals.page_wanted and not self._writer.is_heavy and self.page_in_s == inf
+
+    @property
+    def page_in_s(self) -> float:
+        """How long until a page that came late may be asked for again; endless if none did."""
+        left_s = self._page_not_before - self._clock()
+        return left_s if left_s > 0 else inf
 
     @property
     def held(self) -> int:
@@ -135,10 +146,10 @@ class Intake:
             self._take_or_hold(self._arrival(row, now), now)
 
     async def page(self, timeout_s: float) -> None:
-        """Read the next page and take it in. A page that could not be read in time is read in smaller parts.
+        """Read the next page and take it in.
 
-        Raises:
-            MailboxError: it could not be read.
+        One that could not be read in time is asked for again a little later, in smaller parts. That harms nobody but
+        who waits for it: whether the journal can be written others find out.
         """
         # What a flush has written that is under way, or begins while the page is read, is reported by the flush, in
         # its order; where units of work write as well their rows cannot be told apart, and one flush goes at a time.
@@ -150,12 +161,9 @@ class Intake:
                 rows = await self._journal.load(from_seq, limit)
         except (MailboxError, TimeoutError) as error:
             self.arrivals.abandon_page()
-            self._page_limit = max(1, limit // 2)
-            if isinstance(error, MailboxError):
-                raise
-            detail = f"a page of {limit} took longer than {timeout_s:g} s"
-            raise JournalUnavailableError(self._queue.name, detail) from error
-        self._page_limit = min(PAGE, limit * 2)
+            self._came_late(limit, str(error) or f"it took longer than {timeout_s:g} s")
+            return
+        self._page_limit, self._late_in_a_row = min(PAGE, limit * 2), 0
         now = self._clock()
         page = [
             self._arrival(row, now)
@@ -165,6 +173,13 @@ class Intake:
         self.arrivals.end_page(page, last_seq=rows[-1].seq if may_be_more(rows, limit) else None, now=now)
         if self._gaps is not None and not self.arrivals.paging:
             self._gaps.restart(self.arrivals.max_seen)
+
+    def _came_late(self, limit: int, why: str) -> None:
+        self._counters["late_pages"] += 1
+        self._late_in_a_row += 1
+        again_s = growing_s(self._late_in_a_row, _AGAIN_FIRST_S, _AGAIN_LONGEST_S)
+        self._page_limit, self._page_not_before = max(1, limit // 2), self._clock() + again_s
+        _log.warning("mailbox_page_late", queue=self._queue.name, partition=self._number, rows=limit, error=why)
 
     def begin_look(self) -> None:
         """The journal is about to be asked which rows of units of work there are."""

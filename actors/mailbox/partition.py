@@ -61,12 +61,19 @@ class Partition:
         self._capacity = Capacity(queue, [number]) if capacity is None else capacity
         self._census = Census(queue.name, number, journal, self._capacity, policy.ownership.count_again_s)
         self._writer = Writer(queue.name, journal, self, policy.writer, clock)
+        self.counters: Counter[str] = Counter()
         self._intake = Intake(
-            queue, number, journal, window, self._writer, has_dead_letters=has_dead_letters, clock=clock
+            queue,
+            number,
+            journal,
+            window,
+            self._writer,
+            has_dead_letters=has_dead_letters,
+            clock=clock,
+            counters=self.counters,
         )
         # Messages that were settled without having been in memory, by cause.
         self.buried = self._intake.buried
-        self.counters: Counter[str] = Counter()
         self._tenure = Tenure(
             queue,
             number,

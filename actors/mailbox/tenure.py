@@ -211,7 +211,7 @@ class Tenure:
                 continue
             self._nudge.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(next_tick):
+                async with asyncio.timeout_at(min(next_tick, loop.time() + self._intake.page_in_s)):
                     await self._nudge.wait()
 
     def suspend(self, error: MailboxError) -> None:

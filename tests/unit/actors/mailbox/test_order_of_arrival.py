@@ -1,6 +1,7 @@
 """Of two rows of a key, the one that was there first goes first, whoever tells of which of them when."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from hypothesis import settings
@@ -31,7 +32,16 @@ class Arriving(RuleBasedStateMachine):
         self.journal = InMemoryJournal(self.database)
         self.window = Window(QUEUE)
         writer = Writer("q", self.journal, None, WriterLimits(), lambda: 0.0)  # type: ignore[arg-type]
-        self.intake = Intake(QUEUE, 0, self.journal, self.window, writer, has_dead_letters=False, clock=lambda: 0.0)
+        self.intake = Intake(
+            QUEUE,
+            0,
+            self.journal,
+            self.window,
+            writer,
+            has_dead_letters=False,
+            clock=lambda: 0.0,
+            counters=Counter(),
+        )
         self.window.open(0, 0.0, 0.0)
         self.intake.begin(1, 0)
         asyncio.run(self.intake.page(1.0))

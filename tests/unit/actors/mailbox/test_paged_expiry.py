@@ -33,7 +33,16 @@ class Paged:
         self.journal = journal(self.database)
         self.window = Window(queue)
         self.writer = Writer("q", self.journal, None, WriterLimits(), self.clock)  # type: ignore[arg-type]
-        self.intake = Intake(queue, 0, self.journal, self.window, self.writer, has_dead_letters=True, clock=self.clock)
+        self.intake = Intake(
+            queue,
+            0,
+            self.journal,
+            self.window,
+            self.writer,
+            has_dead_letters=True,
+            clock=self.clock,
+            counters=self.counters,
+        )
         self.window.open(0, 0.0, 0.0)
         self.window.set_blocked(0, blocked=False, now=0.0)
         self.intake.begin(1, 100)

@@ -240,6 +240,47 @@ async def test_a_page_that_takes_too_long_is_read_in_parts() -> None:
         assert await second.consume(20) == [f"m{number}" for number in range(20)]
 
 
+class LatePages(InMemoryJournal):
+    """Reads no page while ``late``: it does not answer, or says that it cannot."""
+
+    late = True
+
+    def __init__(self, database: MemoryDatabase, error: JournalUnavailableError | None) -> None:
+        super().__init__(database)
+        self._error = error
+
+    async def load(self, from_seq: int, limit: int) -> list[Row]:
+        if self.late and self._error is not None:
+            raise self._error
+        return await (asyncio.Future() if self.late else super().load(from_seq, limit))
+
+
+@pytest.mark.parametrize("error", [None, JournalUnavailableError("q", "it was cancelled")])
+async def test_an_owner_whose_pages_come_late_goes_on_taking_and_delivers_them_in_order_once_they_come(
+    error: JournalUnavailableError | None,
+) -> None:
+    # Given an owner that has to page, and a journal that takes what is written and reads no page
+    database = MemoryDatabase()
+    before = InMemoryJournal(database)
+    lease = await before.take_over("before", 0.0, -1)
+    assert lease is not None
+    await before.write(lease.epoch, Batch([Append(message(f"m{seq}", "k"), seq, 0.0) for seq in range(1, 21)]))
+    journal = LatePages(database, error)
+    policy = FAST._replace(ownership=FAST.ownership._replace(page_s=0.05))
+    async with running(database, journal=journal, policy=policy) as owner:
+        # When a few pages have come late
+        await until(lambda: owner.partition.counters["late_pages"] >= 3)
+
+        # Then it takes messages all the same, and is suspended by none of them
+        await owner.partition.append([message("m21", "k")])
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        assert owner.take() == []
+
+        journal.late = False
+        assert await owner.consume(21) == [f"m{seq}" for seq in range(1, 22)]
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+
+
 class EndlessPages(SlowJournal):
     """There is always another page."""
 

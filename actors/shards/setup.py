@@ -63,7 +63,7 @@ async def set_up_shards(
     files: MigrationFiles | None = None,
     shards: Sequence[int] = range(SHARDS),
     parallel: int = 8,
-    timeout_s: float = 120.0,
+    timeout_s: float = 300.0,
 ) -> SetupReport:
     """Make every shard ready.
 

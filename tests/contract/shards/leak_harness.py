@@ -134,7 +134,7 @@ async def run_steps(pools: ShardPools, tenants: Sequence[str], calls: Sequence[S
             tenant, other = tenants[step.tenant], tenants[step.other]
             units.append(UnitCall("step", SHARD, tenant, (other, step, number)))
         whose.append(list(zip(steps, units, strict=True)))
-        running.append(pools.run(units, 20.0))
+        running.append(pools.run(units, 120.0))
     outcomes = await asyncio.gather(*running)
     faults: list[str] = []
     for expected, answered in zip(whose, outcomes, strict=True):

@@ -11,7 +11,7 @@ from actors.shards.errors import CommitUnknownError, UnitFailedError, WrongTenan
 from actors.shards.pool import ShardPools
 from actors.shards.session import ShardConnection
 from actors.shards.unit import Transaction, UnitCall
-from tests.contract.shards.calls import PRODUCT, UNITS, add, run, value
+from tests.contract.shards.calls import PATIENCE_S, PRODUCT, UNITS, add, run, value
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
 
 ONE = PoolLimits(app_connections=1)
@@ -34,7 +34,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def _together(pools: ShardPools, *calls: tuple[str, str, Any]) -> list[Any]:
-    return await pools.run([UnitCall(name, SHARD, tenant, given) for name, tenant, given in calls], 5.0)
+    return await pools.run([UnitCall(name, SHARD, tenant, given) for name, tenant, given in calls], PATIENCE_S)
 
 
 async def test_many_units_on_a_connection_take_one_round_trip_less_each(
@@ -126,9 +126,10 @@ async def test_a_unit_with_locks_that_are_held_keeps_nobodys_answer_waiting(
     pools, tenant, other = make_pools(UNITS, limits=ONE), await make_tenant(), await make_tenant()
     owner = await shards.as_owner()
     await owner.execute("SELECT pg_advisory_lock(77)")
+    assert await value(pools, "skus", tenant) == []
     try:
         waits = UnitCall("add", SHARD, other, "locked", (77,))
-        first, locked = await pools.run([UnitCall("add", SHARD, tenant, "first"), waits], 0.5)
+        first, locked = await pools.run([UnitCall("add", SHARD, tenant, "first"), waits], 1.0)
     finally:
         await owner.close()
 
@@ -142,13 +143,25 @@ async def test_a_unit_with_locks_that_are_held_keeps_nobodys_answer_waiting(
 async def test_connections_that_are_cut_at_any_moment_leave_every_unit_once_or_in_doubt(
     make_pools: MakePools, make_tenant: MakeTenant, shards: Shards
 ) -> None:
-    pools, tenant = make_pools(UNITS, limits=PoolLimits(app_connections=2)), await make_tenant()
+    added = 0
+
+    async def add_and_count(transaction: Transaction, sku: str) -> None:
+        nonlocal added
+        await add(transaction, sku)
+        added += 1
+
+    units = {**UNITS, "add": add_and_count}
+    pools, tenant = make_pools(units, limits=PoolLimits(app_connections=2)), await make_tenant()
     owner = await shards.as_owner()
     cut = f"SELECT pg_terminate_backend(pid) {_OURS}"
-    work = asyncio.create_task(pools.run([UnitCall("add", SHARD, tenant, f"{n:04d}") for n in range(400)], 20.0))
+    calls = [UnitCall("add", SHARD, tenant, f"{n:04d}") for n in range(400)]
+    work = asyncio.create_task(pools.run(calls, 4 * PATIENCE_S))
     try:
         while not work.done():
-            await asyncio.sleep(0.03)
+            # As quickly as it gets on.
+            before = added
+            while added < before + 10 and not work.done():  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.001)
             await owner.execute(cut)
         outcomes = await work
     finally:
@@ -172,7 +185,9 @@ async def test_commits_that_are_cancelled_at_any_moment_are_never_told_wrong(
     pools, tenant = make_pools(UNITS, limits=PoolLimits(app_connections=2)), await make_tenant()
     owner = await shards.as_owner()
     cancel = f"SELECT pg_cancel_backend(pid) {_OURS}"
-    work = asyncio.create_task(pools.run([UnitCall("add", SHARD, tenant, f"{n:04d}") for n in range(400)], 20.0))
+    work = asyncio.create_task(
+        pools.run([UnitCall("add", SHARD, tenant, f"{n:04d}") for n in range(400)], 4 * PATIENCE_S)
+    )
     try:
         while not work.done():
             await owner.execute(cancel)

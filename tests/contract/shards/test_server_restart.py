@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 
 import asyncpg
 import pytest
@@ -17,7 +16,7 @@ from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from actors.shards.unit import UnitCall, UnitOutcome
 from kernel.identifiers import new_id
-from tests.contract.shards.calls import UNITS, run, value
+from tests.contract.shards.calls import PATIENCE_S, UNITS, run, until, value
 from tests.contract.shards.conftest import KEY, SHARD
 from tests.servers import postgres
 
@@ -42,16 +41,15 @@ async def test_a_killed_server_loses_nothing_that_was_committed_and_units_go_on_
                 await asyncio.sleep(0.01)
 
         writers = [asyncio.create_task(write(lane)) for lane in range(3)]
-        await asyncio.sleep(0.5)
+        await until(lambda: len(outcomes) > 100)
         assert server.process is not None
         server.process.kill()
         await asyncio.to_thread(server.process.wait)
-        await asyncio.sleep(0.3)
+        await until(lambda: any(outcome.error is not None for outcome in outcomes.values()))
         await asyncio.to_thread(server.start)
-        deadline = time.monotonic() + 10
-        while (await run(pools, "skus", tenant)).error is not None:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await run(pools, "skus", tenant)).error is not None:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.05)
         stop.set()
         await asyncio.gather(*writers)
 

@@ -9,7 +9,7 @@ import pytest
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import MigrationFailedError, SetupError, WrongSealingKeyError
 from actors.shards.migration_files import Migration
-from actors.shards.migrations import migrate
+from actors.shards.migrations import Patience, migrate
 from actors.shards.placement import SHARDS
 from actors.shards.roles import role_password
 from actors.shards.sealing_key import key_proof
@@ -98,7 +98,7 @@ async def test_of_two_keys_at_once_on_new_databases_one_is_kept(server: Postgres
 
 async def test_a_server_that_is_not_there_is_said_so_without_the_password() -> None:
     with pytest.raises(SetupError) as caught:
-        await set_up_shards("postgresql://owner:hush@127.0.0.1:1/x", KEY, timeout_s=10)
+        await set_up_shards("postgresql://owner:hush@127.0.0.1:1/x", KEY, timeout_s=60)
 
     assert "hush" not in str(caught.value)
 
@@ -131,7 +131,8 @@ async def test_a_migration_waits_for_a_lock_only_briefly_and_comes_again(shards:
         transaction = reader.transaction()
         await transaction.start()
         await reader.fetch(f"SELECT * FROM {scope}.a")
-        migrating = asyncio.create_task(migrate(connection, scope, [one, two], {"schema": scope}))
+        patience = Patience(attempts=10_000)
+        migrating = asyncio.create_task(migrate(connection, scope, [one, two], {"schema": scope}, patience=patience))
         await asyncio.sleep(0.2)
         assert not migrating.done()
 

@@ -1,8 +1,6 @@
 """A commit that waits for standbys, and whose wait is cut short, is not known to last, whatever the server answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,40 +11,14 @@ from actors.shards.access import PoolLimits
 from actors.shards.dsn import shard_dsn
 from actors.shards.errors import CommitUnknownError, OverloadedError
 from actors.shards.unit import UnitCall
-from tests.contract.shards.calls import UNITS, value
+from tests.contract.shards.calls import PATIENCE_S, UNITS, value
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
+from tests.contract.shards.lost_standby import COMMIT, a_standby_that_is_not_there
 
-_COMMIT = "SELECT pg_logical_emit_message(true, 'spaza', '')"
 _WAITING = """
     SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = $1 AND datname = $2
 """
 _POLL_S = 0.02
-
-
-@asynccontextmanager
-async def _a_standby_that_is_not_there(shards: Shards) -> AsyncIterator[Any]:
-    """Commits wait for it. Gives an operator's session, which waits for none."""
-    async with asyncio.timeout(30):
-        operator = await shards.as_owner()
-        await operator.execute("SET synchronous_commit = local")
-        await operator.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        await operator.execute("SELECT pg_reload_conf()")
-        try:
-            await _in_force(shards)
-            yield operator
-        finally:
-            await operator.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            await operator.execute("SELECT pg_reload_conf()")
-            await operator.close()
-
-
-async def _in_force(shards: Shards) -> None:
-    canary = await shards.as_owner()
-    try:
-        while True:
-            await canary.execute(_COMMIT, timeout=0.2)
-    except TimeoutError:
-        canary.terminate()
 
 
 async def _cancel(operator: Any, application: str, *, times: int) -> None:
@@ -66,9 +38,9 @@ async def test_a_unit_whose_wait_was_cancelled_is_unknown_and_so_is_one_that_ano
     tenant, pools = await make_tenant(), make_pools(UNITS)
     calls = [UnitCall("add", SHARD, tenant, f"sku-{number}") for number in range(2)]
 
-    async with _a_standby_that_is_not_there(shards) as operator:
+    async with a_standby_that_is_not_there(shards) as operator:
         cancelling = asyncio.create_task(_cancel(operator, "spaza shards", times=2))
-        outcomes = await pools.run(calls, 20.0)
+        outcomes = await pools.run(calls, PATIENCE_S)
         await cancelling
 
     assert [type(outcome.error) for outcome in outcomes] == [CommitUnknownError] * 2
@@ -79,12 +51,12 @@ async def test_who_waits_behind_a_commit_is_told_by_its_own_deadline(
 ) -> None:
     tenant, pools = await make_tenant(), make_pools(UNITS, limits=PoolLimits(app_connections=1))
     patient, hasty = (UnitCall("add", SHARD, tenant, sku) for sku in ("patient", "hasty"))
+    assert await value(pools, "skus", tenant) == []
 
-    async with _a_standby_that_is_not_there(shards) as operator:
-        waiting = asyncio.create_task(pools.run([patient], 20.0))
+    async with a_standby_that_is_not_there(shards) as operator:
+        waiting = asyncio.create_task(pools.run([patient], PATIENCE_S))
         await asyncio.sleep(0)
-        async with asyncio.timeout(3.0):
-            [behind] = await pools.run([hasty], 0.5)
+        [behind] = await pools.run([hasty], 0.5)
         assert not waiting.done()
         await _cancel(operator, "spaza shards", times=1)
         [before] = await waiting
@@ -97,11 +69,11 @@ async def test_who_waits_behind_a_commit_is_told_by_its_own_deadline(
 async def test_a_journals_write_whose_wait_was_cancelled_is_in_doubt(shards: Shards) -> None:
     connections = Connections(shard_dsn(shards.dsn, SHARD), 1)
 
-    async with _a_standby_that_is_not_there(shards) as operator:
+    async with a_standby_that_is_not_there(shards) as operator:
         cancelling = asyncio.create_task(_cancel(operator, "spaza-mailbox", times=1))
         with pytest.raises(UnreplicatedCommitError):
-            async with connections.lend(20.0) as connection:
-                await connection.execute(_COMMIT)
+            async with connections.lend(PATIENCE_S) as connection:
+                await connection.execute(COMMIT)
         await cancelling
 
     await connections.aclose()

@@ -43,13 +43,13 @@ class Shop:
         self._pools, self._owner, self.tenant_id = pools, owner, tenant_id
 
     async def outcome(self, unit: str, arguments: Any) -> UnitOutcome:
-        return (await self._pools.run([self._call(unit, arguments)], 10.0))[0]
+        return (await self._pools.run([self._call(unit, arguments)], 60.0))[0]
 
     async def run(self, unit: str, arguments: Any) -> Any:
         return (await self.outcome(unit, arguments)).unwrap()
 
     async def at_once(self, *calls: tuple[str, Any]) -> list[UnitOutcome]:
-        return await self._pools.run([self._call(unit, given) for unit, given in calls], 10.0)
+        return await self._pools.run([self._call(unit, given) for unit, given in calls], 60.0)
 
     async def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         """Rows as the owner sees them, who stands above row level security; ``{schema}`` is the tenant's."""

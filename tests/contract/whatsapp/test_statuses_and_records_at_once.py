@@ -17,7 +17,7 @@ Owner: TypeAlias = "asyncpg.Connection[Any]"
 
 async def waiting(owner: Owner, count: int) -> None:
     """Return when so many backends wait for a lock."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while await owner.fetchval(BLOCKED) < count:  # noqa: ASYNC110 - nothing here is told of locks
             await asyncio.sleep(0.01)
 

@@ -28,6 +28,8 @@ class Dispatcher:
     A call is under way for as long as one of its deliveries is leased. Then it makes room for others; what it answers
     within another lease is refused and counted.
 
+    What raises while it dispatches, settles or records ends ``run``: nobody can say then what of the messages holds.
+
     Args:
         queue: its limits.
         window: the messages.
@@ -46,6 +48,8 @@ class Dispatcher:
     ) -> None:
         self._queue, self._window, self._consumer, self._record, self._clock = queue, window, consumer, record, clock
         self._wake = asyncio.Event()
+        # Of ``run``, so that none of its calls ends unnoticed.
+        self._tasks: asyncio.TaskGroup | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._overdue: set[asyncio.Task[None]] = set()
         self._last = float("-inf")
@@ -79,13 +83,10 @@ class Dispatcher:
         """Dispatch until cancelled."""
         if self._consumer is None:
             return
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._deliver(self._consumer))
-                tasks.create_task(self._look_for(self._consumer))
-        finally:
-            for call in self._calls | self._overdue:
-                call.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            tasks.create_task(self._deliver(self._consumer))
+            tasks.create_task(self._look_for(self._consumer))
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is in flight; for the end of the actor."""
@@ -135,7 +136,8 @@ class Dispatcher:
         self._last = now
         self.counters["delivered"] += len(batch)
         self.counters["batches"] += 1
-        self._calls.add(asyncio.get_running_loop().create_task(self._call(consumer, batch)))
+        assert self._tasks is not None
+        self._calls.add(self._tasks.create_task(self._call(consumer, batch)))
 
     async def _call(self, consumer: Consumer, batch: list[Delivery]) -> None:
         task = asyncio.current_task()
@@ -179,12 +181,12 @@ class Dispatcher:
             _log.exception("consumer_call_raised", queue=self._queue.name)
             self._lost(batch, ConsumerLostError(type(error).__name__, raised=True), now)
         else:
-            verdicts = [
-                self._window.settle(delivery.tag, outcome, now)
-                for delivery, outcome in zip(batch, outcomes, strict=True)
-            ]
-            self.counters["late"] += verdicts.count(None)
-            self._tell(verdicts)
+            for delivery, outcome in zip(batch, outcomes, strict=True):
+                verdict = self._window.settle(delivery.tag, outcome, now)
+                if verdict is None:
+                    self.counters["late"] += 1
+                else:
+                    self._record(verdict)
 
     def _lost(self, batch: list[Delivery], error: ConsumerLostError, now: float) -> None:
         _log.warning("deliveries_lost", queue=self._queue.name, messages=len(batch), error=str(error))
@@ -206,10 +208,9 @@ class Dispatcher:
             self.counters["lost"] += len(lapsed)
             self._tell(lapsed)
 
-    def _tell(self, verdicts: Iterable[Verdict | None]) -> None:
+    def _tell(self, verdicts: Iterable[Verdict]) -> None:
         for verdict in verdicts:
-            if verdict is not None:
-                self._record(verdict)
+            self._record(verdict)
 
     async def _look_for(self, consumer: Consumer) -> None:
         while True:

@@ -56,6 +56,9 @@ class WriterOwner(Protocol):
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         """A flush of this epoch failed. It is to be suspended."""
 
+    def broken(self, fault: Exception) -> None:
+        """Something raised that nobody foresaw: what the writer and its owner have in memory is to be forgotten."""
+
 
 class Waiting(NamedTuple):
     """One publisher's messages for the next commit; ``dead`` go to the dead-letter queue, ``letters`` end there."""

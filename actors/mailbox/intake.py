@@ -17,7 +17,6 @@ from actors.mailbox.journal import Journal, Row, Settlement, Tick, may_be_more
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.retry import Cause
-from actors.mailbox.rows import published_day
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
@@ -72,6 +71,8 @@ class Intake:
         self._gaps = Gaps() if queue.partition_by == "shard" else None
         # By seq: what may be preceded by others, until the journal was looked into.
         self._held: dict[int, Arrival] = {}
+        # Seqs that have left the window, and of which nothing could be written down.
+        self._aside: set[int] = set()
         self._before = _Before(0, frozenset())
         self.arrived = 0
         self.look_wanted = False
@@ -82,6 +83,7 @@ class Intake:
         self._taken_over_at = max_seq
         self.arrivals.begin(low_water, max_seq)
         self._held, self._before = {}, _Before(0, frozenset())
+        self._aside.clear()
 
     def arrive(self, seq: int, message: Message, history: History, now: float) -> None:
         """Take in a message that is committed, unless it is known.
@@ -122,7 +124,16 @@ class Intake:
     @property
     def held(self) -> int:
         """Messages that have come and are not in the window, for others may precede them."""
-        return len(self._held)
+        return len(self._held) + len(self._aside)
+
+    def set_aside(self, seq: int, now: float) -> None:
+        """A message is over, and what became of it is not written down yet."""
+        self._aside.add(seq)
+        self.over(seq, now)
+
+    def take_up(self, seq: int) -> None:
+        """What became of a message that was set aside is with the writer now."""
+        self._aside.discard(seq)
 
     def over(self, seq: int, now: float) -> None:
         """A message is settled."""
@@ -136,6 +147,7 @@ class Intake:
             self._writer.lowest_pending_seq,
             self.arrivals.read_through + 1 if self.arrivals.paging else None,
             min(self._held, default=None),
+            min(self._aside, default=None),
         ]
         return min(mark for mark in marks if mark is not None)
 
@@ -250,13 +262,12 @@ class Intake:
         known = self._window.knows(self._number, row.seq)
         if known or self.arrivals.is_over(row.seq) or self._writer.is_settling(row.seq):
             return False
-        self.buried[cause] += 1
         letter = None
         if self._has_dead_letters:
             letter = dead_letter(row.message, self._queue, cause, reason, time.time())
+        self.buried[cause] += 1
         self.over(row.seq, self._clock())
-        end = Settlement(row.seq, published_day(row.message), cause, reason, row.lost)
-        self._writer.settle(end, row.message.tenant, letter)
+        self._writer.settle(Settlement(row.seq, row.day, cause, reason, row.lost), row.message.tenant, letter)
         return True
 
     def _arrival(self, row: Row, now: float) -> Arrival:

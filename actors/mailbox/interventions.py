@@ -16,7 +16,7 @@ from actors.mailbox.journal import Journal, Row, Settlement
 from actors.mailbox.lane import Verdict
 from actors.mailbox.message import Message
 from actors.mailbox.ownership import State
-from actors.mailbox.redriven import MOST, published_day, redriven, redrives
+from actors.mailbox.redriven import MOST, redriven, redrives
 from actors.mailbox.retry import Cause
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from actors.mailbox.window import Window
@@ -166,4 +166,4 @@ class Interventions:
 
 
 def _end(one: Peeked | Row, cause: Cause) -> Settlement:
-    return Settlement(one.seq, published_day(one.message), cause, "", one.lost)
+    return Settlement(one.seq, one.day, cause, "", one.lost)

@@ -145,7 +145,8 @@ class Row(NamedTuple):
     """A waiting message as it was read.
 
     Attributes:
-        intact: False if its checksum does not fit.
+        intact: False if its checksum does not fit, or its day is not that of its message.
+        day: under which it stands, and its settlement is to stand.
         tried: whether the journal knows of tries, under this owner or where it waited before.
     """
 
@@ -157,6 +158,7 @@ class Row(NamedTuple):
     lost: int
     not_before: float
     deferred_s: float
+    day: int
     tried: bool = False
 
 

@@ -11,7 +11,7 @@ LONGEST_TEXT = 500
 LARGEST_BODY_BYTES = 4_000_000
 LARGEST_HEADERS_BYTES = 16_384
 # Beyond that milliseconds are meant.
-_LATEST_S = 32_000_000_000.0
+LATEST_S = 32_000_000_000.0
 _PLAIN = (str, int)
 
 
@@ -64,14 +64,14 @@ def check_text(field: str, text: Any) -> None:
 def _check_numbers(message: Message) -> None:
     priority, ttl_ms = message.priority, message.ttl_ms
     at: Any = message.published_at
-    if type(priority) is int and 0 <= priority <= 9 and ttl_ms is None and type(at) is float and 0 <= at < _LATEST_S:
+    if type(priority) is int and 0 <= priority <= 9 and ttl_ms is None and type(at) is float and 0 <= at < LATEST_S:
         return  # as nearly all are
     if not _is_whole(priority) or not 0 <= priority <= 9:
         raise InvalidMessageError(f"priority is a whole number from 0 to 9, not {_shown(priority)}")
     if ttl_ms is not None and not (_is_whole(ttl_ms) and 1 <= ttl_ms < 1 << 31):
         rule = "ttl_ms is a whole number, at least 1 and below 2^31, or None for no limit of its own"
         raise InvalidMessageError(f"{rule}, not {_shown(ttl_ms)}")
-    if not (isinstance(at, float) or _is_whole(at)) or not 0 <= at < _LATEST_S:
+    if not (isinstance(at, float) or _is_whole(at)) or not 0 <= at < LATEST_S:
         raise InvalidMessageError(f"published_at is in Unix seconds, as time.time() gives them, not {_shown(at)}")
 
 

@@ -93,7 +93,7 @@ class MemoryDatabase:
             message, clock_s = self.rows[seq]
             retry = self.retries.get(seq, Retry(seq, 0, 0, 0.0, 0.0, ""))
             known = (retry.retries, retry.lost, retry.not_before, retry.deferred_s)
-            rows.append(Row(seq, message, True, clock_s, *known, tried=seq in self.retries))
+            rows.append(Row(seq, message, True, clock_s, *known, published_day(message), tried=seq in self.retries))
         return rows
 
     def bury(self, letter: Message) -> None:
@@ -108,7 +108,7 @@ class MemoryDatabase:
     def letters(self) -> list[Row]:
         """The dead letters that have no settlement, in order."""
         return [
-            Row(seq, message, True, None, 0, 0, 0.0, 0.0)
+            Row(seq, message, True, None, 0, 0, 0.0, 0.0, published_day(message))
             for seq, message in enumerate(self.dead_letters.values(), 1)
             if seq not in self.letters_settled
         ]
@@ -242,7 +242,7 @@ class InMemoryJournal:
         return [
             Peeked(
                 row.seq, row.message._replace(body=row.message.body[:body_bytes]), len(row.message.body), row.retries,
-                row.lost, row.not_before,
+                row.lost, row.not_before, row.day,
             )
             for row in self._selected(which, wanted)
             if row.seq > after_seq

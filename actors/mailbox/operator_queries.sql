@@ -8,7 +8,8 @@
 -- $8 since, $9 until, $10 ids, $11 reason, $12 other than these reasons, $13 not redriven then or later
 SELECT j.message_id, j.key, j.tenant_id, substring(j.body FOR $5), j.headers,
        extract(epoch FROM j.published_at)::float8, j.priority, j.ttl_ms, j.seq, octet_length(j.body),
-       coalesce(r.retries, 0), coalesce(r.deliveries, 0), coalesce(extract(epoch FROM r.not_before)::float8, 0)
+       coalesce(r.retries, 0), coalesce(r.deliveries, 0), coalesce(extract(epoch FROM r.not_before)::float8, 0),
+       CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
 FROM spaza.journal j
 LEFT JOIN LATERAL (
     SELECT known.* FROM spaza.redelivery known

@@ -71,7 +71,11 @@ class OwnerLife(Protocol):
 
 
 async def keep_owning(life: OwnerLife, policy: OwnershipPolicy, queue: str, partition: int) -> None:
-    """Own a partition as far as others let it, until cancelled. Nothing that goes wrong ends it."""
+    """Own a partition as far as others let it, until cancelled. Nothing that goes wrong ends it.
+
+    After an error that nobody foresaw all that is in memory is forgotten, for it may have come amid a change of it; the
+    journal knows.
+    """
     failures = 0
     while True:
         try:
@@ -90,7 +94,7 @@ async def keep_owning(life: OwnerLife, policy: OwnershipPolicy, queue: str, part
                 _log.warning("journal_lost", queue=queue, partition=partition, error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it was, the partition is to go on
             _log.exception("mailbox_partition_raised", queue=queue, partition=partition)
-            life.suspend(JournalUnavailableError(queue, type(error).__name__))
+            life.give_up(JournalUnavailableError(queue, f"it is read anew after {type(error).__name__}"))
         failures += 1
         delay_s = growing_s(failures, policy.retry_first_s, policy.retry_longest_s)
         await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads attempts, guards nothing

@@ -17,11 +17,15 @@ from actors.mailbox.lane import History, Verdict
 from actors.mailbox.limits import check_arrived
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.ownership import PartitionPolicy, State
-from actors.mailbox.records import new_arrivals, retry_of, settlement_of
+from actors.mailbox.records import new_arrivals
+from actors.mailbox.register import Register
 from actors.mailbox.tenure import Tenure
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
+from telemetry.log import get_logger
+
+_log = get_logger("mailbox")
 
 
 class Partition:
@@ -74,6 +78,9 @@ class Partition:
         )
         # Messages that were settled without having been in memory, by cause.
         self.buried = self._intake.buried
+        self._register = Register(
+            queue, self._writer, self._intake, self.counters, has_dead_letters=has_dead_letters, clock=clock
+        )
         self._tenure = Tenure(
             queue,
             number,
@@ -86,6 +93,7 @@ class Partition:
             clock=clock,
             wake=wake,
             begun=self._begun,
+            ticks=self._register.again,
             census=self._census,
             counters=self.counters,
         )
@@ -224,19 +232,17 @@ class Partition:
         self._tenure.came()
 
     def record(self, verdict: Verdict) -> None:
-        """Write what became of a message."""
-        if verdict.cause is None:
-            self.counters["retried"] += 1
-            self._writer.retry(retry_of(verdict, now=self._clock(), wall=time.time()))
-            return
-        letter = None
-        if verdict.cause != "acknowledged" and self._has_dead_letters:
-            letter = dead_letter(verdict.entry.message, self._queue, verdict.cause, verdict.reason, time.time())
-        self._end(verdict, letter)
+        """Write what became of a message. Raises nothing, or who tells of many verdicts would lose those behind."""
+        try:
+            self._register.record(verdict)
+            self._tenure.went()
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the journal knows what is not settled
+            _log.exception("mailbox_record_raised", queue=self._queue.name, partition=self._number)
+            self._tenure.broken(fault)
 
     def settled_by_hand(self, verdict: Verdict) -> None:
-        """Write that an operator has taken a message out of the window."""
-        self._end(verdict, None)
+        """Write that an operator has taken a message out of the window. As ``record``."""
+        self.record(verdict)
 
     async def stop(self, timeout_s: float) -> None:
         """Write what is settled and hand the partition over. ``run`` must have been cancelled."""
@@ -292,13 +298,10 @@ class Partition:
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         self._tenure.failed(error, doubtful_ids)
 
-    def _end(self, verdict: Verdict, letter: Message | None) -> None:
-        assert verdict.cause is not None
-        self.counters[verdict.cause] += 1
-        self._intake.over(verdict.entry.seq, self._clock())
-        self._tenure.went()
-        self._writer.settle(settlement_of(verdict), verdict.entry.message.tenant, letter)
+    def broken(self, fault: Exception) -> None:
+        self._tenure.broken(fault)
 
     def _begun(self, next_seq: int) -> None:
         self._next_seq = next_seq
         self.dead_letters = 0
+        self._register.forget()

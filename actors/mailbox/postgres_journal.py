@@ -29,14 +29,13 @@ from actors.mailbox.journal import (
 )
 from actors.mailbox.message import Message
 from actors.mailbox.parameters import of_flush, of_selection, of_whole_flush
-from actors.mailbox.redriven import plain_id
-from actors.mailbox.rows import checksum, message_of, otherwise_named
+from actors.mailbox.readings import peeked_of, row_of
+from actors.mailbox.rows import otherwise_named
 from actors.mailbox.selection import Peeked, Selection, Tally, Which
 from kernel.sql import load_queries
 
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 _OPERATOR = load_queries(Path(__file__).with_name("operator_queries.sql"))
-_NO_BEFORE = 0.0
 # More than there may be room for in pages that are there; under a seq that no message has.
 _REHEARSED_BYTES, _NO_SEQ = 262_144, 0
 # The selection's part that needs the headers.
@@ -156,7 +155,7 @@ class PostgresJournal:
             found = await connection.fetch(_QUERIES["load_expired"], *arguments)
         if not found:
             return [], None
-        last, rows = found[-1], [_row(row) for row in found if row["seq"] is not None]
+        last, rows = found[-1], [row_of(row) for row in found if row["seq"] is not None]
         if len(rows) < last["waiting"]:
             return rows, (last["ends_s"], last["seq"])
         return rows, (last["last_ends_s"], last["last_seq"]) if last["walked"] == walk.limit else None
@@ -199,7 +198,7 @@ class PostgresJournal:
         arguments = (self._name(which), self._partition, after_seq, limit, body_bytes, *of_selection(wanted))
         async with self._session(self._patience.count_s, self._connections.extra) as connection:
             rows = await connection.fetch(_OPERATOR["peek"], *arguments)
-        return [Peeked(row[8], _readable(row), row[9], row[10], row[11], row[12]) for row in rows]
+        return [peeked_of(row) for row in rows]
 
     async def tally(self, which: Which, wanted: Selection) -> list[Tally]:
         query, arguments = "tally", of_selection(wanted)
@@ -215,7 +214,7 @@ class PostgresJournal:
             rows = await connection.fetch(
                 _QUERIES["load_seqs"], self._dead_letter_queue, self._partition, list(seqs), READ_BYTES
             )
-        return [_row(row) for row in rows]
+        return [row_of(row) for row in rows]
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         made = dropped = 0
@@ -240,7 +239,7 @@ class PostgresJournal:
     async def _load(self, query: str, *arguments: Any) -> list[Row]:
         async with self._session(self._patience.load_s) as connection:
             rows = await connection.fetch(_QUERIES[query], self._queue, self._partition, *arguments)
-        return [_row(row) for row in rows]
+        return [row_of(row) for row in rows]
 
     @asynccontextmanager
     async def _session(self, timeout_s: float, lender: Lender | None = None) -> AsyncIterator[JournalConnection]:
@@ -253,24 +252,3 @@ class PostgresJournal:
 def _kept(progress: Progress, era: int) -> tuple[int, str | None, float]:
     """What the owner's row is to hold; None for what it holds."""
     return progress.low_water, progress.swept_to if progress.era == era else None, progress.clock_s
-
-
-def _readable(row: Any) -> Message:
-    try:
-        return message_of(row)
-    except ValueError:
-        return Message(plain_id(row[0]), row[1], row[2], row[3], {}, row[5], row[6], row[7])
-
-
-def _row(row: Any) -> Row:
-    stored, key, headers, body = row[0], row[1], row[4], row[3]
-    intact = checksum(stored, key, headers, body) == row[9]
-    message = Message(plain_id(stored), key, row[2], body, {}, row[5], row[6], row[7])
-    if intact:
-        try:
-            message = message_of(row)
-        except ValueError:  # nothing that the mailbox wrote
-            intact = False
-    if row[11] is None:
-        return Row(row[8], message, intact, row[10], 0, 0, _NO_BEFORE, 0.0)
-    return Row(row[8], message, intact, row[10], row[11], row[12], row[13], row[14], tried=True)

@@ -204,7 +204,8 @@ SELECT CASE WHEN $4 THEN EXISTS (SELECT FROM renewed)
 WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
-           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
+           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
     FROM spaza.journal j
     LEFT JOIN LATERAL (
         SELECT known.* FROM spaza.redelivery known
@@ -227,7 +228,8 @@ ORDER BY seq
 WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
-           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s
+           extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
     FROM spaza.journal j
     LEFT JOIN LATERAL (
         SELECT known.* FROM spaza.redelivery known
@@ -261,7 +263,7 @@ WITH walked AS MATERIALIZED (
 ), page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, j.published_at, j.priority, j.ttl_ms, j.seq, j.checksum,
            j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
-           j.ends_s,
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.ends_s,
            sum(octet_length(j.body)) OVER (ORDER BY j.ends_s, j.seq ROWS UNBOUNDED PRECEDING) - octet_length(j.body)
                AS before
     FROM walked j
@@ -284,7 +286,7 @@ ORDER BY page.ends_s, page.seq
 -- all seem as good because there was nothing yet.
 SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
        j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
-       r.deferred_s
+       r.deferred_s, CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
 FROM (SELECT DISTINCT id FROM unnest($3::text[]) AS given (id)) AS given
 CROSS JOIN LATERAL (
     SELECT one.* FROM spaza.journal one

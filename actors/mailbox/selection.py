@@ -41,6 +41,7 @@ class Peeked(NamedTuple):
         retries: rejections that were followed by another try.
         lost: deliveries that were lost with their consumer.
         not_before: Unix seconds, 0 for at once.
+        day: under which its row stands.
     """
 
     seq: int
@@ -49,6 +50,7 @@ class Peeked(NamedTuple):
     retries: int
     lost: int
     not_before: float
+    day: int
 
 
 class Tally(NamedTuple):

@@ -43,6 +43,7 @@ class Tenure:
         clock: of the window, monotonic seconds.
         wake: called when something may have become deliverable.
         begun: called with the next seq where the partition is read anew, before it is owned.
+        ticks: called before each regular look at the journal.
         census: counts the partition when it was taken over.
         counters: of the partition.
 
@@ -69,13 +70,14 @@ class Tenure:
         clock: Callable[[], float],
         wake: Callable[[], None],
         begun: Callable[[int], None],
+        ticks: Callable[[], None],
         census: Census,
         counters: Counter[str],
     ) -> None:
         self._queue, self._number, self._journal, self._window = queue, number, journal, window
         self._writer, self._intake = writer, intake
         self._owner, self._policy = incarnation(owner), policy
-        self._clock, self._wake, self._begun, self._census = clock, wake, begun, census
+        self._clock, self._wake, self._begun, self._ticks, self._census = clock, wake, begun, ticks, census
         # Where units of work write as well, they have to be swept for.
         self._sweeps = queue.partition_by == "shard"
         self._paged_expiry = PagedExpiry(
@@ -130,6 +132,12 @@ class Tenure:
         if self._trouble is None or isinstance(error, FencedError):
             self._trouble = error
         self.suspend(self._trouble)
+        self._nudge.set()
+
+    def broken(self, fault: Exception) -> None:
+        """Something raised amid a change of what is in memory: all of it is forgotten now, and read anew."""
+        self._trouble = JournalUnavailableError(self._queue.name, f"it is read anew after {type(fault).__name__}")
+        self.give_up(self._trouble)
         self._nudge.set()
 
     async def stop(self, timeout_s: float) -> None:
@@ -196,6 +204,7 @@ class Tenure:
                 raise self._trouble
             if loop.time() >= next_tick:  # before the pages, or many of them would cost the lease
                 next_tick = loop.time() + self._policy.tick_s
+                self._ticks()
                 await self._tick()
                 await self._paged_expiry.look(self._policy.page_s)
                 if self._census.due:

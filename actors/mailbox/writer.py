@@ -178,6 +178,12 @@ class Writer:
 
     def _pump(self) -> None:
         """Begin flushes while there is something to write and a place for it."""
+        try:
+            self._begin_flushes()
+        except Exception as fault:  # noqa: BLE001 - nobody awaits a timer, and who appends is not to blame
+            self._broke(fault)
+
+    def _begin_flushes(self) -> None:
         while self._epoch is not None and len(self._tasks) < self._limits.flushes:
             if self._tasks and self._backlog.messages < self._limits.beside:
                 return  # the flush under way begins the next one when it lands
@@ -208,6 +214,19 @@ class Writer:
         self._tasks[asyncio.get_running_loop().create_task(self._fly(course))] = course
 
     async def _fly(self, course: list[Flight]) -> None:
+        waiting = [answer for flight in course for answer in flight.answers]
+        try:
+            await self._fly_on(course)
+        except Exception as fault:  # noqa: BLE001 - nobody awaits this task
+            for answer in waiting:
+                fail(answer, JournalUnavailableError(self._queue, type(fault).__name__))
+            self._broke(fault)
+
+    def _broke(self, fault: Exception) -> None:
+        _log.critical("mailbox_writer_raised", queue=self._queue, exc_info=fault)
+        self._owner.broken(fault)
+
+    async def _fly_on(self, course: list[Flight]) -> None:
         task = asyncio.current_task()
         assert task is not None
         try:

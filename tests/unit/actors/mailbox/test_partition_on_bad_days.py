@@ -286,7 +286,7 @@ class EndlessPages(SlowJournal):
 
     async def load(self, from_seq: int, limit: int) -> list[Row]:
         await asyncio.sleep(0)
-        return [Row(from_seq + step, message("m0"), False, 0.0, 0, 0, 0.0, 0.0) for step in range(limit)]
+        return [Row(from_seq + step, message("m0"), False, 0.0, 0, 0, 0.0, 0.0, 0) for step in range(limit)]
 
 
 async def test_paging_does_not_keep_the_lease_from_being_renewed() -> None:

@@ -30,6 +30,9 @@ class Owner:
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         raise error
 
+    def broken(self, fault: Exception) -> None:
+        raise fault
+
     def admit(self, messages: Sequence[Message]) -> None:
         return None
 

@@ -33,7 +33,7 @@ FIGURES = {
 }  # fmt: skip
 DEAD = [Tally("a", "rejected", "auth:190", 3, 0.0), Tally("b", "rejected", "in_doubt", 1, 0.0)]
 PEEKED = Peeked(
-    9, Message("100:wamid.X", "100:27821234567", "100", b'{"to": "+27821234567"}', {"n": 1}, 1e9), 22, 0, 0, 0.0
+    9, Message("100:wamid.X", "100:27821234567", "100", b'{"to": "+27821234567"}', {"n": 1}, 1e9), 22, 0, 0, 0.0, 11_574
 )
 
 

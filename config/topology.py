@@ -76,7 +76,9 @@ class Queue(_Declared):
         prefetch: messages in flight at most, with the consumers of one actor's partitions; a batch shrinks to it.
         batches_in_flight: calls to the consumer that may be under way at once. 1 for a consumer that handles one call
             after the other, where the leases of the next would run while they wait.
-        linger_ms: least time between two calls that are not full.
+        linger_ms: least time between two calls that are not full, unless messages wait behind others of their key; for
+            a consumer to which a call costs much. 0 hands over at once what can be: what comes while a call is under
+            way goes together anyway.
         busy_per_s: a rate from which on calls that are not full keep ``busy_linger_ms`` apart, for a consumer to which
             a message costs the less the more of its tenant come with it; None for never.
         busy_linger_ms: see there.
@@ -110,7 +112,7 @@ class Queue(_Declared):
     key_run: int = Field(default=1, strict=True, ge=1, le=4096)
     prefetch: int = Field(default=1024, strict=True, ge=1, le=_MANY)
     batches_in_flight: int = Field(default=4, strict=True, ge=1, le=64)
-    linger_ms: int = Field(default=75, strict=True, ge=0, le=1000)
+    linger_ms: int = Field(default=0, strict=True, ge=0, le=1000)
     busy_per_s: int | None = Field(default=None, strict=True, ge=1, le=_MANY)
     busy_linger_ms: int = Field(default=250, strict=True, ge=0, le=1000)
     patience_ms: int = Field(default=250, strict=True, ge=0, le=10_000)

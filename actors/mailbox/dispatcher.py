@@ -116,6 +116,7 @@ class Dispatcher:
             ready=self._window.ready,
             room=self._window.room,
             alone=self._window.suspect_ready,
+            behind=self._window.has_behind,
             batches_in_flight=len(self._calls),
             last=self._last,
         )

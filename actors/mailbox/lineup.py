@@ -38,6 +38,11 @@ class LineUp:
         return len(self._turns)
 
     @property
+    def deferred(self) -> int:
+        """Keys that wait for a time, about."""
+        return len(self._deferred)
+
+    @property
     def has_suspects(self) -> bool:
         """Whether any key is under suspicion."""
         return bool(self._suspects)

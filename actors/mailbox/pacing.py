@@ -4,13 +4,14 @@ from config.topology import Queue
 
 
 def dispatch_wait_s(
-    queue: Queue, *, now: float, ready: int, room: int, alone: bool, batches_in_flight: int, last: float
+    queue: Queue, *, now: float, ready: int, room: int, alone: bool, behind: bool, batches_in_flight: int, last: float
 ) -> float | None:
     """How long to wait before the next call to the consumer.
 
     A call costs about the same whatever it carries. So a lone message goes at once, and under load calls that are not
     full keep their distance: what comes while a call is under way goes together when it ends. Only a call that takes
-    long, for one slow shard or number, gets another beside it.
+    long, for one slow shard or number, gets another beside it. Where messages wait behind others of their key no
+    distance is kept between a call and the next: what these wait for is not company.
 
     Args:
         queue: its batch, batches_in_flight, and the distances between calls.
@@ -18,6 +19,7 @@ def dispatch_wait_s(
         ready: messages that could go.
         room: messages that the call could carry.
         alone: whether the next message goes alone, so that company is not worth waiting for.
+        behind: whether messages wait behind these, and could not go along.
         batches_in_flight: calls under way.
         last: when the last call began.
 
@@ -26,7 +28,7 @@ def dispatch_wait_s(
     """
     if ready == 0 or room <= 0 or batches_in_flight >= queue.batches_in_flight:
         return None
-    if alone or ready >= room:
+    if alone or ready >= room or (behind and not batches_in_flight):
         return 0.0
     distance_ms = queue.patience_ms if batches_in_flight else queue.linger_ms
     wait_s = max(0.0, last + distance_ms / 1000 - now)

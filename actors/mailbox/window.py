@@ -51,6 +51,11 @@ class Window:
         return self._line_up.has_suspects and not self._suspect_tag and not others_go
 
     @property
+    def has_behind(self) -> bool:
+        """Whether more wait than could go now with the first of their keys. While nothing is in flight; about."""
+        return self.size - self._line_up.deferred > self.ready * self._queue.key_run
+
+    @property
     def room(self) -> int:
         """Messages that the next batch may carry."""
         return min(self._queue.batch, self._queue.prefetch - len(self._leases))

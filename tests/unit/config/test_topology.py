@@ -211,7 +211,7 @@ def test_what_does_nothing_in_a_dead_letter_queue_is_refused(tmp_path: Path, fie
         ("{batches_in_flight: 1, patience_ms: 5}", "raise batches_in_flight"),
         ("busy_linger_ms: 300", "does nothing without busy_per_s; add busy_per_s"),
         (
-            "{busy_per_s: 300, busy_linger_ms: 75}",
+            "{linger_ms: 75, busy_per_s: 300, busy_linger_ms: 75}",
             "which is 75; write a busy_linger_ms above that",
         ),
         ("{linger_ms: 300, busy_per_s: 300}", "busy_linger_ms, 250, keeps calls no further apart than linger_ms does"),

@@ -54,13 +54,13 @@ class Scripted:
 
 
 @asynccontextmanager
-async def dispatching(consumer: Scripted, total: int) -> AsyncIterator[list[Verdict]]:
-    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}], "linger_ms": 0})
+async def dispatching(consumer: Scripted, total: int, key: str = "k{}", **fields: Any) -> AsyncIterator[list[Verdict]]:
+    queue = Queue.model_validate({"name": "q", "bindings": [{"exchange": "x"}], **fields})
     window, verdicts = Window(queue), list[Verdict]()
     window.open(0, 0.0, time.monotonic())
     window.set_blocked(0, blocked=False, now=time.monotonic())
     for seq in range(total):
-        window.offer(0, seq, Message(f"m{seq}", f"k{seq}", "t", b"", {}, time.time()), time.monotonic())
+        window.offer(0, seq, Message(f"m{seq}", key.format(seq), "t", b"", {}, time.time()), time.monotonic())
     task = asyncio.ensure_future(Dispatcher(queue, window, consumer, verdicts.append, time.monotonic).run())
     try:
         yield verdicts
@@ -94,3 +94,12 @@ def test_a_queue_that_nobody_consumes_misses_no_consumer_and_one_whose_consumer_
     ]
 
     assert up == [True, False]
+
+
+@pytest.mark.parametrize("fields", [{}, {"linger_ms": 1000}])
+async def test_messages_of_one_key_follow_each_other_without_a_pause(fields: dict[str, int]) -> None:
+    consumer = Scripted([ack()])
+    async with dispatching(consumer, 200, "one key", **fields) as verdicts:
+        await _until(lambda: len(verdicts) == 200)
+
+    assert [one.entry.message.id for one in verdicts] == [f"m{number}" for number in range(200)]

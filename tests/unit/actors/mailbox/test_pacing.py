@@ -33,12 +33,16 @@ QUEUE = Queue.model_validate(
         ({"ready": 3, "last": 99.999, "room": 3}, 0.0),  # all that the prefetch allows
         ({"ready": 3, "last": 0.0, "room": 0}, None),
         ({"ready": 1, "last": 99.999, "batches_in_flight": 1, "alone": True}, 0.0),
+        ({"ready": 1, "last": 99.999, "behind": True}, 0.0),  # who waits behind gains nothing from company
+        ({"ready": 1, "last": 99.999, "behind": True, "batches_in_flight": 1}, 0.249),
     ],
 )
 def test_a_call_to_the_consumer_waits_for_company_only_under_load(
     given: dict[str, Any], expected: float | None
 ) -> None:
-    wait_s = dispatch_wait_s(QUEUE, **{"now": 100.0, "batches_in_flight": 0, "room": 10, "alone": False, **given})
+    wait_s = dispatch_wait_s(
+        QUEUE, **{"now": 100.0, "batches_in_flight": 0, "room": 10, "alone": False, "behind": False, **given}
+    )
 
     assert wait_s == (None if expected is None else pytest.approx(expected))
 
@@ -57,7 +61,9 @@ def test_a_call_to_the_consumer_waits_for_company_only_under_load(
 def test_when_much_comes_calls_keep_a_greater_distance(given: dict[str, Any], expected: float) -> None:
     queue = QUEUE.model_copy(update={"busy_per_s": 300, "busy_linger_ms": 200})
 
-    wait_s = dispatch_wait_s(queue, **{"now": 100.0, "batches_in_flight": 0, "room": 70, "alone": False, **given})
+    wait_s = dispatch_wait_s(
+        queue, **{"now": 100.0, "batches_in_flight": 0, "room": 70, "alone": False, "behind": False, **given}
+    )
 
     assert wait_s == pytest.approx(expected)
 

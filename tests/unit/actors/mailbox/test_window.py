@@ -64,6 +64,21 @@ def test_a_deferred_message_holds_up_its_key_alone_until_its_time() -> None:
     assert (again.message.id, again.attempt, again.redelivered) == ("1", 2, True)
 
 
+@pytest.mark.parametrize(("key_run", "expected"), [(1, True), (2, False)])
+def test_messages_that_cannot_go_along_with_the_first_of_their_keys_are_behind(key_run: int, *, expected: bool) -> None:
+    core = window(key_run=key_run)
+    offer(core, message("1", "a"), message("2", "b"), message("3", "c"))
+    assert not core.has_behind
+
+    for delivery in core.take(0.0):
+        core.settle(delivery.tag, retry_after(5.0, "away"), 0.0)
+    offer(core, message("4", "d"))
+    assert not core.has_behind  # what is deferred goes with nobody
+
+    offer(core, message("5", "d"))
+    assert core.has_behind is expected
+
+
 def test_tenants_take_turns_whatever_their_number_of_keys() -> None:
     core = window(batch=4)
     offer(core, *(message(f"a{n}", f"a{n}", "a") for n in range(100)), message("b", "b", "b"), message("c", "c", "c"))

@@ -123,7 +123,7 @@ async def keep_dead_letters(transaction: Transaction, arguments: Any) -> None:
     queue, partition, messages = arguments
     letters = [Message._make(message) for message in messages]
     while letters:
-        await transaction.execute(_QUERIES["dead_letter_without_owner"], queue, partition, *columns(letters))
+        await transaction.execute(_QUERIES["dead_letter_without_owner"], queue, partition, *columns(letters, queue))
         ids, days = [stored_id(one) for one in letters], [published_day(one) for one in letters]
         taken = await transaction.fetch(_QUERIES["settled_letters"], queue, partition, days, ids)
         places = [row["place"] for row in taken]

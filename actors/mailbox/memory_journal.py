@@ -294,7 +294,7 @@ def _filled(rows: Sequence[Row]) -> list[Row]:
 def _check(batch: Batch) -> None:
     """Refuse what PostgreSQL could not hold, as far as has mattered."""
     try:
-        columns([*(append.message for append in batch.appends), *batch.dead_letters])
+        columns([*(append.message for append in batch.appends), *batch.dead_letters], None)
     except (TypeError, ValueError) as error:
         raise JournalRefusedError("memory", str(error)) from error
     if any(retry.not_before >= _LATEST_S for retry in batch.retries):

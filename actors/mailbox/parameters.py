@@ -1,6 +1,7 @@
 """The parameters of the journal's statements: a batch as one array for each column. Pure."""
 
 from collections.abc import Sequence
+from operator import add
 from typing import Any
 
 from actors.mailbox.journal import Batch, Retry, Settlement
@@ -9,13 +10,13 @@ from actors.mailbox.rows import columns
 from actors.mailbox.selection import Selection
 
 
-def of_flush(batch: Batch) -> tuple[Any, ...]:
+def of_flush(queue: str, batch: Batch) -> tuple[Any, ...]:
     """Of the statement that appends and settles."""
     appends = batch.appends
     return (
         appends[0].clock_s if appends else None,
         [append.seq for append in appends],
-        *columns([append.message for append in appends]),
+        *columns([append.message for append in appends], queue),
         *_settlements(batch.settlements),
     )
 
@@ -27,7 +28,7 @@ def of_whole_flush(queue: str, dead_letter_queue: str, batch: Batch) -> tuple[An
         appends[0].clock_s if appends else None,
         [append.seq for append in appends] + [None] * len(dead),
         [queue] * len(appends) + [dead_letter_queue] * len(dead),
-        *columns([append.message for append in appends] + list(dead)),
+        *map(add, columns([append.message for append in appends], queue), columns(dead, dead_letter_queue)),
         *_settlements([*batch.settlements, *batch.letters]),
         *_arrays([one._replace(reason=storable(one.reason)) for one in batch.retries], len(Retry._fields)),
         [queue] * len(batch.settlements) + [dead_letter_queue] * len(batch.letters),

@@ -100,7 +100,11 @@ class PostgresJournal:
         query = "flush_whole" if whole else "flush"
         while True:
             with refused(self._queue, UNENCODABLE):
-                arguments = of_whole_flush(self._queue, self._dead_letter_queue, batch) if whole else of_flush(batch)
+                arguments = (
+                    of_whole_flush(self._queue, self._dead_letter_queue, batch)
+                    if whole
+                    else of_flush(self._queue, batch)
+                )
             async with self._session(self._patience.write_s) as connection:
                 with refused(self._queue, UNWRITABLE):
                     row = await connection.fetchrow(_QUERIES[query], self._queue, self._partition, epoch, *arguments)
@@ -116,7 +120,7 @@ class PostgresJournal:
 
     async def rehearse(self, epoch: int) -> None:
         bulk = Message.new(os.urandom(_REHEARSED_BYTES), key="")  # which cannot be compressed
-        arguments = of_flush(Batch([Append(bulk, _NO_SEQ, 0.0)]))
+        arguments = of_flush(self._queue, Batch([Append(bulk, _NO_SEQ, 0.0)]))
         async with self._session(self._patience.write_s) as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -155,7 +159,7 @@ class PostgresJournal:
             found = await connection.fetch(_QUERIES["load_expired"], *arguments)
         if not found:
             return [], None
-        last, rows = found[-1], [row_of(row) for row in found if row["seq"] is not None]
+        last, rows = found[-1], [row_of(row, self._queue) for row in found if row["seq"] is not None]
         if len(rows) < last["waiting"]:
             return rows, (last["ends_s"], last["seq"])
         return rows, (last["last_ends_s"], last["last_seq"]) if last["walked"] == walk.limit else None
@@ -214,7 +218,7 @@ class PostgresJournal:
             rows = await connection.fetch(
                 _QUERIES["load_seqs"], self._dead_letter_queue, self._partition, list(seqs), READ_BYTES
             )
-        return [row_of(row) for row in rows]
+        return [row_of(row, self._dead_letter_queue) for row in rows]
 
     async def maintain(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         made = dropped = 0
@@ -239,7 +243,7 @@ class PostgresJournal:
     async def _load(self, query: str, *arguments: Any) -> list[Row]:
         async with self._session(self._patience.load_s) as connection:
             rows = await connection.fetch(_QUERIES[query], self._queue, self._partition, *arguments)
-        return [row_of(row) for row in rows]
+        return [row_of(row, self._queue) for row in rows]
 
     @asynccontextmanager
     async def _session(self, timeout_s: float, lender: Lender | None = None) -> AsyncIterator[JournalConnection]:

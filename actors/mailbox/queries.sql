@@ -3,16 +3,17 @@
 -- name: publish_transactional
 -- Rows of a unit of work in its own transaction, under its own role. What is there already is left alone.
 -- The end of a WITH, of the unit's own or begun for this; then its parameters are counted on from the unit's.
--- $1 partition, $2 queues, $3 to $12 columns
+-- $1 partition, $2 queues, $3 to $13 columns, $14 stamps of the queues
 published AS (
     INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at,
-                               ttl_ms, headers, body, checksum, transactional)
+                               ttl_ms, headers, body, checksum, seal, transactional)
     SELECT DATE '1970-01-01' + given.day, bound.queue, $1, given.id, given.tenant, given.key, given.priority,
-           to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, true
-    FROM unnest($2::text[]) WITH ORDINALITY AS bound (queue, place),
+           to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum,
+           given.seal # bound.stamp, true
+    FROM unnest($2::text[], $14::int[]) WITH ORDINALITY AS bound (queue, stamp, place),
          unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
-                $11::bytea[], $12::int[]) WITH ORDINALITY
-         AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, position)
+                $11::bytea[], $12::int[], $13::int[]) WITH ORDINALITY
+         AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, seal, position)
     ORDER BY bound.place, given.position
     ON CONFLICT DO NOTHING
     RETURNING queue, message_id, seq
@@ -22,12 +23,12 @@ SELECT queue, message_id, seq FROM published
 -- name: dead_letter_without_owner
 -- Dead letters of which the owner of their queue does not know. It is no transactional row: nobody sweeps for it.
 INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority, published_at, ttl_ms,
-                           headers, body, checksum, transactional)
+                           headers, body, checksum, seal, transactional)
 SELECT DATE '1970-01-01' + given.day, $1, $2, given.id, given.tenant, given.key, given.priority,
-       to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, false
+       to_timestamp(given.published_at), given.ttl_ms, given.headers, given.body, given.checksum, given.seal, false
 FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::float8[], $9::int[], $10::bytea[],
-            $11::bytea[], $12::int[])
-     AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)
+            $11::bytea[], $12::int[], $13::int[])
+     AS given (day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, seal)
 ON CONFLICT DO NOTHING
 
 -- name: settled_letters
@@ -52,20 +53,20 @@ WITH owner AS MATERIALIZED (
     SELECT 1 FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND epoch = $3 FOR KEY SHARE
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
-                               clock_s, ttl_ms, headers, body, checksum, transactional)
+                               clock_s, ttl_ms, headers, body, checksum, seal, transactional)
     SELECT DATE '1970-01-01' + day, $1, $2, drawn, id, tenant, key, priority, to_timestamp(published_at), $4, ttl_ms,
-           headers, body, checksum, false
+           headers, body, checksum, seal, false
     FROM (SELECT given.*, coalesce(given.seq, nextval('spaza.journal_seq')) AS drawn
           FROM owner, unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::smallint[],
-                             $11::float8[], $12::int[], $13::bytea[], $14::bytea[], $15::int[])
-               AS given (seq, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum)) AS numbered
+                             $11::float8[], $12::int[], $13::bytea[], $14::bytea[], $15::int[], $16::int[])
+               AS given (seq, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, seal)) AS numbered
     ORDER BY id COLLATE "C", drawn
     ON CONFLICT DO NOTHING
     RETURNING message_id, seq
 ), settled AS (
     INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
     SELECT DATE '1970-01-01' + given.day, $1, $2, given.seq, given.outcome, given.reason, given.deliveries
-    FROM owner, unnest($16::int[], $17::bigint[], $18::text[], $19::text[], $20::int[])
+    FROM owner, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[])
          AS given (day, seq, outcome, reason, deliveries)
     ON CONFLICT DO NOTHING
 )
@@ -94,13 +95,13 @@ WITH owner AS MATERIALIZED (
     SELECT 1 FROM owner WHERE NOT EXISTS (SELECT FROM taken)
 ), appended AS (
     INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
-                               clock_s, ttl_ms, headers, body, checksum, transactional)
+                               clock_s, ttl_ms, headers, body, checksum, seal, transactional)
     SELECT DATE '1970-01-01' + day, queue, $2, drawn, id, tenant, key, priority, to_timestamp(published_at), $4, ttl_ms,
-           headers, body, checksum, false
+           headers, body, checksum, seal, false
     FROM (SELECT given.*, coalesce(given.seq, nextval('spaza.journal_seq')) AS drawn
           FROM writer, unnest($5::bigint[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::smallint[],
-                             $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[])
-               AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum))
+                             $12::float8[], $13::int[], $14::bytea[], $15::bytea[], $16::int[], $17::int[])
+               AS given (seq, queue, day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, seal))
          AS numbered
     ORDER BY queue COLLATE "C", id COLLATE "C", drawn
     ON CONFLICT DO NOTHING
@@ -108,14 +109,14 @@ WITH owner AS MATERIALIZED (
 ), settled AS (
     INSERT INTO spaza.settlement (published_on, queue, partition, seq, outcome, reason, deliveries)
     SELECT DATE '1970-01-01' + given.day, given.queue, $2, given.seq, given.outcome, given.reason, given.deliveries
-    FROM writer, unnest($17::int[], $18::bigint[], $19::text[], $20::text[], $21::int[], $28::text[])
+    FROM writer, unnest($18::int[], $19::bigint[], $20::text[], $21::text[], $22::int[], $29::text[])
          AS given (day, seq, outcome, reason, deliveries, queue)
     ON CONFLICT DO NOTHING
 ), retried AS (
     INSERT INTO spaza.redelivery AS known (queue, partition, seq, retries, deliveries, not_before, deferred_s, reason)
     SELECT $1, $2, given.seq, given.retries, given.deliveries, to_timestamp(given.not_before), given.deferred_s,
            given.reason
-    FROM writer, unnest($22::bigint[], $23::int[], $24::int[], $25::float8[], $26::float8[], $27::text[])
+    FROM writer, unnest($23::bigint[], $24::int[], $25::int[], $26::float8[], $27::float8[], $28::text[])
          AS given (seq, retries, deliveries, not_before, deferred_s, reason)
     ORDER BY given.seq
     ON CONFLICT (queue, partition, seq) DO UPDATE
@@ -205,7 +206,7 @@ WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
            extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
-           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.seal
     FROM spaza.journal j
     LEFT JOIN LATERAL (
         SELECT known.* FROM spaza.redelivery known
@@ -229,7 +230,7 @@ WITH page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8 AS published_at,
            j.priority, j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries,
            extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
-           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.seal
     FROM spaza.journal j
     LEFT JOIN LATERAL (
         SELECT known.* FROM spaza.redelivery known
@@ -253,7 +254,7 @@ ORDER BY seq
 WITH walked AS MATERIALIZED (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers,
            extract(epoch FROM j.published_at)::float8 AS published_at, j.priority, j.ttl_ms, j.seq, j.checksum,
-           j.clock_s, j.published_on, j.clock_s + j.ttl_ms / 1000::float8 AS ends_s
+           j.clock_s, j.published_on, j.seal, j.clock_s + j.ttl_ms / 1000::float8 AS ends_s
     FROM spaza.journal j
     WHERE j.queue = $1 AND j.partition = $2 AND j.ttl_ms IS NOT NULL
       AND (j.clock_s + j.ttl_ms / 1000::float8, j.seq) > ($4::float8, $5::bigint)
@@ -263,7 +264,7 @@ WITH walked AS MATERIALIZED (
 ), page AS (
     SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, j.published_at, j.priority, j.ttl_ms, j.seq, j.checksum,
            j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8 AS not_before, r.deferred_s,
-           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.ends_s,
+           CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.seal, j.ends_s,
            sum(octet_length(j.body)) OVER (ORDER BY j.ends_s, j.seq ROWS UNBOUNDED PRECEDING) - octet_length(j.body)
                AS before
     FROM walked j
@@ -286,7 +287,7 @@ ORDER BY page.ends_s, page.seq
 -- all seem as good because there was nothing yet.
 SELECT j.message_id, j.key, j.tenant_id, j.body, j.headers, extract(epoch FROM j.published_at)::float8, j.priority,
        j.ttl_ms, j.seq, j.checksum, j.clock_s, r.retries, r.deliveries, extract(epoch FROM r.not_before)::float8,
-       r.deferred_s, CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day
+       r.deferred_s, CASE WHEN isfinite(j.published_on) THEN j.published_on - DATE '1970-01-01' ELSE 0 END AS day, j.seal
 FROM (SELECT DISTINCT id FROM unnest($3::text[]) AS given (id)) AS given
 CROSS JOIN LATERAL (
     SELECT one.* FROM spaza.journal one

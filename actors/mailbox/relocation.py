@@ -195,7 +195,7 @@ class _Move:
             given = await connection.fetchval(
                 _QUERIES["insert"], self._queue, target, row["published_on"], seq, row["message_id"], row["tenant_id"],
                 row["key"], row["priority"], row["published_at"], clock_s, row["ttl_ms"], row["headers"], row["body"],
-                row["checksum"],
+                row["checksum"], row["seal"],
             )  # fmt: skip
             if given is None:
                 given = await connection.fetchval(

@@ -45,7 +45,7 @@ SELECT clock_s FROM spaza.mailbox_owner WHERE queue = $1 AND partition = $2 AND 
 -- name: page
 -- What waits in a partition from a seq on, in order, with what is known of its tries.
 SELECT j.published_on, j.seq, j.message_id, j.tenant_id, j.key, j.priority, j.published_at, j.clock_s, j.ttl_ms,
-       j.headers, j.body, j.checksum, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
+       j.headers, j.body, j.checksum, j.seal, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
 FROM spaza.journal j
 LEFT JOIN LATERAL (
     SELECT known.* FROM spaza.redelivery known
@@ -73,8 +73,8 @@ SELECT coalesce(max(seq), 0) FROM spaza.journal WHERE queue = $1
 -- name: insert
 -- A message in its new partition. It may be there: from a move that was interrupted, or from before it was moved away.
 INSERT INTO spaza.journal (published_on, queue, partition, seq, message_id, tenant_id, key, priority, published_at,
-                           clock_s, ttl_ms, headers, body, checksum, transactional)
-VALUES ($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, false)
+                           clock_s, ttl_ms, headers, body, checksum, seal, transactional)
+VALUES ($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false)
 ON CONFLICT DO NOTHING
 RETURNING seq
 

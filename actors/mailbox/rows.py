@@ -1,7 +1,7 @@
 """Between messages and the journal's columns. Batches go to PostgreSQL as one array a column.
 
-The checksum covers what a message is, so that a row which storage or a hand has changed is seen before it is
-delivered.
+The checksum covers id, key, headers and body; the seal goes on from it and covers all else of a message, and its queue,
+so that a row which storage or a hand has changed is seen before it is delivered. Rows of before the seal have none.
 """
 
 import zlib
@@ -19,17 +19,26 @@ __all__ = ["Columns", "checksum", "columns", "decode_headers", "encode_headers",
 
 _NO_HEADERS = b"{}"
 
-# One array for each: published_day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum.
+# PostgreSQL's time begins then, and has whole microseconds.
+_EPOCH_S, _MICROSECONDS = 946_684_800, 1e6
+
+# One array for each: published_day, id, tenant, key, priority, published_at, ttl_ms, headers, body, checksum, seal.
 Columns = tuple[
     list[int], list[str], list[str], list[str], list[int], list[float], list[int | None], list[bytes], list[bytes],
-    list[int],
+    list[int], list[int],
 ]  # fmt: skip
 
 
-def columns(messages: Iterable[Message]) -> Columns:
-    """The arrays of a batch, in the order of the statement's parameters."""
-    result: Columns = ([], [], [], [], [], [], [], [], [], [])
-    days, ids, tenants, keys, priorities, times, ttls, headers, bodies, checksums = result
+def columns(messages: Iterable[Message], queue: str | None) -> Columns:
+    """The arrays of a batch, in the order of the statement's parameters.
+
+    Args:
+        messages: of the batch.
+        queue: that takes them; None where the statement has several, and puts ``stamp`` of each on the seals.
+    """
+    result: Columns = ([], [], [], [], [], [], [], [], [], [], [])
+    days, ids, tenants, keys, priorities, times, ttls, headers, bodies, checksums, seals = result
+    stamped = 0 if queue is None else stamp(queue)
     for message in messages:
         encoded, stored = encode_headers(message), stored_id(message)
         days.append(published_day(message))
@@ -41,7 +50,8 @@ def columns(messages: Iterable[Message]) -> Columns:
         ttls.append(message.ttl_ms)
         headers.append(encoded)
         bodies.append(message.body)
-        checksums.append(checksum(stored, message.key, encoded, message.body))
+        checksums.append(summed := checksum(stored, message.key, encoded, message.body))
+        seals.append(stamped ^ seal(summed, message))
     return result
 
 
@@ -73,7 +83,23 @@ def decode_headers(headers: bytes) -> dict[str, HeaderValue]:
 
 def checksum(stored: str, key: str, headers: bytes, body: bytes) -> int:
     """CRC-32, as PostgreSQL's signed integer."""
-    value = zlib.crc32(body, zlib.crc32(headers, zlib.crc32(f"{stored}\0{key}".encode())))
+    return _signed(zlib.crc32(body, zlib.crc32(headers, zlib.crc32(f"{stored}\0{key}".encode()))))
+
+
+def seal(summed: int, message: Message) -> int:
+    """CRC-32 of the rest of a message, whose checksum was ``summed``. Its queue's ``stamp`` is put on it by XOR."""
+    at = round((message.published_at - _EPOCH_S) * _MICROSECONDS)
+    rest = f"{message.tenant}\0{message.priority}\0{message.ttl_ms}\0{at}"
+    return _signed(zlib.crc32(rest.encode(), summed & 0xFFFFFFFF))
+
+
+@lru_cache(maxsize=1024)
+def stamp(queue: str) -> int:
+    """What a queue puts on the seals of its rows."""
+    return _signed(zlib.crc32(queue.encode()))
+
+
+def _signed(value: int) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 

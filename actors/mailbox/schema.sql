@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS spaza.journal (
     checksum      integer NOT NULL,
     transactional boolean NOT NULL,
     txid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seal          integer,                   -- of what the checksum leaves out; null in rows of before it was there
     PRIMARY KEY (queue, partition, message_id, published_on)
 ) PARTITION BY RANGE (published_on);
 -- IF NOT EXISTS would lock the table before it looks.
@@ -114,6 +115,9 @@ DO $columns$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'spaza.mailbox_owner'::regclass AND attname = 'paused') THEN
         ALTER TABLE spaza.mailbox_owner ADD COLUMN paused boolean NOT NULL DEFAULT false;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'spaza.journal'::regclass AND attname = 'seal') THEN
+        ALTER TABLE spaza.journal ADD COLUMN seal integer;
     END IF;
 END
 $columns$;

@@ -15,7 +15,8 @@ from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.limits import check, check_text
 from actors.mailbox.message import Publication, PublishedRow
-from actors.mailbox.rows import columns
+from actors.mailbox.redriven import stored_id
+from actors.mailbox.rows import columns, stamp
 from config.topology import Topology, TopologyError
 from kernel.sql import load_queries
 
@@ -68,11 +69,12 @@ class TransactionalPublisher:
         if death:
             names = [self._topology.dead_letter_queue(name) or "" for name in names]
             messages = [dead_letter(one, queues[0], "rejected", death, time.time()) for one in messages]
-        rows = await connection.fetch(text, *arguments, shard, names, *columns(messages))
+        given = shard, names, *columns(messages, None), [stamp(name) for name in names]
+        rows = await connection.fetch(text, *arguments, *given)
         if death:
             return []  # its owner delivers nothing of it
-        by_id = {message.id: message for message in messages}
-        return [PublishedRow(queue, shard, seq, by_id[message_id]) for queue, message_id, seq in rows]
+        by_id = {stored_id(message): message for message in messages}
+        return [PublishedRow(queue, shard, seq, by_id[stored]) for queue, stored, seq in rows]
 
 
 @lru_cache(maxsize=1024)

@@ -16,6 +16,7 @@ from actors.shards.move_side import QUERIES, MoveSide
 MOST_MESSAGES = 10_000
 _KEPT = (
     "published_on", "message_id", "key", "priority", "published_at", "ttl_ms", "headers", "body", "checksum",
+    "seal",
 )  # fmt: skip
 
 

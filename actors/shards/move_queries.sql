@@ -92,7 +92,7 @@ WITH owner AS MATERIALIZED (
       AND j.txid >= (SELECT swept_to FROM owner) AND j.seq < (SELECT low_water FROM owner)
 )
 SELECT j.queue, j.published_on, j.seq, j.message_id, j.key, j.priority, j.published_at, j.clock_s, j.ttl_ms, j.headers,
-       j.body, j.checksum, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
+       j.body, j.checksum, j.seal, r.retries, r.deliveries, r.not_before, r.deferred_s, r.reason
 FROM found j
 LEFT JOIN spaza.redelivery r ON r.queue = $1 AND r.partition = $2 AND r.seq = j.seq
 WHERE NOT EXISTS (
@@ -104,12 +104,13 @@ ORDER BY j.seq
 -- Behind what is there, in their order, as if a unit had published them. One that is there already is left alone.
 -- $1 queue, $2 partition, $3 tenant, then columns
 INSERT INTO spaza.journal (queue, partition, tenant_id, published_on, message_id, key, priority, published_at, clock_s,
-                           ttl_ms, headers, body, checksum, transactional)
+                           ttl_ms, headers, body, checksum, seal, transactional)
 SELECT $1, $2, $3, given.published_on, given.message_id, given.key, given.priority, given.published_at,
-       given.clock_s, given.ttl_ms, given.headers, given.body, given.checksum, true
+       given.clock_s, given.ttl_ms, given.headers, given.body, given.checksum, given.seal, true
 FROM unnest($4::date[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[], $9::float8[], $10::int[],
-            $11::bytea[], $12::bytea[], $13::int[]) WITH ORDINALITY
-     AS given (published_on, message_id, key, priority, published_at, clock_s, ttl_ms, headers, body, checksum, position)
+            $11::bytea[], $12::bytea[], $13::int[], $14::int[]) WITH ORDINALITY
+     AS given (published_on, message_id, key, priority, published_at, clock_s, ttl_ms, headers, body, checksum, seal,
+         position)
 ORDER BY given.position
 ON CONFLICT DO NOTHING
 RETURNING published_on, message_id, seq

@@ -52,3 +52,20 @@ async def test_setting_up_again_waits_for_nobody_who_writes(dsn: str) -> None:
 
             async with asyncio.timeout(10.0):
                 await other.execute(SCHEMA)
+
+
+async def test_a_journal_of_before_its_rows_had_seals_is_given_them_and_keeps_what_it_holds(dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        connection = await asyncpg.connect(dsn)
+        stack.push_async_callback(connection.close)
+        await connection.execute(SCHEMA)
+        await connection.execute("ALTER TABLE spaza.journal DROP COLUMN seal")
+        await connection.execute(
+            "INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority,"
+            " published_at, headers, body, checksum, transactional) VALUES (now()::date, 'q', 0, 'm1', 't', 'k', 0,"
+            " now(), '{}', '', 0, false)"
+        )
+
+        await connection.execute(SCHEMA)
+
+        assert [*map(tuple, await connection.fetch("SELECT message_id, seal FROM spaza.journal"))] == [("m1", None)]

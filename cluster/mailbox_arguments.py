@@ -18,7 +18,9 @@ def add_mailbox_commands(commands: Any) -> None:
     below = mailbox.add_subparsers(required=True, metavar="COMMAND")
 
     listed = _command(below, "list", "the queues: what waits, for whom, how fast, and the dead letters")
-    listed.add_argument("--tenants", type=_number, default=3, metavar="N", help="tenants shown for each (default 3)")
+    listed.add_argument(
+        "--tenants", type=_number, metavar="N", help="tenants shown for each (default 3, with --json 100)"
+    )
 
     peek = _command(below, "peek", "messages of a queue, without touching them", queue=True)
     _add_which(peek, "waiting")
@@ -44,8 +46,14 @@ def add_mailbox_commands(commands: Any) -> None:
     _add_change(redrive)
     redrive.add_argument("--force", action="store_true", help="also those that may reach a customer twice then")
 
-    purge = _command(below, "purge", "settle messages as purged; nothing delivers them any more", queue=True)
-    _add_which(purge, "dead")
+    purge = _command(
+        below,
+        "purge",
+        "settle what waits in a queue as purged, or of a dead-letter queue the dead letters; nothing delivers them any "
+        "more",
+        queue=True,
+    )
+    _add_which(purge, "waiting")
     _add_change(purge)
 
     actions = _command(below, "actions", "who did what to the mailboxes, the latest first")

@@ -14,6 +14,9 @@ from cluster.instance import chosen_data_dir
 from cluster.mailbox_arguments import FILTER
 from cluster.plain_lines import say
 
+# Of each queue, to a person.
+_SHOWN_TENANTS = 3
+
 
 def run(given: argparse.Namespace, console: Console | None = None) -> int:
     """Run one command.
@@ -28,7 +31,8 @@ def run(given: argparse.Namespace, console: Console | None = None) -> int:
 
 
 def _list(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
-    return show(client.get("", tenants=given.tenants), given, console, mailbox_text.overview)
+    tenants = _SHOWN_TENANTS if given.tenants is None and not given.json else given.tenants
+    return show(client.get("", tenants=tenants), given, console, mailbox_text.overview)
 
 
 def _peek(client: AdminClient, given: argparse.Namespace, console: Console) -> int:
@@ -109,7 +113,7 @@ def _actions(client: AdminClient, given: argparse.Namespace, console: Console) -
 
 
 def _confirmed(given: argparse.Namespace, planned: dict[str, Any]) -> bool:
-    what = f"{given.mailbox_command} {planned['selected']:,} messages of {planned['queue']}"
+    what = f"{given.mailbox_command} {mailbox_text.meant(planned)}"
     if not sys.stdin.isatty():
         print(f"To {what} say --yes, or see with --dry-run what would happen.", file=sys.stderr)
         return False

@@ -43,8 +43,7 @@ def messages(document: Mapping[str, Any]) -> list[str]:
     """A page of messages."""
     found = document["messages"]
     if not found:
-        what = "dead letters" if document["which"] == "dead" else "waiting messages"
-        return [f"No {what} in {document['queue']} that match."]
+        return [f"No {_kind(document)} in {document['queue']} that match."]
     head = ("Place", "Age", "Message", "Key", "Bytes", "State")
     rows = [
         (
@@ -85,10 +84,11 @@ def paused(document: Mapping[str, Any]) -> list[str]:
 def plan(document: Mapping[str, Any]) -> list[str]:
     """What a redrive or purge would do."""
     verb = "put back" if document["action"] == "redrive" else "settled as purged"
-    what = "dead letters" if document["which"] == "dead" else "waiting messages"
-    lines = [f"{document['selected']:,} {what} of {document['queue']} would be {verb}"]
+    lines = [f"{meant(document)} would be {verb}"]
     if document.get("limit") is not None and document["limit"] < document["selected"]:
         lines = [f"{document['limit']:,} of the {lines[0]}, as --limit says; all of them:"]
+    if document["action"] == "purge" and document["which"] == "waiting":
+        lines[0] += "; its dead letters are left as they are"
     lines += [f"  {number:>7,}  {reason}" for reason, number in document["by_reason"].items()]
     lines += [f"  {number:>7,}  of tenant {tenant or '(none)'}" for tenant, number in document["by_tenant"].items()]
     if document["held_back"]:
@@ -103,10 +103,15 @@ def plan(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def meant(document: Mapping[str, Any]) -> str:
+    """How many messages a redrive or purge means, and which."""
+    return f"{document['selected']:,} {_kind(document)} of {document['queue']}"
+
+
 def change(document: Mapping[str, Any]) -> list[str]:
     """What a redrive or purge did."""
     verb = "put back" if document["action"] == "redrive" else "settled as purged"
-    lines = [f"{document['messages']:,} messages of {document['queue']} were {verb}."]
+    lines = [f"{document['messages']:,} {_kind(document)} of {document['queue']} were {verb}."]
     for name, why in (
         ("held_back", "may have reached their customer (--force)"),
         ("left_in_flight", "are with a consumer"),
@@ -131,6 +136,10 @@ def actions(document: Mapping[str, Any]) -> list[str]:
         for one in document["actions"]
     ]  # fmt: skip
     return table(head, rows) if rows else ["Nobody has done anything yet."]
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    return "dead letters" if document["which"] == "dead" else "waiting messages"
 
 
 def _queue(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -85,6 +85,14 @@ _CORRELATION_ID: Final = {
     "required": False,
     "schema": {"type": "string"},
 }
+_OPERATOR: Final = {
+    "name": "X-Operator",
+    "in": "header",
+    "description": "Who you are, for the record of what operators do: 1 to 64 letters, digits, spaces and `_ . @ + -`. "
+    "Else the record says `unknown`, and from which address.",
+    "required": False,
+    "schema": {"type": "string", "examples": ["thandi"]},
+}
 _OF_ALL: Final = ("500", "503", "504")
 _OF_SCHEME: Final[Mapping[str | None, tuple[str, ...]]] = {
     None: (),
@@ -175,7 +183,8 @@ def _operation(route: DocumentedRoute, one: Operation, named: Mapping[type[BaseM
         for place, model in zip(_PLACES, (one.path_parameters, one.query, one.headers), strict=True)
         for parameter in _parameters(place, model)
     ]
-    documented["parameters"] = [*parameters, dict(_CORRELATION_ID)]
+    named_by = [dict(_OPERATOR)] if scheme == "admin" else []
+    documented["parameters"] = [*parameters, *named_by, dict(_CORRELATION_ID)]
     if one.body is not None:
         content = {kind: {"schema": named[one.body]} for kind in one.content_types}
         documented["requestBody"] = {"required": one.body_required, "content": content}

@@ -14,6 +14,7 @@ class QueueShown(BaseModel):
     Attributes:
         oldest_age_s: of the oldest message that waits; null where none does.
         tenants: messages that wait, of the tenants with the most of them.
+        tenants_total: tenants of whom any wait.
         reasons: dead letters by cause and reason.
         missing_partitions: that could not be counted.
     """

@@ -53,7 +53,11 @@ PAUSE: Final = _holding("pause", "Hold a queue's deliveries; it goes on taking m
 RESUME: Final = _holding("resume", "Go on delivering.")
 REDRIVE: Final = _of_one("POST", "redrive", "Put dead letters back.", MessagesChanged, body=RedriveRequest)
 PURGE: Final = _of_one(
-    "POST", "purge", "Settle messages as purged; trace still finds them.", MessagesChanged, body=PurgeRequest
+    "POST",
+    "purge",
+    "Settle what waits, or dead letters, as purged; trace still finds them.",
+    MessagesChanged,
+    body=PurgeRequest,
 )
 
 MAILBOXES: Final = (LIST, ACTIONS, TRACE, SHOW, PEEK, PAUSE, RESUME, REDRIVE, PURGE)

@@ -111,9 +111,13 @@ class RedriveRequest(ChangeRequest):
 
 
 class PurgeRequest(ChangeRequest):
-    """Which messages to settle as purged."""
+    """Which messages to settle as purged.
 
-    which: Which = "dead"
+    Attributes:
+        which: what waits, or the dead letters; of a dead-letter queue's name always these.
+    """
+
+    which: Which = "waiting"
 
 
 class TraceQuery(_Given):
@@ -142,9 +146,9 @@ class TraceQuery(_Given):
 
 
 class ListQuery(_Given):
-    """How many tenants to show for each queue; 0 leaves out whatever has to be counted."""
+    """How many tenants to show for each queue, the deepest first; 0 leaves out whatever has to be counted."""
 
-    tenants: int = Field(default=3, ge=0, le=1000)
+    tenants: int = Field(default=100, ge=0, le=10_000)
 
 
 class ActionsQuery(_Given):

@@ -117,6 +117,9 @@ class MailboxOperations:
     async def purge(self, name: str, request: PurgeRequest, who: Who) -> dict[str, Any]:
         """Settle messages as purged."""
         target = self._operator.target(name, request.which)
+        if request.reason is not None and target.which == "waiting":
+            fault = (("reason", 'what waits has none; say "which": "dead", or name the dead-letter queue'),)
+            raise RefusedError(400, "A reason is a dead letter's", fault)
         return await self._change(target, "purge", request.selection(), request=request, who=who)
 
     async def note(self, who: Who, action: str, asked: Mapping[str, Any], queue: str = "") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from actors.mailbox.limits import LATEST_S
 from actors.mailbox.redriven import plain_id
 from actors.mailbox.rows import decode_headers
 from actors.mailbox.selection import CAUSE, DETAIL
@@ -44,8 +45,8 @@ def headers_of(row: TracedRow) -> Mapping[str, Any]:
 
 
 def moment(at: float | None) -> str | None:
-    """A time as the API writes it."""
-    if at is None:
+    """A time as the API writes it; None for what is none, as a damaged row may say."""
+    if at is None or not 0 <= at < LATEST_S:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -97,6 +97,41 @@ def test_without_a_yes_nothing_is_changed_where_nobody_can_be_asked(
     assert len(FakeClient.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "which", "said"),
+    [
+        (
+            [],
+            "waiting",
+            "1,200 waiting messages of q would be settled as purged; its dead letters are left as they are",
+        ),
+        (["--dead"], "dead", "1,200 dead letters of q would be settled as purged"),
+    ],
+)
+def test_a_purge_says_which_messages_it_means(
+    arguments: list[str], which: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeClient.answers = [{**PLAN, "action": "purge", "which": which}]
+
+    assert run("purge", "q", "--all", *arguments) == mailbox_command.UNCONFIRMED
+
+    told = capsys.readouterr().err
+    assert told.splitlines()[0] == said
+    assert f"To purge {said.partition(' would')[0]} say --yes" in told
+    assert FakeClient.asked[0][1]["which"] == which
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"), [([], {"tenants": 3}), (["--json"], {}), (["--tenants=7"], {"tenants": 7})]
+)
+def test_a_person_is_shown_few_tenants_and_a_program_what_there_is(arguments: list[str], asked: dict[str, int]) -> None:
+    FakeClient.answers = [{"queues": []}]
+
+    assert run("list", *arguments) == 0
+
+    assert FakeClient.asked == [("", asked)]
+
+
 def test_what_ended_early_is_a_failure_and_says_that_it_may_be_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     FakeClient.answers = [PLAN, {**PART, "trouble": "partition 3 is recovering"}]
 

@@ -56,6 +56,17 @@ def test_who_may_call_is_said_of_each(document: dict[str, Any]) -> None:
     assert schemes["/api/v1/webhooks/whatsapp", "get"] == schemes["/docs", "get"] == schemes["/", "get"] == []
 
 
+def test_operators_are_asked_for_their_name_and_nobody_else_is(document: dict[str, Any]) -> None:
+    asked = {
+        (path, method): "X-Operator" in [each["name"] for each in one["parameters"]]
+        for path, method, one in operations(document)
+    }
+    operators = {(path, method) for path, method, one in operations(document) if {"admin": []} in one["security"]}
+
+    assert {at for at, is_asked in asked.items() if is_asked} == operators
+    assert ("/api/v1/mailboxes/{queue}/purge", "post") in operators
+
+
 def test_parameters_and_bodies_are_those_of_the_models(document: dict[str, Any]) -> None:
     listing = document["paths"]["/api/v1/products"]["get"]
     limit = next(one for one in listing["parameters"] if one["name"] == "limit")
@@ -65,7 +76,7 @@ def test_parameters_and_bodies_are_those_of_the_models(document: dict[str, Any])
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
     assert (lat["schema"], lat["required"]) == ({"type": "number", "minimum": -90, "maximum": 90}, False)
     assert "words" in next(one for one in listing["parameters"] if one["name"] == "q")["description"]
-    assert [one["name"] for one in created["parameters"]] == ["Idempotency-Key", "X-Correlation-ID"]
+    assert [one["name"] for one in created["parameters"]] == ["Idempotency-Key", "X-Operator", "X-Correlation-ID"]
     assert created["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/TenantSpec"
     }

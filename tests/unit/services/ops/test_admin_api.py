@@ -42,6 +42,7 @@ class FakeOperator:
         self.changes: list[tuple[Target, Action, Selection, int]] = []
         self.pauses: list[tuple[str, bool]] = []
         self.error: Exception | None = None
+        self.tallies = [Tally("a", "", "", 3, 0.0)]
 
     def target(self, name: str, which: Which = "waiting") -> Target:
         if name != QUEUE:
@@ -57,7 +58,7 @@ class FakeOperator:
         self.pauses.append((queue, paused))
 
     async def count(self, target: Target, wanted: Selection) -> Count:
-        return Count(DEAD if target.which == "dead" else [Tally("a", "", "", 3, 0.0)], {})
+        return Count(DEAD if target.which == "dead" else self.tallies, {})
 
     async def look(
         self, target: Target, wanted: Selection, *, after: Place, limit: int, body_bytes: int
@@ -224,6 +225,26 @@ async def test_without_a_filter_all_has_to_be_said(verb: str) -> None:
     assert answer.status_code == 400
     assert [one["field"] for one in answer.json()["errors"]] == ["all"]
     assert bench.operator.changes == []
+
+
+async def test_a_purge_of_a_queue_means_what_waits_unless_its_dead_letters_are_named() -> None:
+    bench = Bench()
+
+    for fields in ({}, {"which": "dead"}):
+        assert (await bench.post(f"/{QUEUE}/purge", all=True, **fields)).status_code == 200
+    refused = await bench.post(f"/{QUEUE}/purge", reason="rejected")
+
+    assert [target.which for target, *_ in bench.operator.changes] == ["waiting", "dead"]
+    assert [one["field"] for one in refused.json()["errors"]] == ["reason"]
+
+
+async def test_programs_are_told_of_a_hundred_tenants_and_how_many_there_are() -> None:
+    bench = Bench()
+    bench.operator.tallies = [Tally(f"t{number:03}", "", "", 1, 0.0) for number in range(150)]
+
+    [shown, _] = (await bench.get("/")).json()["queues"]
+
+    assert (len(shown["tenants"]), shown["tenants_total"]) == (100, 150)
 
 
 async def test_what_makes_no_sense_is_refused_by_field() -> None:

@@ -20,6 +20,7 @@ from actors.mailbox.lost_calls import lost_call
 from actors.mailbox.message import Delivery, Message, PublishedRow
 from actors.mailbox.posting import Posting, all_of
 from actors.mailbox.publisher import Errors, PublisherLimits, packed
+from actors.mailbox.redriven import never_redriven
 from actors.mailbox.snapshots import merged
 from actors.mailbox.teller import Teller, Told
 from config.topology import Queue, Topology
@@ -85,7 +86,7 @@ class MailboxHandle:
         check_text("routing_key", routing_key)
         queues, death = self._router.way(exchange, routing_key)
         check(messages)
-        messages = [addressed(message, exchange, routing_key) for message in messages]
+        messages = [addressed(never_redriven(message), exchange, routing_key) for message in messages]
         deadline = asyncio.get_running_loop().time() + timeout_s
         work = []
         for queue in queues:

@@ -32,6 +32,13 @@ def redriven(letter: Message, now: float) -> Message:
     return back if address is None else addressed(back, *address)
 
 
+def never_redriven(message: Message) -> Message:
+    """A message as it is published: whatever headers its publisher took over from another, it was never put back."""
+    if COUNT not in message.headers and AT not in message.headers:
+        return message
+    return message._replace(headers={name: of for name, of in message.headers.items() if name not in {COUNT, AT}})
+
+
 def renamed(letter: Message, earlier: Mapping[str, HeaderValue]) -> Message:
     """A dead letter under the next name, for an earlier one that is settled has its own.
 

@@ -15,7 +15,7 @@ from actors.mailbox.deaths import dead_letter
 from actors.mailbox.exchange import Router, addressed
 from actors.mailbox.limits import check, check_text
 from actors.mailbox.message import Publication, PublishedRow
-from actors.mailbox.redriven import stored_id
+from actors.mailbox.redriven import never_redriven, stored_id
 from actors.mailbox.rows import columns, stamp
 from config.topology import Topology, TopologyError
 from kernel.sql import load_queries
@@ -63,7 +63,7 @@ class TransactionalPublisher:
             raise TopologyError(tuple(f"queue {name}: published to with a change, so by shard" for name in misplaced))
         if not messages and not statement:
             return []
-        messages = [addressed(message, exchange, routing_key) for message in messages]
+        messages = [addressed(never_redriven(message), exchange, routing_key) for message in messages]
         text = _publishing(statement, len(arguments))
         names = [queue.name for queue in queues]
         if death:

@@ -137,6 +137,7 @@ async def test_what_was_written_by_all_ways_is_intact(
     assert [(row.message.id, row.intact) for row in rows] == [(f"m{number}", True) for number in range(1, 6)]
     assert dead.intact
     assert [row.message.id for row in told] == ["m4", "m5"]
+    assert not rows[4].message.headers.keys() & headers.keys()
 
 
 async def test_rows_of_before_the_seal_are_read(journals: Journals, owner: Connection, queue_name: str) -> None:

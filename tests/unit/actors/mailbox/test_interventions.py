@@ -11,6 +11,7 @@ from actors.mailbox.redriven import (
     COUNT,
     MOST,
     message_id,
+    never_redriven,
     plain_id,
     published_day,
     redriven,
@@ -216,3 +217,12 @@ def test_an_id_that_looks_like_a_redriven_one_stays_as_it_is() -> None:
     one = message("m1\x1f1")
 
     assert message_id(stored_id(one), one.headers) == "m1\x1f1"
+
+
+def test_what_is_published_with_the_headers_of_a_message_that_was_put_back_was_not() -> None:
+    taken_over = redriven(message("m1"), 1_000_000.0).headers
+    one = message("m2")._replace(headers={**taken_over, "correlation_id": "c"})
+
+    assert stored_id(never_redriven(one)) == "m2"
+    assert never_redriven(one).headers["correlation_id"] == "c"
+    assert published_day(never_redriven(one)) == int(one.published_at // 86_400)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox.errors import JournalUnavailableError, OverloadedError, UnroutableError
+from actors.mailbox.errors import JournalUnavailableError, OverloadedError, QueueFullError, UnroutableError
 from actors.mailbox.message import Message
 from gateway.chain import Parts
 from integrations.whatsapp.signature import sign
@@ -246,6 +246,27 @@ async def test_a_journal_that_cannot_be_written_makes_meta_deliver_again(error: 
     assert response.status == 503
     assert response.headers["retry-after"] == after
     assert "request_id" in response.json()
+
+
+class FullMailbox(FakeMailbox):
+    """Has no room for one number's messages, nor for what comes in one call with them."""
+
+    async def publish(self, exchange: str, routing_key: str, messages: Sequence[Message], *, timeout_s: float) -> None:
+        if any(message.tenant == "100" for message in messages):
+            raise QueueFullError("q", 20, "100", 3.0)
+        await super().publish(exchange, routing_key, messages, timeout_s=timeout_s)
+
+
+async def test_a_number_whose_share_is_full_keeps_nobody_elses_messages_out() -> None:
+    mailbox, body = FullMailbox(), json.loads(BODY)
+    other = json.loads(BODY.replace(b'"100"', b'"101"').replace(b"wamid.A", b"wamid.B"))
+    body["entry"] += other["entry"]
+
+    response = await post(mailbox, json.dumps(body).encode())
+
+    assert (response.status, response.headers["retry-after"]) == (503, "3")
+    kept = [message.id for _, _, messages in mailbox.published for message in messages]
+    assert sorted(kept) == ["101:wamid.B", "101:wamid.O:sent"]
 
 
 async def test_a_mailbox_that_does_not_answer_is_not_waited_for() -> None:

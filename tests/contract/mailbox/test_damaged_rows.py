@@ -9,6 +9,7 @@ import pytest
 
 from actors.mailbox.journal import Batch, Settlement
 from actors.mailbox.memory_journal import MemoryDatabase
+from actors.mailbox.message import Publication
 from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.selection import Selection
 from actors.mailbox.transactional import TransactionalPublisher
@@ -128,7 +129,7 @@ async def test_what_was_written_by_all_ways_is_intact(
     headers = {"x-redriven": 1, "x-redriven-at": int(NOW)}
     async with owner.transaction():
         units = [message("m4"), message("m5")._replace(headers=headers)]
-        told = await publisher.publish(owner, 0, "", "x", "", units)
+        told = await publisher.publish(owner, 0, "", Publication("x", "", units))
     [dead] = await journal.load_letters(
         [(await journal.peek("dead", Selection(), after_seq=0, limit=1, body_bytes=0))[0].seq]
     )

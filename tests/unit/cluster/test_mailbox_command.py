@@ -113,7 +113,7 @@ def test_a_purge_says_which_messages_it_means(
 ) -> None:
     FakeClient.answers = [{**PLAN, "action": "purge", "which": which}]
 
-    assert run("purge", "q", "--all", *arguments) == mailbox_command.UNCONFIRMED
+    assert run("purge", "q", "--all", *arguments) == UNCONFIRMED
 
     told = capsys.readouterr().err
     assert told.splitlines()[0] == said

@@ -6,18 +6,21 @@ It knows no shadow: a plugin that lets everybody administer has no use.
 
 import hmac
 import re
+from ipaddress import ip_network
 from typing import Final
 
 from gateway.answers import refuse_with
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.context import Operator, RequestContext, context_of
 from gateway.observer import GatewayObserver
+from gateway.plugins.ip_restriction import caller_of
 from gateway.refusal import Refusal
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
 
 _PLUGIN: Final = "admin-auth"
 _NAME: Final = re.compile(r"[\w.@+ -]{1,64}")
+_THIS_MACHINE: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _REFUSED: Final = Refusal(
     401, "The admin token is missing or does not match", headers=((b"www-authenticate", b"Bearer"),)
 )
@@ -51,10 +54,13 @@ class AdminAuth:
 
 
 def _operator(scope: Scope, context: RequestContext) -> Operator:
-    """Who asks, by the header ``X-Operator``, and from where as far as this process sees it.
+    """Who asks, by the header ``X-Operator``, and from where.
 
-    No header is believed in this, for who reaches the replica's own port would write what he likes.
+    That is what this process sees, and in front of it what HAProxy on this machine says. Who reaches the replica's own
+    port from here would write there what he likes: so both are told.
     """
     named = context.headers.get(b"x-operator", b"").decode("latin-1")
     client = scope.get("client")
-    return Operator(named if _NAME.fullmatch(named) else "unknown", client[0] if client else "")
+    peer, caller = client[0] if client else "", caller_of(scope, _THIS_MACHINE)
+    known = caller is not None and not caller.is_loopback and str(caller) != peer
+    return Operator(named if _NAME.fullmatch(named) else "unknown", f"{caller} via {peer}" if known else peer)

@@ -57,7 +57,16 @@ async def test_an_operator_is_named_as_he_calls_himself_if_that_is_a_name(said: 
 
     await answered(chain(app), headers=[*LET_IN, ("X-Operator", said), ("X-Forwarded-For", "10.0.0.9")])
 
-    assert app.context.operator == Operator(name, "127.0.0.1")
+    assert app.context.operator == Operator(name, "10.0.0.9 via 127.0.0.1")
+
+
+@pytest.mark.parametrize("said", [None, "127.0.0.1", "nonsense"])
+async def test_what_no_proxy_says_is_not_told(said: str | None) -> None:
+    app = App({})
+
+    await answered(chain(app), headers=[*LET_IN, *([("X-Forwarded-For", said)] if said else [])])
+
+    assert app.context.operator == Operator("unknown", "127.0.0.1")
 
 
 async def test_without_a_token_to_compare_with_a_route_is_not_served() -> None:

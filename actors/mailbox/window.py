@@ -53,7 +53,8 @@ class Window:
     @property
     def has_behind(self) -> bool:
         """Whether more wait than could go now with the first of their keys. While nothing is in flight; about."""
-        return self.size - self._line_up.deferred > self.ready * self._queue.key_run
+        waiting = sum(len(shelf.entries) for shelf in self._shelves.values() if not shelf.blocked)
+        return waiting - self._line_up.deferred > self.ready * self._queue.key_run
 
     @property
     def room(self) -> int:

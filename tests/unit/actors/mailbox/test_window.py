@@ -75,6 +75,10 @@ def test_messages_that_cannot_go_along_with_the_first_of_their_keys_are_behind(k
     offer(core, message("4", "d"))
     assert not core.has_behind  # what is deferred goes with nobody
 
+    core.open(1, 0.0, 0.0)  # blocked, as what it holds is
+    core.offer(1, 1, message("x", "x"), 0.0)
+    assert not core.has_behind
+
     offer(core, message("5", "d"))
     assert core.has_behind is expected
 

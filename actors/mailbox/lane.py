@@ -88,7 +88,7 @@ class KeyLane:
 
     __slots__ = (
         "_dropped", "_first", "_frozen_at", "_frozen_s", "_last", "_ranks", "_size", "deferred", "flying", "key",
-        "line", "queued", "ticket",
+        "line", "queued", "suspected", "ticket",
     )  # fmt: skip
 
     def __init__(self, key: str) -> None:
@@ -99,7 +99,8 @@ class KeyLane:
         self._size = 0
         self.flying = 0  # of the first of them, so many are in flight
         self.deferred = False  # the first is
-        self.queued = False  # it stands in line for its turn, as a suspect, or parked
+        self.queued = False  # it stands in line for its turn, or parked
+        self.suspected = False  # the line is that of the suspects
         self.ticket = 0  # names its place in line for its turn
         self.line = ""  # in which tenant's line
         self._ranks: list[tuple[float, int, Entry]] | None = None

@@ -3,7 +3,6 @@
 A key is either busy, its first messages being in flight or its first deferred, or stands in exactly one place.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -26,8 +25,9 @@ class LineUp:
         self._queue, self._shelves = queue, shelves
         self._lanes: dict[str, KeyLane] = {}
         self._turns = Turns(queue.weights)
-        # Keys whose first message was lost, or at which the consumer raised: each in a call of its own.
-        self._suspects: deque[KeyLane] = deque()
+        # Keys whose first message was lost, or at which the consumer raised: each in a call of its own. They take turns
+        # as the others do, or one tenant's would keep another's waiting.
+        self._suspects = Turns(queue.weights)
         self._deferred: list[tuple[float, int, Entry]] = []
         self._numbers = count(1)
         self._found_expired: list[Entry] = []
@@ -45,7 +45,7 @@ class LineUp:
     @property
     def has_suspects(self) -> bool:
         """Whether any key is under suspicion."""
-        return bool(self._suspects)
+        return len(self._suspects) > 0
 
     @property
     def next_event(self) -> float | None:
@@ -65,7 +65,7 @@ class LineUp:
         if not lane.busy and not lane.queued:
             self.place(lane, now)
         elif lane.ticket and lane.rank < before:
-            self._turns.hurry(lane)
+            self._turns_of(lane).hurry(lane)
 
     def lane_of(self, key: str) -> KeyLane:
         """Where a key's messages go."""
@@ -89,11 +89,9 @@ class LineUp:
             lane.deferred = True
             lane.freeze(shelf.clock.reading(now))
             heappush(self._deferred, (head.not_before, next(self._numbers), head))
-        elif head.suspect:
-            lane.queued = True
-            self._suspects.append(lane)
         else:
-            self._turns.add(lane)
+            lane.suspected = head.suspect
+            self._turns_of(lane).add(lane)
 
     def unpark(self, shelf: Shelf, now: float) -> None:
         """Let the keys go that waited for a partition."""
@@ -103,20 +101,12 @@ class LineUp:
             self.place(lane, now)
 
     def next_suspect(self, now: float) -> KeyLane | None:
-        """Take the first suspect that may be delivered."""
-        while self._suspects:
-            lane = self._suspects.popleft()
-            lane.queued = False
-            if self._may_go(lane, now, suspect=True):
-                return lane
-        return None
+        """Take the suspect whose turn it is."""
+        return self._next(self._suspects, now)
 
     def next_in_turn(self, now: float) -> KeyLane | None:
         """Take the key whose turn it is."""
-        while (lane := self._turns.next()) is not None:
-            if self._may_go(lane, now, suspect=False):
-                return lane
-        return None
+        return self._next(self._turns, now)
 
     def followers(self, lanes: Sequence[KeyLane], run: int, now: float) -> Iterator[Entry]:
         """What may go with the first messages of keys that are delivered now, in order: of each key in turn one more.
@@ -151,12 +141,9 @@ class LineUp:
             lane.thaw(self._shelves[entry.partition].clock.reading(now))
             lane.deferred = False
         elif lane.ticket:
-            if lane.prune() and lane.head.not_before <= now and not lane.head.suspect:
+            if lane.prune() and lane.head.not_before <= now and lane.head.suspect is lane.suspected:
                 return
-            self._turns.remove(lane)
-        elif lane in self._suspects:
-            self._suspects.remove(lane)
-            lane.queued = False
+            self._turns_of(lane).remove(lane)
         else:  # parked, where it stays as long as anything of it is left
             if lane.prune():
                 return
@@ -172,10 +159,7 @@ class LineUp:
             lane.queued = False
         for lane in parked | dict.fromkeys(entry.lane for entry in shelf.entries.values()):
             if lane.ticket:
-                self._turns.remove(lane)
-            elif lane in self._suspects:
-                self._suspects.remove(lane)
-                lane.queued = False
+                self._turns_of(lane).remove(lane)
             if lane.deferred and lane.head.gone:
                 lane.deferred = False
                 lane.thaw(shelf.clock.reading(now))
@@ -202,17 +186,25 @@ class LineUp:
         shelf = self._shelves[entry.partition]
         return None if shelf.blocked or shelf.is_over(entry, now) else entry
 
-    def _may_go(self, lane: KeyLane, now: float, *, suspect: bool) -> bool:
-        """Whether a key that was in line may be delivered from there; if not, it is put where it belongs."""
+    def _turns_of(self, lane: KeyLane) -> Turns:
+        return self._suspects if lane.suspected else self._turns
+
+    def _next(self, turns: Turns, now: float) -> KeyLane | None:
+        while (lane := turns.next()) is not None:
+            if self._may_go(lane, now):
+                return lane
+            turns.refund()
+            self.place(lane, now)
+        return None
+
+    def _may_go(self, lane: KeyLane, now: float) -> bool:
+        """Whether a key whose turn it is may be delivered; if not, it belongs elsewhere."""
         if lane.prune():
             head = lane.head
             shelf = self._shelves[head.partition]
-            if not shelf.blocked and head.suspect is suspect and head.not_before <= now:
+            if not shelf.blocked and head.suspect is lane.suspected and head.not_before <= now:
                 if not shelf.is_over(head, now):
                     return True
                 shelf.discard(head)
                 self._found_expired.append(head)
-        if not suspect:
-            self._turns.refund()
-        self.place(lane, now)
         return False

@@ -63,8 +63,9 @@ class QueueModel:
         self.blocked: set[int] = set()
         self.up = True
         self.others_first = False
-        # Deliveries of other tenants that a tenant has watched since it could be served.
+        # Deliveries of other tenants that a tenant has watched since it could be served; and suspects among themselves.
         self.watched: dict[str, int] = {}
+        self.suspects_watched: dict[str, int] = {}
 
     def elapse(self, seconds: float) -> None:
         self.now += seconds
@@ -128,9 +129,12 @@ class QueueModel:
     def over(self, one: Record) -> None:
         del self.there[one.place]
 
-    def is_fair(self, ready: list[Record], taken: list[Record]) -> None:
+    def forget_turns(self) -> None:
+        self.watched.clear()
+        self.suspects_watched.clear()
+
+    def is_fair(self, ready: list[Record], taken: list[Record], watched: dict[str, int]) -> None:
         left = {tenant: sum(one.tenant == tenant for one in ready) for tenant in TENANTS}
-        watched = self.watched
         for one in taken:
             for tenant in TENANTS:
                 waits = left[tenant] > 0 and tenant != one.tenant

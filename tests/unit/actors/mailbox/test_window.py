@@ -300,6 +300,30 @@ def test_between_two_suspects_the_others_go() -> None:
     assert ids(core.take(10.0)) == ["b"]
 
 
+def test_suspects_take_turns_as_others_do() -> None:
+    core = window(batch=100, priority=True, weights={"a": 2})
+    for several in (
+        [message(f"a{number}", f"a{number}", "a") for number in range(40)],
+        [message("b1", "b1", "b"), message("c1", "c1", "c")],
+        [message("c2", "c2", "c", priority=1), message("a!", "a!", "a", priority=1)],
+    ):
+        offer(core, *several)
+        while core.ready > core.suspect_ready:
+            for delivery in core.take(0.0):
+                core.fail(delivery.tag, "it raised", 0.0, alone=False)
+
+    going = []
+    while batch := core.take(0.0):
+        going.append(ids(batch))
+        core.settle(batch[0].tag, ack(), 0.0)
+
+    assert [len(one) for one in going] == [1] * 44
+    order = [one for (one,) in going]
+    assert order.index("b1") < 4, "a tenant's many keep no other waiting"
+    assert order.index("c2") < order.index("c1"), "and the urgent go first"
+    assert order.index("a!") < 4
+
+
 def test_a_suspect_goes_alone_when_what_stood_before_it_in_line_has_expired() -> None:
     core = window(key_run=2)
     offer(core, message("1", "a", ttl_ms=2_000), message("2", "a"))

@@ -83,7 +83,7 @@ class QueueCore(RuleBasedStateMachine):
         suspects = [one for one in heads.values() if one.suspect]
         suspect_goes = bool(suspects) and not model.suspect_flies
         suspect_goes &= not (model.others_first and regular)
-        urgency = {one.key: model.urgency(one.key) for one in regular}
+        urgency = {one.key: model.urgency(one.key) for one in heads.values()}
         over = [one for one in model.there.values() if one.in_memory and one.expired and not model.is_flying(one)]
         unnoticed = bool(over)
         batch = self.core.take(model.now)
@@ -106,16 +106,15 @@ class QueueCore(RuleBasedStateMachine):
             model.flying[delivery.tag] = Flight(record, model.now + LEASE_S)
         if room > 0:
             model.others_first = suspect_goes
-        if room > 0 and suspect_goes:
-            assert [one.suspect for one in records] == [True]
-            return
-        assert len(records) == max(0, min(room, len(regular))), "something rests that could go"
-        assert not any(one.suspect for one in records)
+        assert len(records) == max(0, min(room, 1 if suspect_goes else len(regular))), "something rests that could go"
+        assert all(one.suspect is suspect_goes for one in records)
         if unnoticed:  # what has expired and was not taken out may still cost a turn or make a key urgent
-            model.watched.clear()
+            model.forget_turns()
             return
-        model.is_fair(regular, records)
-        model.is_urgent(regular, records, urgency)
+        for ready, watched in ((suspects, model.suspects_watched), (regular, model.watched)):
+            turns = [one for one in records if one in ready]
+            model.is_fair(ready, turns, watched)
+            model.is_urgent(ready, turns, urgency)
 
     def something_is_delivered(self, batch: list[Delivery], room: int, heads: dict[Place, Record]) -> None:
         """What is delivered may be, and something is if anything could; whose turn it was is not asked."""
@@ -131,13 +130,21 @@ class QueueCore(RuleBasedStateMachine):
             theirs = (one for one in model.there.values() if one.key == record.key and one.place > record.place)
             going[record.key] = next((one for one in theirs if one.in_memory), record)
         model.others_first = room > 0 and any(model.flying[one.tag].record.suspect for one in batch)
-        model.watched.clear()
+        model.forget_turns()
 
     @precondition(lambda self: self.model.flying)
     @rule(kind=st.sampled_from(KINDS), most=st.sampled_from([1, 1, 9]), lasts=st.booleans())
     def ends(self, kind: str, most: int, lasts: bool) -> None:
         for tag in sorted(self.model.flying, reverse=lasts)[:most]:
             self.one_ends(tag, kind)
+
+    @rule(tenant=st.sampled_from(TENANTS), rounds=st.integers(1, 3))
+    def consumer_raises_at_all_that_a_tenant_sends(self, tenant: str, rounds: int) -> None:
+        for number, key in enumerate("aabbcc"):
+            self.arrives(number % 2, key, tenant, 0, None)
+        for _ in range(rounds):
+            self.is_delivered()
+            self.ends("raised", 9, lasts=False)
 
     def one_ends(self, tag: int, kind: str) -> None:
         record = self.model.flying[tag].record

@@ -83,7 +83,7 @@ class ShardShop:
         await self._schemas.create(shelf.tenant_id, shelf.shard)
         profile = tenants.Profile("Thandi's Spaza", *HOME, "sealed", None, None, None, None)
         call = UnitCall(tenants.WRITE_PROFILE, shelf.shard, shelf.tenant_id, profile)
-        (outcome,) = await self.runner.run([call], timeout_s=5)
+        (outcome,) = await self.runner.run([call], timeout_s=60)
         outcome.unwrap()
         return shelf
 

@@ -24,7 +24,8 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     folder = tmp_path_factory.mktemp("pg")
-    server = start_postgres(folder / "data", folder / "run", tuning={"fsync": "off"})
+    # What the planner knows is the tests' own affair.
+    server = start_postgres(folder / "data", folder / "run", tuning={"fsync": "off", "autovacuum": "off"})
     yield server
     server.stop(mode="immediate")
 
@@ -131,7 +132,7 @@ async def journals(
 
     def make() -> PostgresJournal:
         dsn = shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret")
-        journal = PostgresJournal(Connections(dsn, 3), queue_name, f"dlq.{queue_name}", 0, Patience(write_s=3.0))
+        journal = PostgresJournal(Connections(dsn, 3), queue_name, f"dlq.{queue_name}", 0, Patience(write_s=60.0))
         made.append(journal)
         return journal
 

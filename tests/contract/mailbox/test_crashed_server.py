@@ -1,5 +1,7 @@
 """A server that crashes and forgets what it had not written yet, under an owner that goes on."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from tests.contract.mailbox.conftest import SCHEMA, by_shard
 from tests.unit.actors.mailbox.test_partition import FAST, message, running, until
 from tests.unit.actors.mailbox.test_partition_by_shard import BY_SHARD, read
 
+_WRITES_LATE = {"fsync": "off", "wal_writer_delay": "10s", "autovacuum": "off", "bgwriter_lru_maxpages": "0"}
+_WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+
 
 class Looking(PostgresJournal):
     """Knows below which transaction all were over at the last look."""
@@ -32,7 +37,7 @@ class Looking(PostgresJournal):
 async def test_what_is_published_under_a_transaction_id_that_was_given_before_the_crash_is_found(
     tmp_path: Path,
 ) -> None:
-    server = start_postgres(tmp_path / "data", tmp_path / "run", tuning={"fsync": "off", "wal_writer_delay": "10s"})
+    server = start_postgres(tmp_path / "data", tmp_path / "run", tuning=_WRITES_LATE)
     try:
         connection = await asyncpg.connect(server.database_dsn("shard_00"))
         await connection.execute(SCHEMA)
@@ -42,6 +47,9 @@ async def test_what_is_published_under_a_transaction_id_that_was_given_before_th
         policy = FAST._replace(ownership=FAST.ownership._replace(renew_s=1.0))
         async with running(MemoryDatabase(), journal=journal, policy=policy, **BY_SHARD) as owner:
             await read(owner)
+            # Nobody writes any more what nobody waits for.
+            writer = await connection.fetchval(_WRITER)
+            os.kill(writer, signal.SIGSTOP)
             # Commits that nobody waits for, as renewals are.
             await connection.execute("SET synchronous_commit = off")
             await connection.execute(
@@ -49,6 +57,7 @@ async def test_what_is_published_under_a_transaction_id_that_was_given_before_th
             )
             given = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
             await until(lambda: journal.seen >= given)
+            os.kill(writer, signal.SIGKILL)
             server.stop(mode="immediate")
             server.start()
             connection = await asyncpg.connect(server.database_dsn("shard_00"))

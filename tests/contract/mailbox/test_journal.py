@@ -262,6 +262,6 @@ async def test_applying_the_schema_again_changes_nothing(owner: Connection) -> N
 async def locked(owner: Connection) -> None:
     """Wait until the mailbox waits for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'spaza_system' AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while not await owner.fetchval(waiting):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)

@@ -22,7 +22,7 @@ async def test_the_highest_seq_is_read_from_the_end_of_an_index(
     server: PostgresServer, owner: "asyncpg.Connection[Any]", queue_name: str
 ) -> None:
     connections = Connections(shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret"), 1)
-    async with connections.lend(5.0) as connection:
+    async with connections.lend(60.0) as connection:
         await connection.execute("SET enable_seqscan = off")  # the tables are small here
         await connection.execute(f"PREPARE highest (text, int) AS {_QUERIES['highest']}")
         explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE highest ('{queue_name}', 0)")

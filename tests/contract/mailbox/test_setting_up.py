@@ -33,7 +33,7 @@ async def test_several_who_set_a_journal_up_at_once_find_it_there(dsn: str) -> N
             stack.push_async_callback(connection.close)
 
         for _ in range(5):
-            async with asyncio.timeout(30.0):
+            async with asyncio.timeout(120.0):
                 await asyncio.gather(*(connection.execute(SCHEMA) for connection in connections))
 
         assert await connections[0].fetchval("SELECT count(*) FROM spaza.journal") == 0
@@ -50,7 +50,7 @@ async def test_setting_up_again_waits_for_nobody_who_writes(dsn: str) -> None:
             await writer.execute("LOCK TABLE spaza.mailbox_owner IN ROW SHARE MODE")
             await writer.execute("LOCK TABLE spaza.journal, spaza.settlement, spaza.redelivery IN ROW EXCLUSIVE MODE")
 
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(120.0):
                 await other.execute(SCHEMA)
 
 

@@ -243,7 +243,9 @@ async def test_a_table_in_use_is_waited_for_briefly_and_come_back_to(
     assert [one.tenant_id for one in report.failed] == [busy]
     assert "--lock-timeout-ms" in report.failed[0].remedy
     assert (await installation.versions())[free] == _newest(release)
-    running = asyncio.create_task(installation.migrations(release, patience=Patience(lock_ms=50, attempts=90)).run())
+    running = asyncio.create_task(
+        installation.migrations(release, patience=Patience(lock_ms=50, attempts=10_000)).run()
+    )
     await asyncio.sleep(0.3)
     assert not running.done()
     await transaction.rollback()

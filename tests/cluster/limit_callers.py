@@ -6,7 +6,7 @@ from actors.rate_limiter.handle import RateLimiterHandle
 from actors.rate_limiter.ledger import Check
 
 
-async def admitted(handle: RateLimiterHandle, check: Check, calls: int, *, timeout_s: float = 20.0) -> int:
+async def admitted(handle: RateLimiterHandle, check: Check, calls: int, *, timeout_s: float = 120.0) -> int:
     """How many of so many calls at once pass."""
     decisions = await asyncio.gather(*(handle.check(check, timeout_s=timeout_s) for _ in range(calls)))
     return sum(decision.admitted for decision in decisions)

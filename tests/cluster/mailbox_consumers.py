@@ -20,15 +20,17 @@ class RecordingConsumer:
     def __init__(self, record: str, pause_s: float) -> None:
         self._record, self._pause_s = Path(record), pause_s
         self._mailboxes: MailboxHandle | None = None
+        self._begun = 0
 
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         if not batch:
             return []
+        self._begun += 1
         await asyncio.sleep(self._pause_s)
         if self._mailboxes is None:
             await self._work(batch)
         else:
-            async with Heartbeat(self._mailboxes, batch, lease_s=1.0):
+            async with Heartbeat(self._mailboxes, batch, lease_s=5.0):
                 await self._work(batch)
         outcomes = [self._handle(delivery) for delivery in batch]
         with self._record.open("a") as record:
@@ -64,6 +66,10 @@ class RecordingConsumer:
         if kind == b"later" and delivery.attempt == 1:
             return retry_after(0.2, "as it asks")
         return ack()
+
+    async def begun(self) -> int:
+        """How many batches have come to this process."""
+        return self._begun
 
     async def pid(self) -> int:
         return os.getpid()

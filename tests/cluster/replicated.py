@@ -31,6 +31,10 @@ from tests.contract.tenants.movers import FollowingRunner
 _SMALL = {**TUNING, "shared_buffers": "32MB", "fsync": "off", "max_connections": "100"}
 
 
+# Of a writer, for a call.
+_PATIENCE_S = 5.0
+
+
 class Kept:
     """Notes what becomes of the parts, as the supervisor does."""
 
@@ -63,7 +67,7 @@ async def replicated(folder: Path, replicas: int | None) -> AsyncIterator[Replic
     postgres, kept = ReplicatedPostgres(data_dir, run_dir, roles, tuning=_SMALL), Kept()
     tending = [asyncio.create_task(Tending(part, kept).run()) for part in postgres.parts]
     try:
-        await until(lambda: all_follow(postgres), 60, tending)
+        await until(lambda: all_follow(postgres), 240, tending)
         yield postgres
     finally:
         for task in tending:
@@ -94,7 +98,7 @@ async def until(holds: Callable[[], Awaitable[bool]], limit_s: float, tasks: Any
 
 async def says(member: Member, query: str) -> str:
     """One value from the shard of these tests on one of the servers."""
-    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=5)
+    connection = await asyncpg.connect(shard_dsn(member.dsn, SHARD), timeout=30)
     try:
         return str(await connection.fetchval(query))
     finally:
@@ -130,12 +134,12 @@ class Load:
     async def unit(self, name: str, arguments: Any = None, *, max_staleness_s: float | None = None) -> UnitOutcome:
         """Run one unit of the tenant."""
         call = UnitCall(name, SHARD, self.tenant_id, arguments, max_staleness_s=max_staleness_s)
-        [outcome] = await self.runner.run([call], timeout_s=4.0)
+        [outcome] = await self.runner.run([call], timeout_s=30.0)
         return outcome
 
     async def rows(self) -> set[str]:
         """What is there."""
-        [outcome] = await self.runner.run([UnitCall("skus", SHARD, self.tenant_id, None)], timeout_s=10.0)
+        [outcome] = await self.runner.run([UnitCall("skus", SHARD, self.tenant_id, None)], timeout_s=60.0)
         return set(outcome.unwrap())
 
     async def confirmed_after(self, moment: float) -> bool:
@@ -149,7 +153,7 @@ class Load:
             number += len(skus)
             started = time.monotonic()
             calls = [UnitCall("add", SHARD, self.tenant_id, sku) for sku in skus]
-            outcomes = await self.runner.run(calls, timeout_s=2.0)
+            outcomes = await self.runner.run(calls, timeout_s=_PATIENCE_S)
             self.slowest_s = max(self.slowest_s, time.monotonic() - started)
             for sku, outcome in zip(skus, outcomes, strict=True):
                 if outcome.error is None:

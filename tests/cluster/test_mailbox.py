@@ -63,7 +63,11 @@ class Mailbox(NamedTuple):
         return Counter(line.id for line in self.lines() if line.outcome == "ack")
 
     async def figures(self) -> Any:
-        return (await self.handle.statistics())[self.name]
+        """As its owner tells them, once it does."""
+        async with asyncio.timeout(180.0):
+            while (figures := (await self.handle.statistics())[self.name]) == {"state": "unreachable"}:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+        return figures
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,7 @@ async def mailbox(ray_cluster: None, server: PostgresServer, tmp_path: Path) -> 
         ).remote(str(record), pause_s)
         access = JournalAccess(server.tcp_dsn, "secret", "test")
         await asyncio.to_thread(
-            start_mailboxes, topology, access, {name: ActorConsumer(f"consumer:{name}")}, timeout_s=30
+            start_mailboxes, topology, access, {name: ActorConsumer(f"consumer:{name}")}, timeout_s=180
         )
         made.append(Mailbox(name, topology, MailboxHandle(topology), record, consumer))
         return made[-1]
@@ -130,7 +134,7 @@ def message(message_id: str, key: str = "k", body: bytes = b"x", **fields: Any) 
     return Message(message_id, key, TENANT, body, {}, time.time(), **fields)
 
 
-async def eventually(true: Callable[[], Awaitable[bool]] | Callable[[], bool], timeout_s: float = 30.0) -> None:
+async def eventually(true: Callable[[], Awaitable[bool]] | Callable[[], bool], timeout_s: float = 180.0) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         result = true()
@@ -140,17 +144,18 @@ async def eventually(true: Callable[[], Awaitable[bool]] | Callable[[], bool], t
         await asyncio.sleep(0.05)
 
 
-async def publish_surely(box: Mailbox, messages: list[Message], timeout_s: float = 40.0) -> None:
-    """As Meta does: again until it is confirmed."""
-    deadline = time.monotonic() + timeout_s
+async def publish_surely(box: Mailbox, messages: list[Message], timeout_s: float = 180.0) -> int:
+    """As Meta does: again until it is confirmed. Returns how many messages came again."""
+    deadline, again = time.monotonic() + timeout_s, 0
     while True:
         try:
             await box.handle.publish("in", "a.b", messages, timeout_s=2.0)
         except MailboxError:
             assert time.monotonic() < deadline, "it was never confirmed"
+            again += len(messages)
             await asyncio.sleep(0.05)
         else:
-            return
+            return again
 
 
 async def publish_all(box: Mailbox, total: int, at_once: int = 16) -> list[str]:
@@ -178,9 +183,8 @@ async def test_what_is_published_is_handled_once_and_in_order_of_its_key(mailbox
     box = await mailbox()
     sent = [message(f"m{number}", key=f"k{number % 3}") for number in range(300)]
 
-    for start in range(0, 300, 50):
-        await box.handle.publish("in", "a.b", sent[start : start + 50], timeout_s=5.0)
-    await box.handle.publish("in", "a.b", sent[:50], timeout_s=5.0)
+    again = sum([await publish_surely(box, sent[start : start + 50]) for start in range(0, 300, 50)])
+    again += await publish_surely(box, sent[:50])
     await eventually(lambda: len(box.lines()) >= 300)
 
     assert max(box.handled().values()) == 1
@@ -189,7 +193,7 @@ async def test_what_is_published_is_handled_once_and_in_order_of_its_key(mailbox
         assert handled == [one.id for one in sent if one.key == key]
     assert not any(line.redelivered for line in box.lines())
     await eventually(lambda: settled(box))
-    assert (await box.figures())["counters"]["duplicate"] == 50
+    assert 50 <= (await box.figures())["counters"]["duplicate"] <= 50 + again
 
 
 async def test_a_killed_mailbox_comes_back_and_loses_nothing(mailbox: MakeMailbox) -> None:
@@ -215,11 +219,18 @@ async def test_a_killed_mailbox_comes_back_and_loses_nothing(mailbox: MakeMailbo
 
 
 async def test_a_killed_consumer_gets_its_batch_again_one_by_one(mailbox: MakeMailbox) -> None:
-    box = await mailbox(pause_s=0.1, batch=10)
+    box = await mailbox(batch=10)
+    # They are with it for longer than a kill takes, however busy the machine is.
+    slow = [message(f"slow{number}", f"s{number}", b"slow 600") for number in range(10)]
+    await publish_surely(box, slow)
     publishing = asyncio.ensure_future(publish_all(box, 300))
-    await eventually(lambda: len(box.lines()) > 0)  # and the next batches are with it, for longer than a kill takes
+
+    async def are_with_it() -> bool:
+        return bool((await box.figures())["in_flight"] >= 10 and await box.consumer.begun.remote())
+
+    await eventually(are_with_it)
     os.kill(await box.consumer.pid.remote(), signal.SIGKILL)
-    ids = await publishing
+    ids = [*await publishing, *(one.id for one in slow)]
 
     await eventually(lambda: set(box.handled()) == set(ids))
     again = [line for line in box.lines() if line.redelivered]
@@ -231,9 +242,7 @@ async def test_a_message_that_kills_its_consumer_ends_in_the_dead_letter_queue_a
     mailbox: MakeMailbox,
 ) -> None:
     box = await mailbox(delivery_limit=3)
-    await box.handle.publish(
-        "in", "a.b", [message("bad", "k0", b"poison"), *(message(f"m{n}", f"k{n}") for n in range(20))], timeout_s=5.0
-    )
+    await publish_surely(box, [message("bad", "k0", b"poison"), *(message(f"m{n}", f"k{n}") for n in range(20))])
 
     await eventually(lambda: len(box.handled()) == 20)
     await eventually(lambda: settled(box))
@@ -244,15 +253,13 @@ async def test_a_message_that_kills_its_consumer_ends_in_the_dead_letter_queue_a
 
 async def test_outcomes_are_carried_out(mailbox: MakeMailbox) -> None:
     box = await mailbox()
-    await box.handle.publish(
-        "in", "a.b", [message("m1", "a", b"reject"), message("m2", "b", b"later"), message("m3", "b")], timeout_s=5.0
-    )
+    await publish_surely(box, [message("m1", "a", b"reject"), message("m2", "b", b"later"), message("m3", "b")])
 
     await eventually(lambda: settled(box))
 
     kinds = [(line.id, line.outcome) for line in box.lines() if line.key == "b"]
     assert kinds == [("m2", "retry_after"), ("m2", "ack"), ("m3", "ack")]
-    await box.handle.dead_letter(box.name, [message("m9")], "not an envelope", timeout_s=5.0)
+    await box.handle.dead_letter(box.name, [message("m9")], "not an envelope", timeout_s=60.0)
     await eventually(lambda: dead_letters(box, 2))
 
 
@@ -295,7 +302,7 @@ async def test_a_window_that_is_too_small_for_all_is_paged(mailbox: MakeMailbox)
 
     await box.handle.pause(box.name, paused=True)
     for start in range(0, 500, 100):
-        await box.handle.publish("in", "a.b", sent[start : start + 100], timeout_s=5.0)
+        await publish_surely(box, sent[start : start + 100])
     assert (await box.figures())["waiting"] == 500
     await box.handle.pause(box.name, paused=False)
     await eventually(lambda: len(box.handled()) == 500)

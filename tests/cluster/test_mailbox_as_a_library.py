@@ -29,7 +29,7 @@ async def run(program: str, dsn: str) -> None:
     ended = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", program],
-        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "DSN": dsn, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
@@ -46,7 +46,7 @@ async def kept(dsn: str) -> list[tuple[bytes, str, int, int]]:
     return [tuple(row) for row in rows]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 async def test_another_program_runs_as_the_docstring_shows_again_and_again_and_with_a_changed_topology(
     postgres_server: PostgresServer, ray_cluster: None
 ) -> None:

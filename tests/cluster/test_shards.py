@@ -45,7 +45,7 @@ def _start(server: PostgresServer, *, shards_per_actor: int = 16, release: str =
 
 
 async def _value(handle: ShardsHandle, call: UnitCall) -> Any:
-    return (await handle.run([call], timeout_s=5.0))[0].unwrap()
+    return (await handle.run([call], timeout_s=60.0))[0].unwrap()
 
 
 async def _pid(handle: ShardsHandle, shard: int) -> int:
@@ -53,7 +53,7 @@ async def _pid(handle: ShardsHandle, shard: int) -> int:
     return pid
 
 
-async def _back(handle: ShardsHandle, shard: int, *, patience_s: float = 20.0) -> int:
+async def _back(handle: ShardsHandle, shard: int, *, patience_s: float = 180.0) -> int:
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -64,11 +64,17 @@ async def _back(handle: ShardsHandle, shard: int, *, patience_s: float = 20.0) -
             await asyncio.sleep(0.1)
 
 
+async def _under_way(handle: ShardsHandle, units: int) -> None:
+    async with asyncio.timeout(60):
+        while sum(one["spaza_system"]["pending"] for one in (await handle.statistics()).values()) < units:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_units_of_all_shards_come_back_in_order_from_their_actors(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
     calls = [UnitCall("test.process_id", shard, "", None) for shard in reversed(range(SHARDS))]
 
-    outcomes = await handle.run(calls, timeout_s=10.0)
+    outcomes = await handle.run(calls, timeout_s=60.0)
 
     pids = [outcome.unwrap() for outcome in outcomes]
     assert set(pids[:16]) == {pids[0]}
@@ -79,8 +85,11 @@ async def test_units_of_all_shards_come_back_in_order_from_their_actors(shards_p
 async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
 
+    # The connection is open by then.
+    assert await _value(handle, UnitCall("test.count", 20, "", "late")) == 0
+
     unknown, late = await handle.run(
-        [UnitCall("nothing", 0, "", None), UnitCall("test.add_slowly", 20, "", ("late", 5.0))], timeout_s=0.3
+        [UnitCall("nothing", 0, "", None), UnitCall("test.add_slowly", 20, "", ("late", 60.0))], timeout_s=2.0
     )
 
     assert isinstance(unknown.error, UnknownUnitError)
@@ -93,40 +102,34 @@ async def test_a_shard_that_hangs_costs_one_call_its_patience_and_is_used_again_
     shards_per_actor: int,
 ) -> None:
     handle = ShardsHandle(shards_per_actor)
-    hanging, well = UnitCall("test.add_slowly", 3, "", ("hang", 5.0)), UnitCall("test.count", 4, "", "hang")
-    await handle.run([well], timeout_s=5.0)
+    hanging, well = UnitCall("test.add_slowly", 3, "", ("hang", 60.0)), UnitCall("test.count", 4, "", "hang")
+    await handle.run([hanging._replace(name="test.count", arguments="hang"), well], timeout_s=60.0)
 
-    first = await handle.run([hanging, well], timeout_s=1.0)
+    first = await handle.run([hanging, well], timeout_s=3.0)
     started = time.monotonic()
-    second = await handle.run([hanging, well], timeout_s=1.0)
+    second = await handle.run([hanging, well], timeout_s=3.0)
     took_s = time.monotonic() - started
-    errors = []
-    for _ in range(50):
-        await asyncio.sleep(0.1)
-        [outcome] = await handle.run([UnitCall("test.count", 3, "", "hang")], timeout_s=1.0)
-        errors.append(type(outcome.error))
-        if outcome.error is None:
-            break
+    await _back(handle, 3)
 
     assert [type(outcome.error) for outcome in first] == [UnitTimeoutError, type(None)]
     assert [type(outcome.error) for outcome in second] == [ShardUnavailableError, type(None)]
-    assert took_s < 0.5
-    assert (errors[0], errors[-1]) == (ShardUnavailableError, type(None))
+    assert took_s < 2.5
 
 
 async def test_the_outcomes_of_an_actor_are_told_before_another_has_answered(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
-    told: list[tuple[float, int]] = []
-    calls = [UnitCall("test.add_slowly", 0, "", ("told", 1.0)), UnitCall("test.count", 31, "", "told")]
-    await handle.run(calls[1:], timeout_s=5.0)
+    told: list[tuple[float, list[Any]]] = []
+    calls = [UnitCall("test.add_slowly", 0, "", ("told", 3.0)), UnitCall("test.count", 31, "", "told")]
+    await handle.run(calls[1:], timeout_s=60.0)
 
     outcomes = await handle.run(
-        calls, timeout_s=5.0, answered=lambda answer: told.append((time.monotonic(), len(answer)))
+        calls, timeout_s=60.0, answered=lambda answer: told.append((time.monotonic(), [one.value for one in answer]))
     )
 
     assert [outcome.error for outcome in outcomes] == [None, None]
-    assert [number for _, number in told] == [1, 1]
-    assert told[1][0] - told[0][0] > 0.5
+    # The quick one's first, and not when the slow one's was there as well.
+    assert [values for _, values in told] == [[0], [None]]
+    assert told[1][0] - told[0][0] > 0.1
 
 
 async def test_an_actor_that_is_not_there_is_a_shard_unavailable(ray_cluster: None) -> None:
@@ -147,10 +150,10 @@ async def test_a_killed_actor_comes_back_and_units_go_on(shards_per_actor: int) 
 
 async def test_units_that_a_kill_catches_are_in_doubt_and_are_there_once_after_a_repeat(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
-    calls = [UnitCall("test.add_slowly", number % 16, "", (f"kill-{number}", 1.0)) for number in range(32)]
+    calls = [UnitCall("test.add_slowly", number % 16, "", (f"kill-{number}", 60.0)) for number in range(32)]
     pid = await _pid(handle, 0)
-    caught = asyncio.create_task(handle.run(calls, timeout_s=10.0))
-    await asyncio.sleep(0.4)
+    caught = asyncio.create_task(handle.run(calls, timeout_s=60.0))
+    await _under_way(handle, 32)
 
     os.kill(pid, signal.SIGKILL)
     outcomes = await caught
@@ -158,8 +161,8 @@ async def test_units_that_a_kill_catches_are_in_doubt_and_are_there_once_after_a
     assert all(isinstance(outcome.error, CommitUnknownError) for outcome in outcomes)
     await asyncio.gather(*(_back(handle, shard) for shard in range(16)))
     again = [call._replace(arguments=(call.arguments[0], 0.0)) for call in calls]
-    assert all(outcome.error is None for outcome in await handle.run(again, timeout_s=10.0))
-    counted = await handle.run([UnitCall("test.count", shard, "", "kill-") for shard in range(16)], timeout_s=10.0)
+    assert all(outcome.error is None for outcome in await handle.run(again, timeout_s=60.0))
+    counted = await handle.run([UnitCall("test.count", shard, "", "kill-") for shard in range(16)], timeout_s=60.0)
     assert sum(outcome.unwrap() for outcome in counted) == 32
 
 
@@ -179,7 +182,7 @@ async def test_the_other_actor_goes_on_while_one_is_down(shards_per_actor: int) 
 async def test_a_question_to_all_shards_names_those_of_an_actor_that_is_down(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
     fan_out = FanOut(handle)
-    every = await fan_out.each("test.process_id", None, timeout_s=10.0)
+    every = await fan_out.each("test.process_id", None, timeout_s=60.0)
     os.kill(every.values[0], signal.SIGKILL)
 
     some = await fan_out.each("test.process_id", None, timeout_s=5.0, partial=True)
@@ -210,8 +213,8 @@ async def test_a_redeploy_keeps_alike_actors_and_replaces_those_of_other_code_on
 
     await asyncio.to_thread(_start, postgres_server)
     alike = await _pid(handle, 0)
-    slow = asyncio.create_task(handle.run([UnitCall("test.add_slowly", 0, "", ("redeploy", 1.0))], timeout_s=5.0))
-    await asyncio.sleep(0.2)
+    slow = asyncio.create_task(handle.run([UnitCall("test.add_slowly", 0, "", ("redeploy", 2.0))], timeout_s=60.0))
+    await _under_way(handle, 1)
     await asyncio.to_thread(_start, postgres_server, release="second")
 
     assert alike == before

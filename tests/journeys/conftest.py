@@ -31,5 +31,5 @@ def own_platform(tmp_path: Path) -> Iterator[Platform]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=httpx.Timeout(10.0)) as made:
+    async with httpx.AsyncClient(timeout=httpx.Timeout(60.0)) as made:
         yield made

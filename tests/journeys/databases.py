@@ -36,11 +36,11 @@ async def every_shard(
     dsn = owner_dsn(data_dir)
     rows: list[asyncpg.Record] = []
     for shard in range(SHARDS):
-        connection = await asyncpg.connect(dsn, database=f"shard_{shard:02d}", timeout=10)
+        connection = await asyncpg.connect(dsn, database=f"shard_{shard:02d}", timeout=60)
         try:
             schemas = [row[0] for row in await connection.fetch(_TENANT_SCHEMAS)] if of_each_tenant else [""]
             for schema in schemas:
-                rows += await connection.fetch(query.replace("{schema}", schema), *arguments, timeout=30)
+                rows += await connection.fetch(query.replace("{schema}", schema), *arguments, timeout=120)
         finally:
             await connection.close()
     return rows

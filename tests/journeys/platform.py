@@ -23,8 +23,8 @@ from cluster.ports import free_ports
 ROOT = Path(__file__).resolve().parents[2]
 APP_SECRET = "sandbox-app-secret"
 PHONE_NUMBER_ID = "100000000000001"
-START_LIMIT_S = 180.0
-STOP_LIMIT_S = 20.0
+START_LIMIT_S = 600.0
+STOP_LIMIT_S = 60.0
 
 
 def signature(body: bytes, secret: str = APP_SECRET) -> str:
@@ -86,7 +86,7 @@ class Platform:
         """Run the command line beside the instance."""
         return subprocess.run(
             [sys.executable, "-m", "cluster.cli", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -159,9 +159,9 @@ class Platform:
             running.wait(within_s)
         except subprocess.TimeoutExpired:
             running.kill()
-            running.wait(10)
+            running.wait(60)
         took = time.monotonic() - started
-        _, left = psutil.wait_procs(family, timeout=1)
+        _, left = psutil.wait_procs(family, timeout=10)
         names = [f"{process.pid} {process.name()}" for process in left if process.is_running()]
         for process in left:
             with suppress(psutil.NoSuchProcess):
@@ -175,7 +175,7 @@ async def post_signed(client: httpx.AsyncClient, url: str, body: bytes, **header
     return await client.post(url, content=body, headers=signed)
 
 
-async def deliver(client: httpx.AsyncClient, url: str, body: bytes, *, limit_s: float = 120.0) -> int:
+async def deliver(client: httpx.AsyncClient, url: str, body: bytes, *, limit_s: float = 300.0) -> int:
     """Post as Meta does: again until it is answered 200. Returns how many tries it took."""
     deadline, tries = time.monotonic() + limit_s, 0
     while time.monotonic() < deadline:

@@ -27,12 +27,12 @@ async def write(client: httpx.AsyncClient, platform: Platform, customer: str, *,
 
 async def answered(client: httpx.AsyncClient, platform: Platform, customer: str, *, to: str = NUMBER) -> None:
     await write(client, platform, customer, to=to)
-    assert (await replies_to(client, platform.sandbox, [customer], limit_s=20))[customer]
+    assert (await replies_to(client, platform.sandbox, [customer], limit_s=120))[customer]
 
 
 async def dead(platform: Platform, customer: str) -> str:
     """Of what a customer's message died."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     while True:
         found = (await spaza(platform, "mailbox", "peek", "dlq.whatsapp.inbound", "--unmasked"))["messages"]
         reasons = [one["reason"] for one in found if customer in one["key"]]
@@ -42,7 +42,7 @@ async def dead(platform: Platform, customer: str) -> str:
         await asyncio.sleep(0.3)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_a_merchant_is_made_suspended_resumed_and_removed_and_every_change_counts_at_once(
     platform: Platform, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
@@ -69,7 +69,7 @@ async def test_a_merchant_is_made_suspended_resumed_and_removed_and_every_change
     rotated = await spaza(platform, "tenant", "rotate", tenant_id)
     shown = await spaza(platform, "tenant", "show", tenant_id)
     listed = await spaza(platform, "tenant", "list")
-    await platform.settled(limit_s=30)
+    await platform.settled(limit_s=240)
     file = tmp_path / "sipho.ndjson"
     removed = await spaza(platform, "tenant", "remove", tenant_id, "--export", str(file), "--yes")
     await write(client, platform, "27820880004")
@@ -91,7 +91,7 @@ async def test_a_merchant_is_made_suspended_resumed_and_removed_and_every_change
     ]  # fmt: skip
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 async def test_the_sealing_key_is_replaced_and_the_merchants_stay(
     own_platform: Platform, client: httpx.AsyncClient
 ) -> None:

@@ -54,7 +54,7 @@ def whole(body: bytes) -> Any:
         return None
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_every_payload_is_answered_200_and_accounted_for(
     platform: Platform, client: httpx.AsyncClient, payloads: Path
 ) -> None:
@@ -65,7 +65,7 @@ async def test_every_payload_is_answered_200_and_accounted_for(
         answer = await post_signed(client, platform.webhook, file.read_bytes())
         assert answer.status_code == 200, file.name
 
-    for _ in range(60):
+    for _ in range(300):
         if not any(row["waiting"] for row in await every_shard(platform.data_dir, _WAITING)):
             break
         await asyncio.sleep(1)

@@ -24,7 +24,7 @@ from tests.cluster.chaos.verdict import Delivered, Effect, Evidence, Sent, fault
 VICTIMS = ("mailbox", "consumer", "publisher", "postgres", "redis", "node")
 # A node takes longest to come back.
 _WEIGHTS = (5, 4, 3, 3, 2, 2)
-_RECOVERED_WITHIN_S = 90.0
+_RECOVERED_WITHIN_S = 300.0
 # So many times a partition may change its owner by a strike: to get a mailbox onto a node one is killed before.
 _OWNERS_KILLED = {"mailbox": 1, "node": 2}
 _WAITING = """
@@ -72,7 +72,7 @@ async def _handled_since(all_of_it: Ground, since: float) -> float:
     deadline = time.monotonic() + _RECOVERED_WITHIN_S
     while time.monotonic() < deadline:
         try:
-            connection = await asyncpg.connect(all_of_it.consumer_dsn, timeout=2.0)
+            connection = await asyncpg.connect(all_of_it.consumer_dsn, timeout=10.0)
             try:
                 counted = "SELECT count(DISTINCT partition) FROM effect WHERE published_at > $1"
                 if await connection.fetchval(counted, since) == PARTITIONS:
@@ -90,8 +90,8 @@ async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]]) -> lis
     publisher = all_of_it.publisher
     assert publisher is not None
     publisher.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(publisher.wait, 60.0)
-    deadline = time.monotonic() + 60.0
+    await asyncio.to_thread(publisher.wait, 300.0)
+    deadline = time.monotonic() + 300.0
     while await _waiting(all_of_it) and time.monotonic() < deadline:  # noqa: ASYNC110 - asks a database
         await asyncio.sleep(0.3)
     account = read_ledger(all_of_it.ledger)

@@ -121,12 +121,12 @@ class Ground:
     async def _strike_node(self, chance: random.Random) -> bool:
         """The worker node with all that runs there. The mailboxes come back on the other one."""
         dead = self.worker.node_id
-        if dead not in (await self._placed_within(20.0)).values():
+        if dead not in (await self._placed_within(180.0)).values():
             _kill(await self._pid(actor_name(QUEUE, chance.randrange(PARTITIONS)), "statistics"))
             await asyncio.sleep(1.0)
-        there = dead in (await self._placed_within(20.0)).values()
+        there = dead in (await self._placed_within(180.0)).values()
         self.cluster.remove_node(self.worker, allow_graceful=False)  # in the main thread, as Ray wants it
-        await self._placed_within(60.0, elsewhere_than=dead)
+        await self._placed_within(300.0, elsewhere_than=dead)
         self.add_worker()
         return there
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import jwt
@@ -40,7 +40,7 @@ async def make_merchant(
     return made["tenant_id"], jwt.encode(claims, base64.b64decode(made["credential"]["secret"]), "HS256")
 
 
-async def within_a_minute(seconds: float = 25.0) -> None:
+async def within_a_minute(seconds: float = 40.0) -> None:
     """Go on where so much of a minute of the clock is left."""
     if time.time() % 60 > 60 - seconds:
         await asyncio.sleep(60.5 - time.time() % 60)
@@ -51,12 +51,12 @@ async def usage(client: httpx.AsyncClient, platform: Platform, token: str) -> di
     return {one["route"]: one for one in answer.raise_for_status().json()["routes"]}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 async def test_customers_over_their_merchants_limit_are_answered_and_the_merchant_and_operators_see_what_is_used(
     platform: Platform, client: httpx.AsyncClient
 ) -> None:
     tenant_id, token = await make_merchant(client, platform, hour=3)
-    if time.time() % 3600 > 3540:  # so that one hour sees all of it
+    if time.time() % 3600 > 3420:  # so that one hour sees all of it
         await asyncio.sleep(3600.5 - time.time() % 3600)
     before = await usage(client, platform, token)
     customers = [f"2782066000{number}" for number in range(8)]
@@ -64,7 +64,7 @@ async def test_customers_over_their_merchants_limit_are_answered_and_the_merchan
     for customer in customers:
         body = text_message(customer, "Hi", f"wamid.{customer}", phone_number_id=NUMBER)
         await deliver(client, platform.webhook, body)
-    replies = await replies_to(client, platform.sandbox, customers, limit_s=30)
+    replies = await replies_to(client, platform.sandbox, customers, limit_s=240)
     after = await usage(client, platform, token)
 
     assert all(replies[customer] for customer in customers)
@@ -76,32 +76,71 @@ async def test_customers_over_their_merchants_limit_are_answered_and_the_merchan
     assert limits["tenants_top"][tenant_id]["whatsapp"]["hour"] == after["whatsapp"]["hour"]
 
 
+class Minute(NamedTuple):
+    """What a merchant's calls were answered under changing limits, and whether one minute of the clock saw them all."""
+
+    is_one: bool
+    first: list[httpx.Response]
+    lowered: Any
+    over: list[httpx.Response]
+    left_s: tuple[float, float]
+    shown: str
+    raised: list[httpx.Response]
+
+
+async def a_minute(client: httpx.AsyncClient, platform: Platform, number: str) -> tuple[Minute, dict[str, str]]:
+    """With a merchant of its own; and the headers by which that is known."""
+    tenant_id, token = await make_merchant(client, platform, number=number, hour=1000)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async def limit(minute: int) -> Any:
+        change = ("limits", tenant_id, "--route", "products", "--minute", str(minute), "--json")
+        done = await asyncio.to_thread(platform.command, "tenant", *change)
+        return json.loads(done.stdout)["limits"]["routes"]
+
+    await within_a_minute()
+    begun = time.time()
+    first = await calls(client, platform, headers, 2)
+    lowered = await limit(3)
+    before = 60 - time.time() % 60
+    over = await calls(client, platform, headers, 2)
+    left_s = (60 - time.time() % 60, before)
+    shown = (await asyncio.to_thread(platform.command, "tenant", "show", tenant_id)).stdout
+    await limit(4)
+    raised = await calls(client, platform, headers, 2)
+    is_one = begun // 60 == time.time() // 60
+    return Minute(is_one, first, lowered, over, left_s, shown, raised), headers
+
+
+async def calls(
+    client: httpx.AsyncClient, platform: Platform, headers: dict[str, str], times: int
+) -> list[httpx.Response]:
+    return [await client.get(f"{platform.api}/api/v1/products", headers=headers) for _ in range(times)]
+
+
+@pytest.mark.timeout(1200)
 async def test_a_changed_limit_counts_on_the_next_call_and_retry_after_is_true(
     platform: Platform, client: httpx.AsyncClient
 ) -> None:
-    tenant_id, token = await make_merchant(client, platform, number="100000000000067", hour=1000)
-    products, headers = f"{platform.api}/api/v1/products", {"Authorization": f"Bearer {token}"}
+    # On a busy machine it may take longer than what is left of a minute, and then tells nothing.
+    for number in range(5):
+        seen, headers = await a_minute(client, platform, f"1000000000{number:02d}067")
+        if seen.is_one:
+            break
 
-    async def calls(times: int) -> list[httpx.Response]:
-        return [await client.get(products, headers=headers) for _ in range(times)]
-
-    await within_a_minute()
-    assert [one.status_code for one in await calls(2)] == [200, 200]
-    lowered = platform.command("tenant", "limits", tenant_id, "--route", "products", "--minute", "3", "--json")
-    assert json.loads(lowered.stdout)["limits"]["routes"] == {"products": {"minute": 3, "hour": None}}
-    passed, refused = await calls(2)
+    assert seen.is_one, "no minute was long enough"
+    assert [one.status_code for one in seen.first] == [200, 200]
+    assert seen.lowered == {"products": {"minute": 3, "hour": None}}
+    passed, refused = seen.over
     assert (passed.status_code, passed.headers["x-ratelimit-remaining-minute"]) == (200, "0")
     assert (refused.status_code, refused.json()["message"]) == (429, "API rate limit exceeded")
-    left_s = 60 - time.time() % 60
-    assert int(refused.headers["retry-after"]) - 1 <= left_s <= int(refused.headers["retry-after"]) + 1
-    assert "on products 3 a minute" in platform.command("tenant", "show", tenant_id).stdout
-
-    assert platform.command("tenant", "limits", tenant_id, "--route", "products", "--minute", "4").returncode == 0
-    passed, refused = await calls(2)
+    assert seen.left_s[0] - 1 <= int(refused.headers["retry-after"]) <= seen.left_s[1] + 1
+    assert "on products 3 a minute" in seen.shown
+    passed, refused = seen.raised
     assert (passed.status_code, refused.status_code) == (200, 429)
 
     await asyncio.sleep(int(refused.headers["retry-after"]))
-    assert [one.status_code for one in await calls(1)] == [200]
+    assert [one.status_code for one in await calls(client, platform, headers, 1)] == [200]
 
 
 async def test_usage_is_for_who_is_known(platform: Platform, client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """A merchant that moves from shard to shard of a running platform while its customers write: each gets one reply."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tests.journeys.test_life_of_a_merchant import spaza
 NUMBER, TOKEN = "100000000000099", "token-99"
 ADMIN = {"Authorization": "Bearer sandbox-admin-token", "X-Operator": "thandi"}
 WRITERS, PAUSE_S = 4, 0.05
+_TRIES = 5
 
 _INBOUND = "SELECT message_id FROM spaza.inbound_message WHERE tenant_id = $1"
 _WAITING = """
@@ -24,7 +26,16 @@ _ROWS = "SELECT tenant_id, phone FROM {schema}.conversation WHERE tenant_id = $1
 _SENT = "SELECT wamid FROM {schema}.outgoing_message WHERE tenant_id = $1"
 
 
-@pytest.mark.timeout(240)
+async def moved_by_command(platform: Platform, tenant: str, shard: int) -> dict[str, object]:
+    for _ in range(_TRIES):
+        done = await asyncio.to_thread(platform.command, "tenant", "move", tenant, "--to", str(shard), "--json")
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.timeout(1200)
 async def test_a_merchant_moves_twice_while_its_customers_write_and_each_is_answered_once(
     platform: Platform, client: httpx.AsyncClient
 ) -> None:
@@ -48,9 +59,13 @@ async def test_a_merchant_moves_twice_while_its_customers_write_and_each_is_answ
 
     async def move() -> tuple[dict[str, object], httpx.Response]:
         try:
-            by_command = await spaza(platform, "tenant", "move", tenant, "--to", str(first))
+            by_command = await moved_by_command(platform, tenant, first)
             url = f"{platform.api}/api/v1/tenants/{tenant}/move"
-            by_api = await client.post(url, json={"shard": second}, headers=ADMIN, timeout=60)
+            # On a busy machine it may be backed out of, for nobody is to wait for long; then it is asked for again.
+            for _ in range(_TRIES):
+                by_api = await client.post(url, json={"shard": second}, headers=ADMIN, timeout=120)
+                if by_api.status_code == 200:
+                    break
             await asyncio.sleep(1)
         finally:
             moved.set()
@@ -59,8 +74,8 @@ async def test_a_merchant_moves_twice_while_its_customers_write_and_each_is_answ
     moving = asyncio.ensure_future(move())
     await asyncio.gather(moving, *(write(writer) for writer in range(WRITERS)))
     by_command, by_api = moving.result()
-    await replies_to(client, platform.sandbox, customers, limit_s=60)
-    await platform.settled(limit_s=60)
+    await replies_to(client, platform.sandbox, customers, limit_s=300)
+    await platform.settled(limit_s=300)
     had = await replies_to(client, platform.sandbox, customers, limit_s=0)
 
     assert (by_command["moved"], by_command["shard_id"]) == (True, first)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 import ray
@@ -22,6 +23,7 @@ from tests.cluster.test_mailbox import (
     eventually,
     mailbox,
     message,
+    publish_surely,
     server,
     settled,
 )
@@ -32,7 +34,7 @@ ALL = Selection()
 
 async def with_dead_letters(box: Mailbox, *ids: str) -> None:
     sent = [message(one, one, b"reject") for one in ids]
-    await box.handle.publish("in", "a.b", sent, timeout_s=5.0)
+    await publish_surely(box, sent)
     await eventually(lambda: dead_letters(box, len(ids)))
 
 
@@ -47,7 +49,7 @@ async def test_dead_letters_are_counted_seen_and_put_back_in_their_order(mailbox
     first = await operator.look(dead, ALL, after=Place(), limit=20, body_bytes=3)
     number, last = first[-1]
     rest = await operator.look(dead, ALL, after=Place(number, last.seq), limit=20, body_bytes=0)
-    done = await operator.change(dead, "redrive", ALL, limit=1_000, per_s=None, timeout_s=10.0)
+    done = await operator.change(dead, "redrive", ALL, limit=1_000, per_s=None, timeout_s=120.0)
 
     assert [(one.cause, one.detail, one.messages) for one in count.tallies] == [("rejected", "as it asks", 30)]
     assert [one.message.id for _, one in (*first, *rest)] == ids
@@ -65,9 +67,11 @@ async def test_a_redrive_keeps_to_its_rate_and_says_that_there_is_more(mailbox: 
     await box.handle.pause(box.name, paused=True)
     operator = MailboxOperator(box.topology)
 
+    began = time.monotonic()
     done = await operator.change(operator.target(box.name, "dead"), "redrive", ALL, limit=100, per_s=10, timeout_s=1.5)
+    took_s = time.monotonic() - began
 
-    assert 10 <= done.messages <= 20
+    assert 0 < done.messages <= 10 * (took_s + 0.5)
     assert not done.complete
     assert (await box.figures())["waiting"] == done.messages
 
@@ -83,7 +87,7 @@ async def test_a_pause_outlives_the_process_of_the_owner(mailbox: MakeMailbox) -
         return bool(figures.get("pid", pid) != pid and figures["state"] == "owning")
 
     await eventually(back)
-    await box.handle.publish("in", "a.b", [message("m1")], timeout_s=5.0)
+    await publish_surely(box, [message("m1")])
     await asyncio.sleep(0.5)
 
     assert (await box.figures())["paused"] is True
@@ -96,11 +100,11 @@ async def test_what_waits_is_purged_and_what_comes_after_it_is_delivered(mailbox
     box = await mailbox(window=10)
     operator = MailboxOperator(box.topology)
     await box.handle.pause(box.name, paused=True)
-    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(50)], timeout_s=5.0)
+    await publish_surely(box, [message(f"m{number}") for number in range(50)])
 
     before = await operator.count(operator.target(box.name), ALL)
-    done = await operator.change(operator.target(box.name), "purge", ALL, limit=1_000, per_s=None, timeout_s=10.0)
-    await box.handle.publish("in", "a.b", [message("after")], timeout_s=5.0)
+    done = await operator.change(operator.target(box.name), "purge", ALL, limit=1_000, per_s=None, timeout_s=120.0)
+    await publish_surely(box, [message("after")])
     await box.handle.pause(box.name, paused=False)
 
     assert [one.messages for one in before.tallies] == [50]
@@ -133,7 +137,7 @@ async def test_after_the_owner_has_stopped_its_lease_is_free_and_nothing_is_deli
     mailbox: MakeMailbox,
 ) -> None:
     box = await mailbox(settle_linger_ms=1000)
-    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(20)], timeout_s=5.0)
+    await publish_surely(box, [message(f"m{number}") for number in range(20)])
     await eventually(lambda: len(box.lines()) == 20)
 
     await box.handle.stop()
@@ -143,7 +147,7 @@ async def test_after_the_owner_has_stopped_its_lease_is_free_and_nothing_is_deli
         return bool((await box.figures()).get("state") == "owning")
 
     await eventually(back)
-    await box.handle.publish("in", "a.b", [message("last")], timeout_s=5.0)
+    await publish_surely(box, [message("last")])
     await eventually(lambda: "last" in box.handled())
     assert max(box.handled().values()) == 1
 
@@ -159,7 +163,7 @@ async def test_a_redeploy_keeps_actors_that_are_alike_and_hands_over_what_has_ch
     mailbox: MakeMailbox, server: PostgresServer
 ) -> None:
     box = await mailbox(settle_linger_ms=1000)
-    await box.handle.publish("in", "a.b", [message(f"m{number}") for number in range(20)], timeout_s=5.0)
+    await publish_surely(box, [message(f"m{number}") for number in range(20)])
     await eventually(lambda: len(box.lines()) == 20)
     pid = (await box.figures())["pid"]
     access, consumers = (
@@ -167,17 +171,17 @@ async def test_a_redeploy_keeps_actors_that_are_alike_and_hands_over_what_has_ch
         {box.name: ActorConsumer(f"consumer:{box.name}")},
     )
 
-    await asyncio.to_thread(start_mailboxes, box.topology, access, consumers, timeout_s=30)
+    await asyncio.to_thread(start_mailboxes, box.topology, access, consumers, timeout_s=180)
     alike = (await box.figures())["pid"]
     changed = box.topology.queues[box.name].model_copy(update={"batch": 7})
     topology = box.topology.model_copy(update={"queues": {**box.topology.queues, box.name: changed}})
-    await asyncio.to_thread(start_mailboxes, topology, access, consumers, timeout_s=30)
+    await asyncio.to_thread(start_mailboxes, topology, access, consumers, timeout_s=180)
 
     async def back() -> bool:
         return bool((await box.figures()).get("state") == "owning")
 
     await eventually(back)
-    await box.handle.publish("in", "a.b", [message("last")], timeout_s=5.0)
+    await publish_surely(box, [message("last")])
     await eventually(lambda: "last" in box.handled())
     assert alike == pid
     assert (await box.figures())["pid"] != pid

@@ -88,7 +88,7 @@ async def test_postgres_comes_back_on_the_port_that_its_clients_know_once_that_i
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", port))
         squatter.listen()
-        coming_up = server.coming_up(timeout_s=30)
+        coming_up = server.coming_up(timeout_s=180)
         # Until it has given up once, and begins again.
         given_up = False
         while not given_up:
@@ -142,7 +142,7 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path, run_dir:
     starter.kill()
     starter.communicate()
 
-    assert psutil.wait_procs([server], timeout=5)[1] == []
+    assert psutil.wait_procs([server], timeout=60)[1] == []
 
 
 def test_a_taken_port_names_its_holder() -> None:
@@ -231,14 +231,14 @@ def test_the_undertaker_ends_what_is_left_unless_told_that_all_is_in_order(last_
         watching = undertaker._process
         assert watching.stdin is not None
         watching.stdin.close()
-        watching.wait(10)
-    sleeper.wait(10)
+        watching.wait(60)
+    sleeper.wait(60)
 
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def _wait_for_children(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not psutil.Process(pid).children() and time.monotonic() < deadline:
         time.sleep(0.02)
 
@@ -270,6 +270,13 @@ async def test_a_given_postgres_with_too_few_connections_is_refused_with_the_fig
     assert (await given.trouble() or "").startswith("does not answer")
 
 
+async def _is_well(part: EmbeddedPostgres | EmbeddedRedis) -> None:
+    """Which a server of a busy machine may seem not to be for a moment."""
+    async with asyncio.timeout(60):
+        while await part.trouble() is not None:
+            pass
+
+
 async def test_a_server_that_stands_still_is_in_trouble_until_it_goes_on(tmp_path: Path, run_dir: Path) -> None:
     postgres = EmbeddedPostgres(PostgresServer(tmp_path, run_dir, databases=()))
     cache = EmbeddedRedis(RedisServer(tmp_path, run_dir))
@@ -279,11 +286,11 @@ async def test_a_server_that_stands_still_is_in_trouble_until_it_goes_on(tmp_pat
     try:
         for part in parts:
             assert part.process is not None
-            assert await part.trouble() is None
+            await _is_well(part)
             part.process.send_signal(signal.SIGSTOP)
             assert await part.trouble() == "runs, and does not answer"
             part.process.send_signal(signal.SIGCONT)
-            assert await part.trouble() is None
+            await _is_well(part)
     finally:
         for part in parts:
             await part.stop(timeout_s=5.0)
@@ -294,7 +301,7 @@ async def test_the_sandbox_takes_a_rush_unless_it_is_told_to_limit_as_meta_does(
     sandbox = Sandbox(port, "http://127.0.0.1:1/webhook", tmp_path, os.environ)
     await sandbox.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             started_with = (await client.get("/sandbox/knobs")).json()
             limited = (await client.put("/sandbox/knobs", json={"pair_limit": True, "throughput_mps": 80})).json()
             put_back = (await client.delete("/sandbox/knobs")).json()
@@ -312,7 +319,7 @@ def test_the_printed_command_signs_exactly_what_it_sends(tmp_path: Path) -> None
     script = printed.partition("BODY=")[2].partition("  curl")[0]
     script = f'BODY={script}\nprintf \'%s\\n%s\' "$SIGNATURE" "$BODY"'
 
-    said = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=10, cwd=tmp_path).stdout
+    said = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=60, cwd=tmp_path).stdout
 
     signature, _, body = said.partition(b"\n")
     assert signature.decode() == hmac.new(b"sandbox-app-secret", body, hashlib.sha256).hexdigest()
@@ -336,6 +343,6 @@ def test_a_program_goes_on_printing_when_its_output_is_gone_and_ends_well(output
         running.stdout.close()
         running.stdout = None
 
-    _, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=120)
 
     assert (running.returncode, said) == (0, "on\n")

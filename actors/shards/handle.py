@@ -80,9 +80,9 @@ def start_shards(
 class ShardsHandle:
     """Runs units of work on their shards: one Ray call for each actor concerned, whatever the number of units.
 
-    Holds nothing but references to the actors and what it knows of shards that do not answer: those are left alone
-    for a moment and then probed in the background, so that a shard that hangs costs nobody's patience but once. Any
-    number of these may exist. Safe to use from many tasks of one event loop.
+    Holds nothing but references to the actors and what it knows of shards that do not answer: those are probed in the
+    background, and left alone where the probe is not answered, so that a shard that hangs costs patience only until
+    then. Any number of these may exist. Safe to use from many tasks of one event loop.
     """
 
     def __init__(self, shards_per_actor: int) -> None:
@@ -142,7 +142,9 @@ class ShardsHandle:
             answer = await self._ask(group, [calls[at] for at in wanted], timeout_s)
             outcomes.update(zip(wanted, answer, strict=True))
             told = [(calls[at], outcome) for at, outcome in zip(wanted, answer, strict=True)]
-            self._guard.note(((call.shard, one) for call, one in told if call.max_staleness_s is None), _now())
+            answers = ((call.shard, one) for call, one in told if call.max_staleness_s is None)
+            for shard in self._guard.note(answers, _now()):
+                self._probe_soon(shard)
             if answered is not None:
                 answered(answer)
 
@@ -184,7 +186,7 @@ class ShardsHandle:
     async def _probe(self, shard: int) -> None:
         call = UnitCall(PROBE, shard, "", None)
         [outcome] = await self._ask(group_of(shard, self._shards_per_actor), [call], PROBE_S / 2)
-        self._guard.note([(shard, outcome)], _now())
+        self._guard.probed(shard, outcome, _now())
         _log.info("shard_probed", shard=shard, well=outcome.error is None)
 
     async def _figures(self, group: int) -> Mapping[int, Mapping[str, Any]]:

@@ -94,26 +94,43 @@ async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: 
 
     assert isinstance(unknown.error, UnknownUnitError)
     assert isinstance(late.error, UnitTimeoutError)
-    # Another handle, for this one leaves the shard alone for a moment.
-    assert await _value(ShardsHandle(shards_per_actor), UnitCall("test.count", 20, "", "late")) == 0
+    assert await _value(handle, UnitCall("test.count", 20, "", "late")) == 0
 
 
-async def test_a_shard_that_hangs_costs_one_call_its_patience_and_is_used_again_once_a_probe_got_through(
+async def test_a_unit_that_takes_too_long_has_nobody_else_of_its_shard_refused(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    well = UnitCall("test.count", 3, "", "slow")
+    await _value(handle, well)
+
+    [late] = await handle.run([UnitCall("test.add_slowly", 3, "", ("slow", 60.0))], timeout_s=2.0)
+    others = [await handle.run([well], timeout_s=60.0) for _ in range(50)]
+
+    assert isinstance(late.error, UnitTimeoutError)
+    assert [outcome.error for [outcome] in others if outcome.error is not None] == []
+
+
+async def test_a_shard_that_hangs_costs_no_patience_once_a_probe_got_no_answer_and_is_used_again_when_one_got_through(
     shards_per_actor: int,
 ) -> None:
     handle = ShardsHandle(shards_per_actor)
-    hanging, well = UnitCall("test.add_slowly", 3, "", ("hang", 60.0)), UnitCall("test.count", 4, "", "hang")
-    await handle.run([hanging._replace(name="test.count", arguments="hang"), well], timeout_s=60.0)
+    calls = [UnitCall("test.count", shard, "", "hang") for shard in (3, 31)]
+    pid = await _pid(handle, 3)
+    await handle.run(calls, timeout_s=60.0)
 
-    first = await handle.run([hanging, well], timeout_s=3.0)
-    started = time.monotonic()
-    second = await handle.run([hanging, well], timeout_s=3.0)
-    took_s = time.monotonic() - started
-    await _back(handle, 3)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(60.0):
+            while True:
+                hanging, _ = await handle.run(calls, timeout_s=1.0)
+                assert hanging.error is not None
+                if isinstance(hanging.error, ShardUnavailableError):
+                    break
+        assert await _value(handle, calls[1]) == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
-    assert [type(outcome.error) for outcome in first] == [UnitTimeoutError, type(None)]
-    assert [type(outcome.error) for outcome in second] == [ShardUnavailableError, type(None)]
-    assert took_s < 2.5
+    assert "a moment ago" in str(hanging.error)
+    assert await _back(handle, 3) == pid
 
 
 async def test_the_outcomes_of_an_actor_are_told_before_another_has_answered(shards_per_actor: int) -> None:

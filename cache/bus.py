@@ -55,10 +55,15 @@ class BusTimes(NamedTuple):
     """
 
     connect_s: float = 1.0
-    quiet_s: float = 5.0
-    answer_s: float = 2.0
+    quiet_s: float = 2.0
+    answer_s: float = 1.5
     first_s: float = 0.05
     longest_s: float = 2.0
+
+    @property
+    def noticed_s(self) -> float:
+        """After so long all who listened have noticed that nothing is heard; half a second of it is for being busy."""
+        return self.quiet_s + self.answer_s + 0.5
 
 
 _TIMES = BusTimes()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from cache.bus import Envelope, Subscription, publish
+from cache.bus import BusTimes, Envelope, Subscription, publish
 from cache.connection import RedisConnection
 from cache.errors import RedisAwayError
 from kernel.growth import growing_s
@@ -62,12 +62,20 @@ class ChangeBus(Protocol):
     async def say(self, change: TenantChange) -> bool:
         """Tell all. Returns whether that is sure."""
 
+    @property
+    def noticed_s(self) -> float:
+        """Seconds after which a change that could not be said is believed by nobody, for all have noticed."""
+
 
 class RedisChangeBus:
     """Says and hears changes over Redis. For one event loop; ends with its connection."""
 
-    def __init__(self, connection: RedisConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: RedisConnection, *, times: BusTimes | None = None) -> None:
+        self._connection, self._times = connection, BusTimes() if times is None else times
+
+    @property
+    def noticed_s(self) -> float:
+        return self._times.noticed_s
 
     def listen(
         self, heard: Callable[[TenantChange], None], *, began: Callable[[], None], lost: Callable[[], None]
@@ -85,10 +93,10 @@ class RedisChangeBus:
                 return
             heard(change)
 
-        Subscription(self._connection, CHANNEL, heard=hear, began=began, lost=lost)
+        Subscription(self._connection, CHANNEL, heard=hear, began=began, lost=lost, times=self._times)
 
     async def say(self, change: TenantChange) -> bool:
-        """Tell all who listen. False if Redis is away; then nobody listens, and who begins to has dropped all."""
+        """Tell all who listen. False if Redis is away; then who listened notices, and who begins to has dropped all."""
         try:
             await publish(self._connection, CHANNEL, change._asdict())
         except RedisAwayError:

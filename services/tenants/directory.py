@@ -1,5 +1,6 @@
 """The directory: from a receiving phone number to its tenant, from a credential to its, and where that lives."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +19,8 @@ __all__ = ["Credential", "DirectoryPolicy", "SharedTenants", "Tenant", "TenantDi
 
 # Callers name them, so nothing else gets as far as a cache.
 _KID = re.compile(r"[0-9a-f]{32}")
+# Between tries to say what somebody waits for.
+_AGAIN_S = 0.25
 
 
 class SharedTenants(SharedCache[Tenant], Protocol):
@@ -130,31 +133,43 @@ class TenantDirectory:
         return await self._rows.read_credentials(admitted) if admitted else {}
 
     async def forget(
-        self, phone_number_ids: Collection[str], *, kids: Collection[str] = (), tenant_id: str = ""
+        self, phone_number_ids: Collection[str], *, kids: Collection[str] = (), tenant_id: str = "", waits: bool = False
     ) -> None:
         """Have nobody believe these any more, in any process, after their rows have changed.
 
         With Redis away it is done here, and elsewhere in the background as soon as Redis is back; until then the
-        other processes, which do not hear either, keep what they find for moments.
+        other processes, as soon as they notice, drop all and keep what they find for moments.
 
         Args:
             phone_number_ids: the numbers.
             kids: the credentials.
             tenant_id: drops what is found under any other number or credential of this tenant too, but in Redis.
+            waits: return when nobody believes them, which takes some seconds where Redis is away: until it was said
+                after all, or everybody must have noticed that nothing is heard.
         """
         change = TenantChange(tenant_id, tuple(phone_number_ids), tuple(kids))
         self._drop(change)
-        if not await self._say(change):
+        if not (await self._say(change) or (waits and await self._say_late(change))):
             self._insistence.begin(change)
 
-    async def forget_tenant(self, tenant_id: str) -> None:
+    async def forget_tenant(self, tenant_id: str, *, waits: bool = False) -> None:
         """Forget all numbers and credentials of a tenant, as ``forget`` does.
 
         Raises:
             ShardError: they could not be looked up, and nothing was forgotten.
         """
         numbers, kids = await self._rows.names_of(tenant_id)
-        await self.forget(numbers, kids=kids, tenant_id=tenant_id)
+        await self.forget(numbers, kids=kids, tenant_id=tenant_id, waits=waits)
+
+    async def _say_late(self, change: TenantChange) -> bool:
+        """Say it again until it is sure, or everybody has noticed that nothing can be. Returns whether it is."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (0.0 if self._bus is None else self._bus.noticed_s)
+        while loop.time() < until:
+            await asyncio.sleep(_AGAIN_S)
+            if await self._say(change):
+                return True
+        return False
 
     async def _say(self, change: TenantChange) -> bool:
         # First those in Redis, so that who hears of it finds nothing old there.

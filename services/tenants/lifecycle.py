@@ -93,7 +93,7 @@ class TenantLifecycle:
         limits: OwnLimits | None = await self._one(admin_store.SET_LIMITS, tenant_id, change)
         if limits is None:
             raise TenantStateError(tenant_id, REMOVING, remedy)
-        await self._forget(row)
+        await self._forget(row, waits=True)
         _log.info("tenant_limits_set", tenant_id=tenant_id, limits=limits.document(), correlation_id=followed_id())
         return limits
 
@@ -131,7 +131,7 @@ class TenantLifecycle:
             raise TenantStateError(tenant_id, REMOVING, "it is being removed, and needs no credential")
         retired = await self._retire(tenant_id, request, kids, request.requested_at + grace_s)
         await self._requests.complete(request)
-        await self._directory.forget((), kids=kids, tenant_id=tenant_id)
+        await self._directory.forget((), kids=kids, tenant_id=tenant_id, waits=True)
         _log.info(
             "credential_rotated",
             tenant_id=tenant_id,
@@ -164,7 +164,7 @@ class TenantLifecycle:
         await self._forget(row)
         if not await self._one(admin_store.SET_STATE, tenant_id, admin_store.StateChange(tenant_id, state, after)):
             self._demand(await self._listing.row(tenant_id), after, remedy)
-        await self._forget(row)
+        await self._forget(row, waits=True)
         _log.info("tenant_state_set", tenant_id=tenant_id, state=state, before=row.state, correlation_id=followed_id())
         return await self._listing.row(tenant_id)
 
@@ -172,11 +172,11 @@ class TenantLifecycle:
         if row.state not in states:
             raise TenantStateError(row.tenant_id, row.state, remedy)
 
-    async def _forget(self, row: TenantRow) -> None:
+    async def _forget(self, row: TenantRow, *, waits: bool = False) -> None:
         if row.phone_numbers:
-            await self._directory.forget(row.phone_numbers, kids=row.kids, tenant_id=row.tenant_id)
+            await self._directory.forget(row.phone_numbers, kids=row.kids, tenant_id=row.tenant_id, waits=waits)
         else:
-            await self._directory.forget_tenant(row.tenant_id)
+            await self._directory.forget_tenant(row.tenant_id, waits=waits)
 
     async def _one(self, unit: str, key: str, arguments: Any) -> Any:
         return await run_one(self._shards, UnitCall(unit, shard_of(key), "", arguments), timeout_s=_STEP_S)

@@ -1,6 +1,7 @@
 """What is changed through the admin API counts at the gateway of another process as soon as that hears of it."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -148,6 +149,23 @@ async def test_a_suspended_tenant_is_refused_and_let_in_again_when_it_is_resumed
 
     assert refused.json()["message"] == "The tenant is suspended"
     assert (await gate.becomes(made, 200)).status_code == 200
+
+
+async def test_a_rotation_is_answered_when_the_old_credential_lets_nobody_in_though_redis_hangs(
+    bench: Bench, gate: Gate, redis_server: RedisServer
+) -> None:
+    made = await bench.made()
+    assert (await gate.call(made)).status_code == 200
+    assert redis_server.process is not None
+
+    redis_server.process.send_signal(signal.SIGSTOP)
+    try:
+        rotated = await bench.post(f"/{made['tenant_id']}/rotate", {"grace_s": 0})
+        refused = await gate.call(made)
+    finally:
+        redis_server.process.send_signal(signal.SIGCONT)
+
+    assert (rotated.status_code, refused.status_code) == (201, 401)
 
 
 async def test_one_tenants_credential_is_no_good_for_another(bench: Bench, gate: Gate) -> None:

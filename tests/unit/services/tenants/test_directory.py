@@ -102,9 +102,12 @@ class InMemorySharedCache(InMemoryEntries[Tenant]):
 
 
 class InMemoryBus:
-    """Tells all who listen at once, as long as it is up."""
+    """Tells all who listen at once, as long as it is up, which it is after so many tries in vain."""
 
-    def __init__(self) -> None:
+    noticed_s = 60.0
+
+    def __init__(self, *, vain: int = 0) -> None:
+        self.vain = vain
         self.listeners: list[tuple[Callable[[TenantChange], None], Callable[[], None], Callable[[], None]]] = []
         self.up = True
 
@@ -116,6 +119,9 @@ class InMemoryBus:
             began()
 
     async def say(self, change: TenantChange) -> bool:
+        if self.vain:
+            self.vain -= 1
+            return False
         for heard, _, _ in self.listeners if self.up else ():
             heard(change)
         return self.up
@@ -381,6 +387,22 @@ async def test_a_change_is_known_to_another_process_at_once() -> None:
 
     found = [await elsewhere.by_phone("111"), await elsewhere.by_credential(KID)]
     assert [one is not None and one.state for one in found] == ["suspended", "suspended"]
+
+
+async def test_who_waits_for_a_change_to_be_known_goes_on_when_it_could_be_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.tenants.directory._AGAIN_S", 0.0)
+    shards, bus = FakeShards(), InMemoryBus(vain=5)
+    shards.add("111", "a")
+    here, elsewhere = (TenantDirectory(shards, bus=bus) for _ in range(2))
+    await elsewhere.by_phone("111")
+    shards.states["a"] = "suspended"
+
+    await here.forget_tenant("a", waits=True)
+
+    tenant = await elsewhere.by_phone("111")
+    assert (tenant is not None and tenant.is_served, bus.vain) == (False, 0)
 
 
 async def test_a_change_of_a_tenant_is_known_under_numbers_that_were_not_named() -> None:

@@ -9,10 +9,12 @@ from pydantic import BaseModel
 from gateway.answers import JSON, NO_STORE, answer_bytes, refuse, refuse_with
 from gateway.asgi import ASGIApp, Header, Receive, Scope, Send
 from gateway.context import RequestContext, context_of
-from gateway.errors import GatewayError
+from gateway.errors import DisconnectedError, GatewayError
 from gateway.operations import Call, Matched, Operation, Operations
+from gateway.own_errors import refusal_in_words
 from gateway.refusal import Refusal
 from gateway.validation import validated
+from kernel.errors import SpazaError
 
 
 class Answer(NamedTuple):
@@ -58,8 +60,8 @@ class Endpoint(NamedTuple):
 class Api:
     """The ASGI application of one route.
 
-    What is asked was validated by the chain, or is here. What a handler raises of ours is answered with its status by
-    the chain's edge.
+    What is asked was validated by the chain, or is here. What a handler raises of ours is answered with its status
+    here, as an answer of the application, which plugins may change; what nobody expected, by the chain's edge.
 
     Args:
         endpoints: in the order in which they are tried.
@@ -92,6 +94,14 @@ class Api:
             given = await self._handlers[id(found.operation)](call, context)
         except RefusedError as error:
             await refuse(scope, send, error.status, error.message, errors=error.errors)
+            return
+        except DisconnectedError:
+            raise
+        except SpazaError as error:
+            refusal = refusal_in_words(error, context)
+            if refusal is None:
+                raise
+            await refuse_with(scope, send, refusal)
             return
         if isinstance(given, Answer | BaseModel | Mapping) or given is None:
             await _answer(scope, send, given)

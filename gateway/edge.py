@@ -3,18 +3,18 @@
 import math
 from time import perf_counter
 
-from gateway.answers import refusal_of, refuse_with
+from gateway.answers import refuse_with
 from gateway.asgi import ASGIApp, Message, Receive, Scope, Send, serve_lifespan
 from gateway.context import RequestContext, with_context
 from gateway.errors import DisconnectedError
 from gateway.hearsay import without_hearsay
 from gateway.observer import GatewayObserver
+from gateway.own_errors import refusal_in_words
 from gateway.refusal import Refusal
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 from telemetry.observing import failing_open
 
-_UNABLE = "This cannot be done now; try again"
 _UNEXPECTED = Refusal(500, "An unexpected error occurred")
 _log = get_logger("gateway")
 
@@ -77,12 +77,7 @@ class Edge:
         if isinstance(error, TimeoutError) and context.late is not None and context.timer.is_over:
             _log.warning("request_late", status=context.late.status, **known)
             return context.late
-        if isinstance(error, SpazaError) and error.http_status != 500:
-            refusal = refusal_of(error)
-            if error.http_status == 503 and context.operator is None:
-                # Its own words name parts that are nobody's business; operators find them by the id.
-                _log.info("request_not_served", error=error.code, reason=str(error), **known)
-                return refusal._replace(message=_UNABLE)
+        if isinstance(error, SpazaError) and (refusal := refusal_in_words(error, context)) is not None:
             return refusal
         _log.error("request_failed", exc_info=error, **known)
         return _UNEXPECTED

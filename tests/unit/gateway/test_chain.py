@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from actors.shards.errors import OverloadedError, ShardUnavailableError
+from actors.shards.errors import OverloadedError, ShardUnavailableError, UnitTimeoutError
 from config.plugins import AdminAuthOptions, CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
 from gateway.answers import refuse
 from gateway.asgi import ASGIApp, Receive, Scope, Send
@@ -14,6 +14,7 @@ from gateway.chain import Parts, chained
 from gateway.context import context_of
 from gateway.errors import UnbuiltChainError
 from gateway.operations import Operation
+from kernel.errors import SpazaError
 from tests.gateway import Watch
 from tests.unit.gateway.bench import PATH, App, answered, call, route
 from tests.unit.gateway.callers import FakeCredentials, bearer, credential, token
@@ -53,9 +54,16 @@ async def test_what_an_application_raises_is_answered_in_the_one_shape(
     assert answer.headers.get("retry-after") == retry_after
 
 
-async def test_parts_within_are_nobodys_business_but_an_operators() -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ShardUnavailableError(3, "gone"), "This cannot be done now; try again"),
+        (UnitTimeoutError("catalog.gone", 3), "Not answered in time; the request may have been carried out"),
+    ],
+)
+async def test_parts_within_are_nobodys_business_but_an_operators(error: SpazaError, message: str) -> None:
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
-        raise ShardUnavailableError(3, "gone")
+        raise error
 
     admin = route({"admin-auth": AdminAuthOptions()})
     told = await answered(chained(App(handle=fail), route(), Parts(Watch())))
@@ -63,7 +71,7 @@ async def test_parts_within_are_nobodys_business_but_an_operators() -> None:
         chained(App(handle=fail), admin, Parts(Watch(), admin_token=b"secret")), headers=bearer("secret")
     )
 
-    assert told.json()["message"] == "This cannot be done now; try again"
+    assert told.json()["message"] == message
     assert "gone" in operator.json()["message"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from actors.shards.errors import InvalidCursorError
 from config.plugins import (
     CorsOptions,
     IpRestrictionOptions,
@@ -17,9 +18,11 @@ from config.plugins import (
     RequestTransformerOptions,
     ResponseTransformerOptions,
 )
+from gateway.api import Api, Endpoint
 from gateway.asgi import Receive, Scope, Send
 from gateway.chain import Parts, chained
-from gateway.operations import Operation
+from gateway.context import RequestContext
+from gateway.operations import Call, Operation
 from tests.gateway import Watch
 from tests.unit.gateway.bench import Answered, App, answered, route
 
@@ -46,6 +49,23 @@ async def test_it_sees_the_headers_of_the_plugins_before_it_and_they_are_there_o
         (b"x-added", b"1"),
         (b"x-trace", b"mine"),
     ]
+
+
+async def test_what_the_application_refuses_is_an_answer_of_the_application() -> None:
+    async def fail(call: Call, context: RequestContext) -> None:
+        raise InvalidCursorError("products")
+
+    options = {
+        "remove": {"headers": ["X-Correlation-ID"]},
+        "add": {"headers": ["X-Added:1"], "json": ["served_by:spaza"]},
+    }
+    api = Api([Endpoint(Operation("GET", "/", "Fail."), fail)])
+    plugins: dict[str, Options] = {"response-transformer": ResponseTransformerOptions.model_validate(options)}
+
+    answer = await answered(chained(api, route(plugins), Parts(Watch())))
+
+    assert (answer.status, answer.headers.get("x-added"), "x-correlation-id" in answer.headers) == (400, "1", False)
+    assert answer.json()["served_by"] == "spaza"
 
 
 async def test_what_a_plugin_refuses_stays_as_it_is() -> None:

@@ -19,6 +19,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "float_type": "must be a number",
+    "bool_type": "must be true or false",
     "float_parsing": "must be a number",
 }
 # That are named, and that are looked at at all: pydantic makes either none or every one of them.

@@ -92,10 +92,10 @@ class ChangeRequest(Filter):
         limit: messages of this call at most; the answer says whether there is more.
     """
 
-    all: bool = False
-    dry_run: bool = False
-    limit: int = Field(default=10_000, ge=1, le=1_000_000)
-    per_s: float | None = Field(default=None, gt=0, le=100_000)
+    all: bool = Field(default=False, strict=True)
+    dry_run: bool = Field(default=False, strict=True)
+    limit: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
+    per_s: float | None = Field(default=None, gt=0, le=100_000, strict=True)
 
 
 class RedriveRequest(ChangeRequest):
@@ -106,7 +106,7 @@ class RedriveRequest(ChangeRequest):
         began: of a redrive that is gone on with, as its first answer said; leaves out what died anew since.
     """
 
-    force: bool = False
+    force: bool = Field(default=False, strict=True)
     began: Moment | None = None
 
 

@@ -80,14 +80,14 @@ class RotateRequest(_Given):
         public_key: of RSA, in PEM, for a credential that signs with RS256; without, a secret for HS256 is issued.
     """
 
-    grace_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    grace_s: int = Field(default=86_400, ge=0, le=30 * 86_400, strict=True)
     public_key: Annotated[str, Field(max_length=10_000), AfterValidator(_rsa_public_key)] | None = None
 
 
 class TokenRequest(_Given):
     """For how long a token holds: an hour, unless said otherwise."""
 
-    ttl_s: int = Field(default=3_600, ge=60, le=86_400)
+    ttl_s: int = Field(default=3_600, ge=60, le=86_400, strict=True)
 
 
 class ExportQuery(_Given):
@@ -129,7 +129,7 @@ class RemoveQuery(_Given):
 class MoveRequest(_Given):
     """Where a tenant is to live."""
 
-    shard: int = Field(ge=0, lt=SHARDS)
+    shard: int = Field(ge=0, lt=SHARDS, strict=True)
 
 
 class LimitsRequest(Limits):

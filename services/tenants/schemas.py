@@ -80,8 +80,8 @@ class PhoneNumber(_Schema):
 
 
 class Location(_Schema):
-    lat: float = Field(ge=-90, le=90)
-    lon: float = Field(ge=-180, le=180)
+    lat: float = Field(ge=-90, le=90, strict=True)
+    lon: float = Field(ge=-180, le=180, strict=True)
 
 
 class WhatsAppAccount(_Schema):

@@ -52,6 +52,8 @@ def test_an_access_token_that_fits_no_header_is_refused_with_a_reason_and_not_sh
         {"phone_numbers": [{"phone_number_id": "12", "display_phone_number": "0110000001"}]},
         {"phone_numbers": [{"phone_number_id": "12", "display_phone_number": "+27110000001"}] * 2},
         {"location": {"lat": 91, "lon": 0}},
+        {"location": {"lat": "1", "lon": 0}},
+        {"location": {"lat": 0, "lon": True}},
         {"whatsapp": {"access_token": ""}},
         {"whatsapp": {"access_token": "x", "waba_id": "abc"}},
         {"limits": {"minute": 0}},

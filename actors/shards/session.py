@@ -1,8 +1,9 @@
 """A connection that can prove it is clean: nothing of one tenant's unit is left for the next borrower.
 
-The tenant is set for a transaction only, so a commit or roll-back ends it. What could outlive it is a statement that
-changes the session itself. Each statement's text is looked at once: what can only read and write rows needs no
-check, which costs nothing; after anything else the connection is asked before another unit gets it.
+The tenant is set for a transaction only, so a commit or roll-back ends it, and each unit's begin takes back whatever
+settings were left. What else could outlive it is a statement that changes the session itself. Each statement's text is
+looked at once: what can only read and write rows needs no check, which costs nothing; after anything else the
+connection is asked before another unit gets it.
 """
 
 import asyncio
@@ -17,7 +18,18 @@ from actors.replicated_commits import ReplicatedConnection
 _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
 # A setting, also by the view that takes updates for it, a second statement, or a lock that belongs to the session.
-_TOUCHES_SESSION = re.compile(r"set_config|pg_settings|;\s*\S|pg_(?:try_)?advisory_(?!xact)", re.IGNORECASE)
+# A name that is written by its characters' numbers may be any of these.
+_TOUCHES_SESSION = re.compile(r"set_config|pg_settings|;\s*\S|pg_(?:try_)?advisory_(?!xact)|\bu&", re.IGNORECASE)
+# What is no statement, whatever stands in it.
+_QUOTED = re.compile(
+    r"""\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/""",
+    re.IGNORECASE | re.DOTALL,
+)
+_ENDS_TRANSACTION = re.compile(
+    r"(?:^|;)\s*(?:begin|start|commit|end|abort|prepare\s+transaction"
+    r"|rollback(?!(?:\s+(?:work|transaction))?\s+to\b))\b",
+    re.IGNORECASE,
+)
 _CHECK_S = 2.0
 # What a session can hold beyond a transaction. The tenant reads '' once it has been set for one.
 _LEFT = """
@@ -102,3 +114,9 @@ def leaves_session_alone(statement: str) -> bool:
     """
     text = _COMMENT_LINES.sub("", statement)
     return _READS_AND_WRITES_ROWS.match(text) is not None and _TOUCHES_SESSION.search(text) is None
+
+
+@lru_cache(maxsize=256)
+def ends_transaction(statement: str) -> bool:
+    """Whether a text begins or ends a transaction, also with another begun at once (``COMMIT AND CHAIN``)."""
+    return _ENDS_TRANSACTION.search(_QUOTED.sub(" ", statement)) is not None

@@ -10,7 +10,7 @@ from actors.shards.pool import ShardPools
 from actors.shards.session import DirtySessionError, ShardConnection
 from actors.shards.unit import Transaction
 from telemetry.log import configure_logging
-from tests.contract.shards.calls import UNITS, run, value
+from tests.contract.shards.calls import PRODUCT, UNITS, run, value
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
 
 ONE = PoolLimits(app_connections=1)
@@ -68,6 +68,42 @@ async def test_whatever_is_left_in_a_session_is_found_and_its_connection_thrown_
     assert await value(pools, "backend", tenant) != before
     said = capsys.readouterr()
     assert reason in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "SET app.other = 'secret'",
+        "SELECT set_config('app.other', 'secret', false)",
+        r"""SELECT U&"set\005fconfig"('app.other', 'secret', false)""",
+        "SELECT query_to_xml('SELECT set_' || 'config(''app.other'', ''secret'', false)', true, true, '')",
+    ],
+)
+async def test_a_setting_of_ones_own_is_taken_back_though_nothing_lists_it(
+    make_pools: MakePools, make_tenant: MakeTenant, leak: str
+) -> None:
+    pools, tenant, other = make_pools(UNITS, limits=ONE), await make_tenant(), await make_tenant()
+    before = await value(pools, "backend", tenant)
+
+    assert (await run(pools, "script", tenant, leak)).error is None
+
+    assert await value(pools, "statement", other, "SELECT nullif(current_setting('app.other', true), '')") == [(None,)]
+    assert await value(pools, "backend", other) == before
+
+
+async def test_a_unit_cannot_commit_half_of_itself(make_pools: MakePools, make_tenant: MakeTenant) -> None:
+    async def in_halves(transaction: Transaction, text: str) -> None:
+        await transaction.execute(PRODUCT, "first")
+        await transaction.execute(text)
+        await transaction.execute(PRODUCT, "second")
+
+    pools, tenant = make_pools({**UNITS, "in_halves": in_halves}, limits=ONE), await make_tenant()
+
+    for text in ("COMMIT AND CHAIN", "/* so */ commit and chain", "SELECT 1; COMMIT AND CHAIN", "ROLLBACK AND CHAIN"):
+        outcome = await run(pools, "in_halves", tenant, text)
+
+        assert isinstance(outcome.error, UnitFailedError), text
+        assert await value(pools, "skus", tenant) == []
 
 
 async def test_what_ends_with_the_transaction_is_no_leak(make_pools: MakePools, make_tenant: MakeTenant) -> None:

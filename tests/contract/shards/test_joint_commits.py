@@ -46,7 +46,7 @@ async def test_many_units_on_a_connection_take_one_round_trip_less_each(
 
     assert all(outcome.error is None for outcome in outcomes)
     assert (sent[0].partition(";")[0], sent[-1]) == ("BEGIN", "COMMIT")
-    assert [text.startswith("COMMIT; BEGIN; SELECT set_config(") for text in sent[1:-1]] == [True] * 7
+    assert [text.startswith("COMMIT; BEGIN; RESET ALL; SELECT set_config(") for text in sent[1:-1]] == [True] * 7
     for tenant in (one, other):
         assert await value(pools, "skus", tenant) == ["0", "1", "2", "3"]
 

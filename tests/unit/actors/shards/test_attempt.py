@@ -12,7 +12,7 @@ from actors.shards.errors import CommitUnknownError, ShardUnavailableError, Unit
 from actors.shards.unit import Transaction, UnitCall
 
 TENANT = "a" * 32
-JOINT = f"COMMIT; BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+JOINT = f"COMMIT; BEGIN; RESET ALL; SELECT set_config('app.current_tenant', '{TENANT}', true)"
 
 
 class FakeConnection:

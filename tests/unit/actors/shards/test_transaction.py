@@ -42,8 +42,8 @@ def test_what_is_not_a_tenants_id_comes_into_no_statement(tenant_id: str) -> Non
 
 
 def test_a_transaction_begins_with_its_tenant_in_one_text() -> None:
-    assert begin_statement(TENANT) == f"BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
-    assert begin_statement("") == "BEGIN"
+    assert begin_statement(TENANT) == f"BEGIN; RESET ALL; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+    assert begin_statement("") == "BEGIN; RESET ALL"
 
 
 def test_what_only_reads_begins_with_what_a_standby_has_to_have_replayed() -> None:
@@ -52,8 +52,8 @@ def test_what_only_reads_begins_with_what_a_standby_has_to_have_replayed() -> No
 
     begin = begin_statement(TENANT, only_reads=True, position_needed="0/30A8")
 
-    assert begin == f"BEGIN READ ONLY; SELECT {tenant}, {fresh}"
-    assert begin_statement("", only_reads=True) == "BEGIN READ ONLY"
+    assert begin == f"BEGIN READ ONLY; RESET ALL; SELECT {tenant}, {fresh}"
+    assert begin_statement("", only_reads=True) == "BEGIN READ ONLY; RESET ALL"
     for wrong in ("", "0/30a8", "0/30A8'", "0/123456789"):
         with pytest.raises(ValueError, match="hexadecimal"):
             begin_statement(TENANT, only_reads=True, position_needed=wrong)
@@ -62,11 +62,11 @@ def test_what_only_reads_begins_with_what_a_standby_has_to_have_replayed() -> No
 
 
 def test_locks_are_taken_in_ascending_order_in_the_text_that_begins() -> None:
-    text = f"BEGIN; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+    text = f"BEGIN; RESET ALL; SELECT set_config('app.current_tenant', '{TENANT}', true)"
     ordered = "pg_advisory_xact_lock(-9223372036854775808), pg_advisory_xact_lock(0), pg_advisory_xact_lock(7)"
 
     assert begin_statement(TENANT, (7, -(2**63), 0)) == f"{text}, {ordered}"
-    assert begin_statement("", (7,)) == "BEGIN; SELECT pg_advisory_xact_lock(7)"
+    assert begin_statement("", (7,)) == "BEGIN; RESET ALL; SELECT pg_advisory_xact_lock(7)"
     assert all(part.count("(") <= 1_000 for part in begin_statement(TENANT, range(2_500)).split(";"))
 
 

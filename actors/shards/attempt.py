@@ -24,6 +24,7 @@ from actors.shards.translation import (
     commit_is_refused,
     is_denied,
     is_of_begin,
+    is_session_over,
     may_be_of_a_schema,
     may_retry,
     takes_no_writes,
@@ -128,7 +129,9 @@ class Attempt:
             async with asyncio.timeout_at(self._deadline):
                 await self._connection.execute(self._begin)
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the unit's outcome
-            return await self._rolled_back(error)
+            ending = await self._rolled_back(error)
+            # On a connection that was lost while it was idle nothing was tried.
+            return ending._replace(begun=False) if is_session_over(error) else ending
         except BaseException:
             await self._connection.roll_back(self._rollback_s)
             raise
@@ -162,7 +165,7 @@ class Attempt:
             await connection.roll_back(self._rollback_s)
             return self._unknown("the commit was not answered in time")
         except FOREIGN as error:
-            await connection.roll_back(self._rollback_s)
+            await self._leave(error)
             return self._refused(error) if commit_is_refused(error) else self._unknown(type(error).__name__)
         except BaseException:
             connection.terminate()
@@ -189,7 +192,7 @@ class Attempt:
         except (TimeoutError, *FOREIGN) as error:
             # After an error the server waits inside the second transaction, inside the first, or outside of both.
             inside = not connection.is_closed() and connection.is_in_transaction()
-            await connection.roll_back(self._rollback_s)
+            await self._leave(error)
             return await self._of_joint_text(error, following, inside=inside)
         except BaseException:
             connection.terminate()
@@ -215,9 +218,15 @@ class Attempt:
             return self._refused(error), later
         return self._unknown(type(error).__name__), later
 
+    async def _leave(self, error: BaseException) -> None:
+        """Out of the transaction; and out of the connection, where nothing more can be done on it."""
+        if is_session_over(error):
+            self._connection.terminate()
+        await self._connection.roll_back(self._rollback_s)
+
     async def _rolled_back(self, error: Exception) -> Ending:
         connection = self._connection
-        await connection.roll_back(self._rollback_s)
+        await self._leave(error)
         if self._only_reads and takes_no_writes(error):
             return _failed(UnitFailedError(self._call.name, "25006", "it writes, and was called to read"))
         elsewhere = takes_no_writes(error)
@@ -227,7 +236,11 @@ class Attempt:
             return _failed(TenantMovedError(self._call.tenant_id, self._call.shard))
         # By the last the schema may have been closed, and was opened before it was looked at.
         again = may_retry(error) or (connection.is_closed() and isinstance(error, FOREIGN)) or is_denied(error)
-        return _failed(_in_our_words(error, self._call), again=again)._replace(elsewhere=elsewhere)
+        ours = _in_our_words(error, self._call)
+        if connection.is_closed() and isinstance(error, asyncpg.InterfaceError):
+            # It was used after it had been lost, which is no fault of the unit's.
+            ours = ShardUnavailableError(self._call.shard, type(error).__name__)
+        return _failed(ours, again=again)._replace(elsewhere=elsewhere)
 
     async def _is_here(self) -> bool:
         """Whether the tenant's schema may be used; True also where that cannot be found out."""

@@ -56,6 +56,7 @@ class Connections:
 
     def statistics(self) -> Mapping[str, int]:
         """Open now, idle of them, and opened in all."""
+        self._drop_lost()
         return {"connections": len(self._open), "idle": len(self._idle), "opened": self._opened}
 
     async def take(self) -> ShardConnection:
@@ -64,10 +65,9 @@ class Connections:
         Raises:
             ShardUnavailableError: none could be opened within the patience for it.
         """
-        while self._idle:
-            _, connection = self._idle.pop()
-            if not connection.is_closed():
-                return connection
+        self._drop_lost()
+        if self._idle:
+            return self._idle.pop()[1]
         if self._closed:
             raise ShardUnavailableError(self._shard, "the pool is closed")
         connection = await self._connect()
@@ -77,6 +77,7 @@ class Connections:
 
     def give(self, connection: ShardConnection) -> None:
         """Back, out of any transaction and clean, or closed."""
+        self._drop_lost()
         if connection.is_closed():
             return
         if self._closed or connection in self._outdated:
@@ -143,6 +144,13 @@ class Connections:
         connection.add_termination_listener(self._terminated)
         return connection
 
+    def _drop_lost(self) -> None:
+        """Forget those of which asyncpg does not tell: that the server ended while nothing was asked on it."""
+        for connection in [one for one in self._open if one.is_closed()]:
+            # Frees what it holds.
+            connection.terminate()
+            self._terminated(connection)
+
     def _terminated(self, connection: Any) -> None:
         self._open.discard(connection)
         self._outdated.discard(connection)
@@ -156,6 +164,7 @@ class Connections:
 
     def _refill(self) -> None:
         self._refilling = None
+        self._drop_lost()
         if not self._closed and len(self._open) + self._opening < self._least:
             self._run(self._open_one())
 
@@ -178,6 +187,7 @@ class Connections:
 
     def _tidy(self) -> None:
         self._tidying = None
+        self._drop_lost()
         too_old = self._now() - self._limits.idle_s
         while self._idle and len(self._open) > self._least and self._idle[0][0] <= too_old:
             _, connection = self._idle.pop(0)

@@ -11,9 +11,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-import asyncpg
-
 from actors.replicated_commits import ReplicatedConnection
+from actors.shards.translation import FOREIGN
 
 _COMMENT_LINES = re.compile(r"^\s*--.*$", re.MULTILINE)
 _READS_AND_WRITES_ROWS = re.compile(r"\s*(?:select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
@@ -82,7 +81,7 @@ class ShardConnection(ReplicatedConnection):
                 # While that was waited for the connection may have been lost, and then asyncpg cannot say.
                 if not self.is_closed() and self.is_in_transaction():
                     await self.execute("ROLLBACK")
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (TimeoutError, *FOREIGN):
             self.terminate()
         except BaseException:
             self.terminate()

@@ -19,6 +19,9 @@ _LOST_AGAINST_ANOTHER = (
 _UNAVAILABLE_CLASSES = ("08", "53", "58", "XX")
 _UNAVAILABLE_STATES = frozenset({"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 
+# With these the server ends the session, whatever it was doing.
+_SESSION_OVER = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
+
 # What a statement says that names a schema which is gone, or which its role may not use any more.
 _OF_A_SCHEMA = frozenset({"3F000", "42501", "42704", "42883", "42P01"})
 
@@ -29,6 +32,17 @@ _OF_BEGIN = frozenset({"40P01", "55P03", "SP001", "SP002"})
 def may_retry(error: BaseException) -> bool:
     """Whether the unit lost against another and is worth an immediate second try."""
     return isinstance(error, _LOST_AGAINST_ANOTHER)
+
+
+def is_session_over(error: BaseException) -> bool:
+    """Whether nothing more can be done on the connection, which may not look closed yet.
+
+    The server has said that it ends the session, or asyncpg has lost count of what it says, as of one that it ended
+    while nothing was asked.
+    """
+    if isinstance(error, asyncpg.InternalClientError):
+        return not may_retry(error)
+    return isinstance(error, asyncpg.PostgresConnectionError) or sqlstate_of(error) in _SESSION_OVER
 
 
 def takes_no_writes(error: BaseException) -> bool:
@@ -80,7 +94,12 @@ def translate(error: BaseException, name: str, shard: int) -> ShardError:
         shard: where it ran.
     """
     state = sqlstate_of(error)
-    if isinstance(error, OSError) or state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE_STATES:
+    # Of the client's own errors those that are internal are of the connection; others are of what it was told to do.
+    if (
+        isinstance(error, OSError | asyncpg.InternalClientError)
+        or state[:2] in _UNAVAILABLE_CLASSES
+        or state in _UNAVAILABLE_STATES
+    ):
         return ShardUnavailableError(shard, f"{type(error).__name__} {state}".rstrip())
     return UnitFailedError(name, state, type(error).__name__)
 

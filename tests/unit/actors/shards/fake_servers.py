@@ -40,10 +40,13 @@ class FakeConnection:
         """It is."""
 
     def terminate(self) -> None:
-        if not self._closed:
-            self._closed = True
-            for listener in self._listeners:
-                listener(self)
+        self._closed = True
+        while self._listeners:
+            self._listeners.pop()(self)
+
+    def is_lost_without_a_word(self) -> None:
+        """As asyncpg leaves it where the server ends an idle session."""
+        self._closed = True
 
     async def close(self, *, timeout: float) -> None:  # noqa: ASYNC109 - as asyncpg has it
         await asyncio.sleep(0)

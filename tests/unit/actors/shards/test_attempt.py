@@ -12,7 +12,8 @@ from actors.shards.errors import CommitUnknownError, ShardUnavailableError, Unit
 from actors.shards.unit import Transaction, UnitCall
 
 TENANT = "a" * 32
-JOINT = f"COMMIT; BEGIN; RESET ALL; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+BEGIN = f"BEGIN; RESET ALL; SELECT set_config('app.current_tenant', '{TENANT}', true)"
+JOINT = f"COMMIT; {BEGIN}"
 
 
 class FakeConnection:
@@ -263,3 +264,45 @@ async def test_a_server_that_takes_no_writes_is_left_and_the_unit_tried_elsewher
     assert ending is not None
     assert (ending.again, ending.elsewhere, connection.closed) == (True, True, True)
     assert isinstance(ending.outcome.error, ShardUnavailableError)
+
+
+async def test_a_connection_that_was_lost_while_idle_costs_the_next_unit_no_try() -> None:
+    one = attempt(connection := FakeConnection(**{BEGIN: (asyncpg.InternalClientError("state"), False, False)}))
+
+    ending = await one.begin()
+
+    assert ending is not None
+    assert (ending.again, ending.begun, connection.closed) == (True, False, True)
+    assert isinstance(ending.outcome.error, ShardUnavailableError)
+
+
+@pytest.mark.parametrize("lost", [asyncpg.InternalClientError("state"), _error(asyncpg.AdminShutdownError)])
+async def test_a_connection_that_is_lost_under_a_unit_is_given_up_and_the_unit_tried_again(lost: Exception) -> None:
+    one = attempt(connection := FakeConnection(**{"SELECT 1": (lost, False, False)}))
+    await one.begin()
+
+    ending = await one.work()
+
+    assert ending is not None
+    assert (ending.again, ending.begun, connection.closed) == (True, True, True)
+    assert isinstance(ending.outcome.error, ShardUnavailableError)
+
+
+async def test_to_use_a_connection_after_it_was_lost_is_no_fault_of_the_unit_and_a_wrong_argument_is() -> None:
+    for closed, expected in ((True, ShardUnavailableError), (False, UnitFailedError)):
+        one = attempt(FakeConnection(**{"SELECT 1": (asyncpg.InterfaceError("no"), False, closed)}))
+        await one.begin()
+
+        ending = await one.work()
+
+        assert ending is not None
+        assert (type(ending.outcome.error), ending.again) == (expected, closed)
+
+
+async def test_a_commit_on_a_connection_that_is_lost_is_unknown_and_the_connection_given_up() -> None:
+    one = attempt(connection := FakeConnection(COMMIT=(asyncpg.InternalClientError("state"), False, False)))
+    await one.begin()
+    await one.work()
+
+    assert isinstance((await one.commit()).outcome.error, CommitUnknownError)
+    assert connection.closed

@@ -129,3 +129,22 @@ async def test_what_was_to_be_closed_is_cut_where_its_closing_was_cancelled_befo
     await asyncio.sleep(0)
 
     assert idle.is_closed()
+
+
+async def test_what_was_lost_without_a_word_is_counted_and_given_out_no_more_and_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.shards.connections._REFILL_S", 0.0)
+    servers = FakeServers()
+    connections = opened_to(servers, min_idle=2)
+    lost = [await taken(connections) for _ in range(3)]
+    give(connections, *lost)
+
+    for one in lost:
+        one.is_lost_without_a_word()
+
+    assert (connections.statistics()["connections"], connections.statistics()["idle"]) == (0, 0)
+    await until(lambda: connections.statistics()["idle"] == 2)
+    assert await taken(connections) not in lost
+    connections.close()
+    await connections.closed(1.0)

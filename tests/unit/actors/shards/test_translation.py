@@ -3,7 +3,7 @@ import pytest
 
 from actors.shards.backoff import retry_delay_s
 from actors.shards.errors import ShardUnavailableError, UnitFailedError
-from actors.shards.translation import commit_is_refused, may_retry, translate
+from actors.shards.translation import commit_is_refused, is_session_over, may_retry, translate
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from actors.shards.translation import commit_is_refused, may_retry, translate
         (asyncpg.AdminShutdownError("x"), ShardUnavailableError(3, "AdminShutdownError 57P01")),
         (asyncpg.ReadOnlySQLTransactionError("x"), ShardUnavailableError(3, "ReadOnlySQLTransactionError 25006")),
         (ConnectionRefusedError("x"), ShardUnavailableError(3, "ConnectionRefusedError")),
+        (asyncpg.InternalClientError("x"), ShardUnavailableError(3, "InternalClientError")),
+        (asyncpg.ProtocolError("x"), ShardUnavailableError(3, "ProtocolError")),
     ],
 )
 def test_each_foreign_error_becomes_one_of_ours(error: Exception, expected: Exception) -> None:
@@ -53,6 +55,23 @@ def test_what_lost_against_another_is_tried_again() -> None:
 )
 def test_only_a_refusal_proves_that_a_commit_did_not_happen(error: Exception, refused: bool) -> None:
     assert commit_is_refused(error) is refused
+
+
+@pytest.mark.parametrize(
+    ("error", "over"),
+    [
+        (asyncpg.AdminShutdownError("x"), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError("x"), True),
+        (asyncpg.ConnectionDoesNotExistError("x"), True),
+        (asyncpg.InternalClientError("x"), True),
+        (asyncpg.OutdatedSchemaCacheError("x"), False),
+        (asyncpg.QueryCanceledError("x"), False),
+        (asyncpg.InterfaceError("x"), False),
+        (TimeoutError("x"), False),
+    ],
+)
+def test_what_ends_a_session_is_known_though_its_connection_looks_open(error: Exception, over: bool) -> None:
+    assert is_session_over(error) is over
 
 
 @pytest.mark.parametrize(("tries", "longest_s"), [(1, 0.005), (2, 0.01), (3, 0.02), (50, 0.25)])

@@ -138,7 +138,8 @@ DO $policies$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['journal', 'settlement', 'redelivery', 'mailbox_owner', 'mailbox_layout'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['journal', 'journal_default', 'settlement', 'settlement_default', 'redelivery',
+                                  'mailbox_owner', 'mailbox_layout'] LOOP
         IF NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('spaza.' || wanted)
                        AND relrowsecurity AND relforcerowsecurity) THEN
             EXECUTE format('ALTER TABLE spaza.%I ENABLE ROW LEVEL SECURITY', wanted);

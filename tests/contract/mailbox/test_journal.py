@@ -265,3 +265,14 @@ async def locked(owner: Connection) -> None:
     async with asyncio.timeout(60.0):
         while not await owner.fetchval(waiting):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
+
+
+async def test_every_table_of_the_mailboxes_forces_row_level_security(owner: Connection) -> None:
+    tables = await owner.fetch(
+        "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced FROM pg_class"
+        " WHERE relnamespace = 'spaza'::regnamespace AND relkind IN ('r', 'p')"
+        " AND relname ~ '^(journal|settlement|redelivery|mailbox_)'"
+    )
+
+    assert {"journal", "journal_default", "settlement_default"} <= {row["relname"] for row in tables}
+    assert [row["relname"] for row in tables if not row["forced"]] == []

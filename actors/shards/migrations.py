@@ -153,7 +153,8 @@ async def _apply_once(  # noqa: PLR0917
     patience: Patience,
 ) -> bool:
     async with connection.transaction():
-        await connection.execute(patience.limits)
+        # What a file before it has set goes first, such as a path that leads into the schema of another tenant.
+        await connection.execute(f"RESET ROLE; RESET ALL; {patience.limits}")
         await connection.execute(QUERIES["lock_scope"], scope)
         if (await connection.fetchval(QUERIES["version"], scope) or 0) >= migration.number:
             return False

@@ -14,6 +14,8 @@ from actors.shards.roles import APP_ROLE
 # No tenant's: ids begin with the time.
 SCRATCH_TENANT: Final = "0" * 32
 SCRATCH: Final = f"tenant_{SCRATCH_TENANT}"
+# As of any schema whose name is not in the path: what the catalogue says then names the schema.
+_PATH: Final = "SET LOCAL search_path = pg_catalog"
 
 
 @asynccontextmanager
@@ -26,13 +28,14 @@ async def scratch_schema(connection: "asyncpg.Connection[Any]", migrations: Sequ
     transaction = connection.transaction()
     await transaction.start()
     try:
-        # As of any schema whose name is not in the path: what the catalogue says then names the schema.
-        await connection.execute("SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '2s'")
+        await connection.execute(f"{_PATH}; SET LOCAL lock_timeout = '2s'")
         # One that was left can only be of a file that ended the transaction, when such files were not refused yet.
         await connection.execute(f"DROP SCHEMA IF EXISTS {SCRATCH} CASCADE")
         await connection.execute(f"CREATE SCHEMA {SCRATCH}; GRANT USAGE ON SCHEMA {SCRATCH} TO {APP_ROLE}")
         for migration in migrations:
             await _try(connection, migration, {"schema": SCRATCH, "tenant_id": SCRATCH_TENANT})
+            # The next file of a tenant may come on another connection, so what this one has set is of no use to it.
+            await connection.execute(f"RESET ROLE; {_PATH}")
         yield SCRATCH
     finally:
         if not connection.is_closed():

@@ -480,6 +480,36 @@ async def test_a_file_that_ends_its_transaction_however_it_says_so_is_refused_an
     assert (report.complete, report.migrated) == (True, 1)
 
 
+async def test_what_a_file_has_set_reaches_neither_the_next_file_nor_another_tenant(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(3)
+    release.add("SET search_path TO {schema}; SET work_mem = '65kB'")
+    seen = "SELECT current_setting('search_path') AS path, current_setting('work_mem') AS memory"
+    release.add(f"CREATE TABLE {{schema}}.seen AS {seen}")
+
+    report = await installation.migrations(release, shards=(0,), per_shard=1).run()
+
+    assert (report.complete, report.migrated) == (True, 3)
+    [usual] = await installation.fetch(0, seen)
+    for tenant in tenants:
+        [found] = await installation.fetch(0, f"SELECT * FROM tenant_{tenant}.seen")
+        assert tuple(found) == tuple(usual)
+
+
+async def test_a_file_that_needs_what_another_has_set_is_refused_in_the_rehearsal(
+    installation: Installation, release: Release
+) -> None:
+    tenants = await installation.tenants(1)
+    release.add("SET search_path TO {schema}; CREATE TABLE cart (n int)")
+    name = release.add("UPDATE cart SET n = n + 1")
+
+    with pytest.raises(MigrationFailedError, match=f"{name}.*nothing was touched"):
+        await installation.migrations(release).run()
+
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release) - 2)
+
+
 async def test_a_schema_that_a_rehearsal_left_behind_stops_none_after_it(
     installation: Installation, release: Release
 ) -> None:

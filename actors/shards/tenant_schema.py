@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from actors.shards.dsn import shard_dsn
-from actors.shards.errors import SetupError, ShardUnavailableError
+from actors.shards.errors import MigrationFailedError, SetupError, ShardUnavailableError
 from actors.shards.finding import connect
 from actors.shards.migration_files import FOLDER, TENANT, Migration, filled, for_a_new_schema, load_migrations
 from actors.shards.migrations import DEFAULT_PATIENCE, carry_out, coming_again, said
@@ -64,7 +64,7 @@ class TenantSchemas:
 
         Raises:
             WrongTenantError: not a tenant's id.
-            ShardUnavailableError: the shard cannot be reached, or it took too long.
+            ShardUnavailableError: the shard cannot be reached, it took too long, or its disk is full.
             SetupError: it was refused.
             MigrationFailedError: a migration could not be applied, and nothing of the schema is there.
         """
@@ -104,11 +104,13 @@ class TenantSchemas:
                     yield connection
                 finally:
                     await connection.close(timeout=_CONNECT_S)
+        except MigrationFailedError as error:
+            # A full disk, say, is no fault of the migration's, and passes.
+            if (unavailable := _unavailable(error.__cause__, schema, shard)) is not None:
+                raise unavailable from error
+            raise
         except FOREIGN as error:
-            translated = translate(error, f"schema {schema}", shard)
-            if isinstance(translated, ShardUnavailableError):
-                raise translated from error
-            raise SetupError(f"schema {schema}", str(error)) from error
+            raise _unavailable(error, schema, shard) or SetupError(f"schema {schema}", str(error)) from error
 
     async def _create(
         self,
@@ -176,6 +178,12 @@ async def build_as(
         await release(connection, TENANT, migration)
     if len(wanted) > version:
         await connection.execute(QUERIES["record_version"], schema, len(wanted))
+
+
+def _unavailable(error: BaseException | None, schema: str, shard: int) -> ShardUnavailableError | None:
+    """The error for who may come again, where it was the server's state; None where it was what it was told."""
+    translated = translate(error, f"schema {schema}", shard) if isinstance(error, FOREIGN) else None
+    return translated if isinstance(translated, ShardUnavailableError) else None
 
 
 async def _drop(connection: "asyncpg.Connection[Any]", schema: str, unchanged: Callable[[], Awaitable[bool]]) -> bool:

@@ -5,10 +5,12 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
 from actors.rate_limiter.own_limits import OwnLimits
+from actors.shards.errors import MigrationFailedError, ShardUnavailableError
 from actors.shards.placement import SHARDS, shard_of
 from actors.shards.pool import ShardPools
 from actors.shards.tenant_schema import TenantSchemas
@@ -384,3 +386,17 @@ async def test_what_the_databases_do_not_take_is_refused_and_leaves_nothing_and_
     tenant = await _directory(pools).by_phone(number)
     assert tenant is not None
     assert tenant.tenant_id == made.tenant_id
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [(asyncpg.DiskFullError("x"), ShardUnavailableError), (asyncpg.DivisionByZeroError("x"), MigrationFailedError)],
+)
+async def test_a_full_disk_is_no_fault_of_a_migrations_and_passes(
+    shards: Shards, said: asyncpg.PostgresError, becomes: type[Exception]
+) -> None:
+    async def asked() -> bool:
+        raise said
+
+    with pytest.raises(becomes):
+        await TenantSchemas(shards.dsn).create(new_id(), 3, asked)

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 from actors.mailbox.message import YIELDS, Message
@@ -15,7 +16,9 @@ from actors.rate_limiter.decision import MINUTE_S, Decision, Limits
 from actors.rate_limiter.ledger import Check
 from config.plugins import RateLimitingOptions
 from config.routes import Route
+from gateway.asgi import Header
 from gateway.limited_routes import PLUGIN, limits_of
+from gateway.plugins.rate_limiting import told
 from kernel.errors import SpazaError
 from services.tenants.errors import DirectoryUnavailableError
 from services.tenants.tenant import Tenant
@@ -60,10 +63,12 @@ class Admitted(NamedTuple):
     Attributes:
         messages: to be published, in order.
         retry_after_s: None where these are all; else the others have to come again after so many seconds.
+        told: headers that say how much is left to the merchant who has to wait longest.
     """
 
     messages: Sequence[Message]
     retry_after_s: int | None = None
+    told: Sequence[Header] = ()
 
 
 class MessageLimits(Protocol):
@@ -88,6 +93,7 @@ class LimitParts(NamedTuple):
         limits: of merchants without limits of their own.
         enforced: whether a limit has an effect, or is in shadow.
         tolerant: whether messages pass that cannot be counted; else Meta is to send them again.
+        tells: whether who is refused is told how much is left.
     """
 
     limiter: MessageLimiter
@@ -97,15 +103,16 @@ class LimitParts(NamedTuple):
     limits: Limits
     enforced: bool = True
     tolerant: bool = True
+    tells: bool = True
 
 
 class _Counted(NamedTuple):
-    """How many messages of a number are within its merchant's limit, and when the rest would be."""
+    """How many messages of a number are within its merchant's limit, and what was decided about them."""
 
     number: str
     messages: int
     within: int
-    retry_after_s: float | None
+    decision: Decision
 
 
 class _Counting:
@@ -143,7 +150,7 @@ class _Counting:
                     number,
                     by_number[number],
                     by_number[number] if decision.is_allowed else decision.admitted,
-                    decision.retry_after_s,
+                    decision,
                 )
                 for (number, _), decision in zip(known, decisions, strict=True)
             ]
@@ -215,7 +222,8 @@ class DeferringLimits:
             self._over_until.pop(counted.number, None)
             return
         # Of more than a whole limit at once the rest is over it until the next minute, at least.
-        lasts_s = MINUTE_S if counted.retry_after_s is None else counted.retry_after_s
+        after_s = counted.decision.retry_after_s
+        lasts_s = MINUTE_S if after_s is None else after_s
         self._over_until[counted.number] = now + lasts_s
 
 
@@ -235,11 +243,15 @@ class RejectingLimits:
         if not by_number:
             return Admitted(messages)
         counted = await self._counting.count(by_number, partly=False)
-        over = {one.number: one.retry_after_s for one in counted if one.within < one.messages}
-        if not over or not self._counting.parts.enforced:
+        parts = self._counting.parts
+        over = {one.number: one.decision for one in counted if one.within < one.messages}
+        if not over or not parts.enforced:
             return Admitted(messages)
-        after_s = max(one for one in over.values() if one is not None)
-        return Admitted([one for one in messages if one.tenant not in over], max(1, math.ceil(after_s)))
+        after_s, latest = max(
+            ((one.retry_after_s, one) for one in over.values() if one.retry_after_s is not None), key=itemgetter(0)
+        )
+        kept = [one for one in messages if one.tenant not in over]
+        return Admitted(kept, max(1, math.ceil(after_s)), told(latest) if parts.tells else ())
 
 
 def message_limits(
@@ -265,6 +277,7 @@ def message_limits(
         limits_of(route, platform),
         enforced=options.mode == "enforce",
         tolerant=options.fault_tolerant,
+        tells=not options.hide_client_headers,
     )
     return DeferringLimits(parts) if options.on_limit == "defer" else RejectingLimits(parts)
 

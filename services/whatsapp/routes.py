@@ -120,7 +120,7 @@ class WebhookApp:
         late = _not_kept(self._policy.retry_after_s)
         try:
             context.allow(context.remaining_s(self._policy.answer_s), late)
-            again_s = await self._publish(context, time())
+            refusal = await self._publish(context, time())
         except (SpazaError, TimeoutError) as error:
             if isinstance(error, SpazaError) and not (error.retryable or isinstance(error, DeadlineExceededError)):
                 raise
@@ -128,13 +128,13 @@ class WebhookApp:
             after_s = getattr(error, "retry_after_s", None)
             await refuse_with(scope, send, late if after_s is None else _not_kept(max(1, round(after_s))))
             return
-        if again_s is None:
+        if refusal is None:
             await answer_bytes(scope, send, 200, _ACCEPTED, JSON)
         else:
-            await refuse(scope, send, 429, "API rate limit exceeded", headers=((b"retry-after", b"%d" % again_s),))
+            await refuse_with(scope, send, refusal)
 
-    async def _publish(self, context: RequestContext, now: float) -> int | None:
-        """Keep what may be kept; returns the seconds after which the rest has to come again, if there is any."""
+    async def _publish(self, context: RequestContext, now: float) -> Refusal | None:
+        """Keep what may be kept; returns what has the rest come again, if there is any."""
         timeout_s = context.remaining_s(self._policy.publish_s, least=self._policy.least_s)
         try:
             parts = split(context.body, correlation_id=context.correlation_id, received_at=now)
@@ -144,7 +144,7 @@ class WebhookApp:
         routed: dict[str, list[Message]] = {}
         for kind, message in parts:
             routed.setdefault(f"inbound.{kind}", []).append(message)
-        again_s = await self._limited(routed)
+        refusal = await self._limited(routed)
         # All of it, or else a 503, after which Meta delivers all of it again under the same ids.
         try:
             await asyncio.gather(*self._publishing(routed, timeout_s))
@@ -152,7 +152,7 @@ class WebhookApp:
             if not error.tenant:
                 raise
             await self._publish_apart(routed, context.remaining_s(timeout_s, least=self._policy.least_s))
-        return again_s
+        return refusal
 
     async def _publish_apart(self, routed: Mapping[str, Sequence[Message]], timeout_s: float) -> None:
         """Keep what is not of the tenant who fills his share: nobody else's messages wait for his. Raises his error."""
@@ -171,14 +171,17 @@ class WebhookApp:
             for routing_key, messages in routed.items()
         ]
 
-    async def _limited(self, routed: dict[str, list[Message]]) -> int | None:
+    async def _limited(self, routed: dict[str, list[Message]]) -> Refusal | None:
         """Leave out what its merchant's limit keeps back; returns as ``_publish``."""
         if self._limits is None or _MESSAGES not in routed:
             return None
         admitted = await self._limits.admit(routed.pop(_MESSAGES))
         if admitted.messages:
             routed[_MESSAGES] = [*admitted.messages]
-        return admitted.retry_after_s
+        if admitted.retry_after_s is None:
+            return None
+        headers = ((b"retry-after", b"%d" % admitted.retry_after_s), *admitted.told)
+        return Refusal(429, "API rate limit exceeded", headers=headers)
 
     async def _dead_letter(self, context: RequestContext, reason: str, now: float, timeout_s: float) -> None:
         body, correlation_id = context.body, context.correlation_id

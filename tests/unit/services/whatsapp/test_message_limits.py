@@ -190,6 +190,14 @@ async def test_rejecting_keeps_back_those_over_the_limit_and_says_when_they_may_
     assert (len(first.messages), first.retry_after_s) == (4, None)
     assert [one.tenant for one in second.messages] == ["2", "", "9"]
     assert second.retry_after_s == 50
+    assert {(b"x-ratelimit-remaining-minute", b"0"), (b"ratelimit-reset", b"50")} <= {*second.told}
+
+
+async def test_rejecting_tells_nothing_where_clients_are_to_be_told_nothing(world: World) -> None:
+    limits = RejectingLimits(parts(world)._replace(tells=False))
+    await limits.admit(messages("1", "1", "1"))
+
+    assert (await limits.admit(messages("1"))).told == ()
 
 
 async def test_more_than_a_whole_limit_in_one_request_passes_once_nothing_of_it_is_used(world: World) -> None:

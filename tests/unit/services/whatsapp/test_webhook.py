@@ -113,7 +113,7 @@ class Limits:
 
     async def admit(self, messages: Sequence[Message]) -> Admitted:
         self.asked += [message.id for message in messages]
-        return Admitted(messages[: self._most], self._retry_after_s)
+        return Admitted(messages[: self._most], self._retry_after_s, ((b"ratelimit-remaining", b"0"),))
 
 
 async def test_messages_are_held_against_limits_and_statuses_are_not() -> None:
@@ -131,6 +131,7 @@ async def test_what_is_over_a_limit_is_to_come_again_and_the_rest_is_kept() -> N
     response = await post(mailbox, limits=Limits(0, 17))
 
     assert (response.status, response.headers["retry-after"]) == (429, "17")
+    assert response.headers["ratelimit-remaining"] == "0"
     assert response.json()["message"] == "API rate limit exceeded"
     assert [key for _, key, _ in mailbox.published] == ["inbound.status"]
 

@@ -14,6 +14,10 @@ from actors.shards.roles import APP_ROLE
 # No tenant's: ids begin with the time.
 SCRATCH_TENANT: Final = "0" * 32
 SCRATCH: Final = f"tenant_{SCRATCH_TENANT}"
+_UNGUARDED: Final = """
+SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')
+AND NOT (relrowsecurity AND relforcerowsecurity) ORDER BY relname
+"""
 # As of any schema whose name is not in the path: what the catalogue says then names the schema.
 _PATH: Final = "SET LOCAL search_path = pg_catalog"
 
@@ -71,13 +75,23 @@ async def rehearse(
             await connection.execute(patience.limits)
             for migration in shared:
                 await _try(connection, migration, {})
-            async with scratch_schema(connection, tenant):
-                pass
+            async with scratch_schema(connection, tenant) as schema:
+                await _demand_guarded(connection, schema)
         finally:
             if not connection.is_closed():
                 await transaction.rollback()
 
     await coming_again(once, "the rehearsal", patience)
+
+
+async def _demand_guarded(connection: "asyncpg.Connection[Any]", schema: str) -> None:
+    """Every table of a tenant keeps other tenants out by itself, whoever owns it and whatever the role may do."""
+    if names := [row["relname"] for row in await connection.fetch(_UNGUARDED, schema)]:
+        raise MigrationFailedError(
+            f"the table {names[0]}",
+            "a tenant's table without row level security; its migration has to ALTER TABLE it to ENABLE ROW LEVEL"
+            " SECURITY, FORCE ROW LEVEL SECURITY, in a rehearsal; nothing was touched",
+        )
 
 
 async def _try(connection: "asyncpg.Connection[Any]", migration: Migration, placeholders: dict[str, str]) -> None:

@@ -49,6 +49,8 @@ SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE
 AND state = 'active' AND EXISTS (SELECT FROM spaza.schema_version WHERE scope <> 'spaza' AND version = $1)
 """
 
+_GUARDED = "ALTER TABLE {{schema}}.{} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+
 
 def _newest(release: Release) -> int:
     return len(release.files.tenant)
@@ -158,7 +160,7 @@ async def test_a_file_that_was_changed_after_it_had_been_applied_is_refused_by_n
     name = release.add(BARCODE)
     await installation.migrations(release).run()
     release.rewrite(name, BARCODE + " -- and more")
-    release.add("CREATE TABLE {schema}.more ();")
+    release.add("CREATE TABLE {schema}.more ();" + _GUARDED.format("more"))
 
     with pytest.raises(MigrationChangedError, match=f"{name}.*schema_migration.*{_newest(release) + 1:04d}_pre"):
         await installation.migrations(release).run()
@@ -486,7 +488,7 @@ async def test_what_a_file_has_set_reaches_neither_the_next_file_nor_another_ten
     tenants = await installation.tenants(3)
     release.add("SET search_path TO {schema}; SET work_mem = '65kB'")
     seen = "SELECT current_setting('search_path') AS path, current_setting('work_mem') AS memory"
-    release.add(f"CREATE TABLE {{schema}}.seen AS {seen}")
+    release.add(f"CREATE TABLE {{schema}}.seen AS {seen}; {_GUARDED.format('seen')}")
 
     report = await installation.migrations(release, shards=(0,), per_shard=1).run()
 
@@ -508,6 +510,26 @@ async def test_a_file_that_needs_what_another_has_set_is_refused_in_the_rehearsa
         await installation.migrations(release).run()
 
     assert await installation.versions() == dict.fromkeys(tenants, _newest(release) - 2)
+
+
+@pytest.mark.parametrize(
+    ("sql", "table"),
+    [
+        ("CREATE TABLE {schema}.cart (n int)", "cart"),
+        ("CREATE TABLE {schema}.cart (n int); ALTER TABLE {schema}.cart ENABLE ROW LEVEL SECURITY", "cart"),
+        ("ALTER TABLE {schema}.product DISABLE ROW LEVEL SECURITY", "product"),
+    ],
+)
+async def test_a_table_that_keeps_no_other_tenant_out_is_refused_in_the_rehearsal(
+    installation: Installation, release: Release, sql: str, table: str
+) -> None:
+    tenants = await installation.tenants(1)
+    release.add(sql)
+
+    with pytest.raises(MigrationFailedError, match=f"the table {table}: .*FORCE ROW LEVEL SECURITY"):
+        await installation.migrations(release).run()
+
+    assert await installation.versions() == dict.fromkeys(tenants, _newest(release) - 1)
 
 
 async def test_a_schema_that_a_rehearsal_left_behind_stops_none_after_it(

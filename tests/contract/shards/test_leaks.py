@@ -1,12 +1,14 @@
 """Whatever units run over whichever connections, none sees another tenant's row or session; the harness would tell."""
 
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from actors.shards.session import ShardConnection
+from actors.shards.transaction import begin_statement
 from tests.contract.shards.conftest import SHARD, MakePools, MakeTenant, Shards
 from tests.contract.shards.leak_harness import LEAKS, LIMITS, READS, REFUSED, UNITS, Step, run_steps
 
@@ -62,20 +64,27 @@ async def test_every_kind_of_statement_alternates_between_tenants_until_its_plan
 
 
 @pytest.mark.parametrize("leak", range(len(LEAKS)), ids=LEAKS)
-async def test_the_harness_finds_a_planted_leak_where_sessions_are_not_looked_at(
+async def test_the_harness_finds_a_planted_leak_where_sessions_are_neither_looked_at_nor_reset(
     make_pools: MakePools, tenants: list[str], monkeypatch: pytest.MonkeyPatch, leak: int
 ) -> None:
     async def look_away(_connection: ShardConnection) -> None:
         return
+
+    def without_reset(*arguments: Any, **options: Any) -> str:
+        return begin_statement(*arguments, **options).replace("; RESET ALL", "")
 
     steps = [Step(0, 1, "leak", leak), Step(2, 1, "read", 0), Step(1, 0, "read", 0)]
     one = LIMITS._replace(app_connections=1)
     watched = await run_steps(make_pools(UNITS, limits=one), tenants, [steps], next(NUMBERS))
     monkeypatch.setattr(ShardConnection, "assert_clean", look_away)
     monkeypatch.setattr(ShardConnection, "is_suspect", False)
+    reset = await run_steps(make_pools(UNITS, limits=one), tenants, [steps], next(NUMBERS))
+    monkeypatch.setattr("actors.shards.attempt.begin_statement", without_reset)
     unwatched = await run_steps(make_pools(UNITS, limits=one), tenants, [steps], next(NUMBERS))
 
     assert watched.faults == []
+    # To be reset is as good as to be looked at, where it is a setting that was left.
+    assert (reset.faults == []) is LEAKS[leak].startswith(("SET ", "SELECT set_config", "UPDATE pg_settings"))
     if "app.current_tenant" in LEAKS[leak]:
         # Each unit sets its own, so a leaked one is overridden: two locks on one door.
         assert unwatched.faults == []

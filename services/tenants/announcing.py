@@ -139,6 +139,13 @@ class Insistence:
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._insist())
 
+    async def aclose(self) -> None:
+        """Give up what is still owed."""
+        self._owed.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
     async def _insist(self) -> None:
         times = 0
         while self._owed:

@@ -20,7 +20,7 @@ __all__ = ["Credential", "DirectoryPolicy", "SharedTenants", "Tenant", "TenantDi
 # Callers name them, so nothing else gets as far as a cache.
 _KID = re.compile(r"[0-9a-f]{32}")
 # Between tries to say what somebody waits for.
-_AGAIN_S = 0.25
+_AGAIN_S = 1.0
 
 
 class SharedTenants(SharedCache[Tenant], Protocol):
@@ -170,6 +170,10 @@ class TenantDirectory:
             if await self._say(change):
                 return True
         return False
+
+    async def aclose(self) -> None:
+        """Say no more what could not be said; before the connection is closed that it would be said on."""
+        await self._insistence.aclose()
 
     async def _say(self, change: TenantChange) -> bool:
         # First those in Redis, so that who hears of it finds nothing old there.

@@ -90,6 +90,8 @@ class Bench:
             self.runner, None if redis is None else RedisTenantCache(redis),
             bus=None if redis is None else RedisChangeBus(redis), policy=DirectoryPolicy(local_s=0, local_absent_s=0),
         )  # fmt: skip
+        if redis is not None:
+            redis.close_first(self.directory.aclose)
         app = tenants_app(
             self.runner, self.record, schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),

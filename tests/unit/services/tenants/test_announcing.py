@@ -86,3 +86,17 @@ async def test_after_all_was_said_the_next_change_is_too() -> None:
         await _all_said(insistence)
 
     assert [one.tenant_id for one in redis.said] == ["t0", "t1"]
+
+
+async def test_what_is_owed_is_given_up_when_it_is_closed() -> None:
+    redis = Redis()
+    redis.let_through.clear()
+    insistence = Insistence(redis.say)
+    insistence.begin(TenantChange("t"))
+    while not redis.tries:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+
+    await insistence.aclose()
+    await insistence.aclose()
+
+    assert (len(insistence), redis.said) == (0, [])

@@ -49,6 +49,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "422": "The idempotency key stands for another request.",
     "429": "Too many requests; `Retry-After` says when the next one passes.",
     "500": "Something failed that should not; the request may have been carried out.",
+    "502": "The answer was lost on its way; the request may have been carried out.",
     "503": "A part behind cannot do it now; nothing is lost by asking again after `Retry-After` seconds.",
     "504": "Not done within the route's time; repeating it does no harm.",
 }
@@ -93,7 +94,7 @@ _OPERATOR: Final = {
     "required": False,
     "schema": {"type": "string", "examples": ["thandi"]},
 }
-_OF_ALL: Final = ("500", "503", "504")
+_OF_ALL: Final = ("500", "502", "503", "504")
 _OF_SCHEME: Final[Mapping[str | None, tuple[str, ...]]] = {
     None: (),
     "tenant": ("401", "403", "429"),

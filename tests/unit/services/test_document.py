@@ -41,7 +41,9 @@ def test_each_operation_is_named_once_and_refuses_in_the_one_shape(document: dic
     refused = document["components"]["schemas"]["Refused"]
     assert set(refused["properties"]) == {"message", "request_id", "errors"}
     for path, method, one in operations(document):
-        assert {"503", "504"} <= set(one["responses"]), f"{method} {path}"
+        assert {"500", "502", "503", "504"} <= set(one["responses"]), f"{method} {path}"
+        refusals = [given for status, given in one["responses"].items() if status >= "400"]
+        assert all("$ref" in given or "content" in given for given in refusals), f"{method} {path}"
 
 
 def test_who_may_call_is_said_of_each(document: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.context import RequestContext
 from gateway.faults import crowded, faults_of
 from gateway.operations import Call, Matched, Operation
+from gateway.query_forms import misshapen
 from gateway.refusal import Refusal
 
 _CONTENT_TYPE: Final = Refusal(400, "specified Content-Type is not allowed")
@@ -103,7 +104,11 @@ def _query(model: type[BaseModel] | None, query_string: bytes, faults: _Faults) 
             faults.append((name, "is given more than once; give it once"))
         else:
             given[name] = value
-    return _made(model, given, faults)
+    wrong = dict(misshapen(model, pairs))
+    found: _Faults = []
+    made = _made(model, given, found)
+    faults += [*wrong.items(), *(fault for fault in found if fault[0] not in wrong)]
+    return made
 
 
 def _headers(model: type[BaseModel] | None, headers: Mapping[bytes, bytes], faults: _Faults) -> BaseModel | None:

@@ -132,6 +132,38 @@ async def test_a_wrong_parameter_is_refused_naming_it(
     assert fields(answer) == wrong
 
 
+class Measured(Model):
+    limit: int = Field(default=20, ge=1, le=100)
+    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
+    all: bool = False
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("limit=5&lat=-26.24&all=true", []),
+        ("limit=05&lat=1e1&all=false", []),
+        ("lat=-0", []),
+        *((f"limit={text}", ["limit"]) for text in ("1.0", "1_0", "%2B5", "+5", "5%20", "%D9%A5", "1e1", "0x5", "", "-1")),
+        *((f"lat={text}", ["lat"]) for text in ("nan", "inf", "-Infinity", "1_0", "%2B5", ".5", "5.", "01", "1e400", "")),
+        *((f"all={text}", ["all"]) for text in ("1", "yes", "True", "on", "")),
+        ("limit=1_0&lat=91&all=t&q=1", ["limit", "all", "lat", "q"]),
+        ("limit=1_0&limit=2", ["limit", "limit"]),
+    ],
+)
+async def test_numbers_and_truths_in_a_query_are_written_as_json_has_them(query: str, wrong: list[str]) -> None:
+    async def handle(_call: Call, _context: RequestContext) -> Given:
+        return {}
+
+    operation = Operation("GET", "/", "Measure.", query=Measured)
+    api = chained(Api([Endpoint(operation, handle)]), route(), Parts(Watch()))
+
+    answer = await answered(api, query=query)
+
+    assert answer.status == (400 if wrong else 200)
+    assert (fields(answer) if wrong else []) == wrong
+
+
 async def test_a_header_that_is_missing_is_named_as_callers_write_it() -> None:
     answer = await Things().ask("POST", "/batch", {"name": "Milk", "price": 1})
 

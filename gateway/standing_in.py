@@ -9,18 +9,23 @@ Weakness: without either, as many processes as there are let pass so much, each 
 minute that has ended is not counted in the hour when the limiter is back.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import HOUR_S, MINUTE_S, Decision, Limits, Resets, WindowState, retry_after_s
 from actors.rate_limiter.keys import Pair
 from actors.rate_limiter.ledger import Check
+from actors.rate_limiter.way import CHECK_S
 from gateway.limiter import Aside, Limiter
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
+# Of the time for a decision the limiter has so much, and never more than it needs to be started again.
+_ASKING: Final = 2 / 3
 _log = get_logger("gateway")
 
 
@@ -95,19 +100,25 @@ class StandingIn:
         self._stands_in = False
 
     async def check(self, check: Check, *, timeout_s: float) -> Decision:
-        """Decide; see ``Limiter``. It never raises for a limiter that cannot."""
-        left = self._left(check)
+        """Decide; see ``Limiter``. It never raises for a limiter that cannot.
+
+        Args:
+            check: of one tenant and route.
+            timeout_s: in which it is decided, by whomever.
+        """
+        left, end = self._left(check), self._monotonic() + timeout_s
+        asked_until = self._monotonic() + min(CHECK_S, timeout_s * _ASKING)
         try:
             if left.owed:
-                await self._settle(left, check, timeout_s)
-            decision = await self._limiter.check(check, timeout_s=timeout_s)
+                await self._settle(left, check, asked_until - self._monotonic())
+            decision = await self._limiter.check(check, timeout_s=max(0.0, asked_until - self._monotonic()))
         except SpazaError as error:
             if not self._stands_in:
                 self._stands_in = True
                 _log.warning(
                     "limiter_stood_in_for", route=check.route, error=error.code, correlation_id=check.correlation_id
                 )
-            counted = None if self._aside is None else await self._aside.check(check)
+            counted = await self._counted_aside(check, end - self._monotonic())
             left.turn(check.limits, self._monotonic())
             if counted is None:
                 return left.take(check, self._monotonic())
@@ -118,6 +129,16 @@ class StandingIn:
                 _log.info("limiter_decides_again", route=check.route)
         left.told(decision, self._monotonic())
         return decision
+
+    async def _counted_aside(self, check: Check, timeout_s: float) -> Decision | None:
+        if self._aside is None:
+            return None
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._aside.check(check)
+        except TimeoutError:
+            # It may have been counted, and is counted here as well.
+            return None
 
     async def _settle(self, left: _Left, check: Check, timeout_s: float) -> None:
         """Have the limiter count what was let pass without it, as far as there is room."""

@@ -6,7 +6,8 @@ counts later, so that calls at once all pass, here one owner decides. ``Retry-Af
 names the window that has to end, not the one of the other headers.
 
 While the owner cannot decide, processes decide by what it has written down (``standing_in.py``), where Kong's
-``fault_tolerant`` lets everything pass.
+``fault_tolerant`` lets everything pass. Whoever decides has a part of the time that a request has left, and the
+application the rest.
 
 The tenant is that of jwt-auth. Who was identified by nobody, as where that plugin runs in shadow, has no limit.
 
@@ -30,6 +31,10 @@ from gateway.standing_in import StandingIn
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
+# Of the time that a request has left.
+_DECIDING: Final = 0.75
+# To decide in the owner's place as well, while many ask for that at once.
+_STANDING_IN_S: Final = 10.0
 _MESSAGE: Final = "API rate limit exceeded"
 _UNDECIDED: Final = Refusal(500, "An unexpected error occurred")
 _log = get_logger("gateway")
@@ -59,6 +64,7 @@ class RateLimiting:
     ) -> None:
         self._app, self._policy, self._limits = app, policy, limits
         self._limiter: Limiter = StandingIn(limiter, aside) if options.fault_tolerant else limiter
+        self._patience_s = _STANDING_IN_S if options.fault_tolerant else CHECK_S
         self._alone, self._hides = options.whatever_own, options.hide_client_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +76,7 @@ class RateLimiting:
                 identity.tenant_id, context.route, self._limits_of(identity), correlation_id=context.correlation_id
             )
             # Who has no time left is told so, whatever its limits are.
-            timeout_s = context.remaining_s(CHECK_S)
+            timeout_s = min(self._patience_s, context.remaining_s(math.inf) * _DECIDING)
             try:
                 decision = await self._limiter.check(check, timeout_s=timeout_s)
             except SpazaError as error:

@@ -37,9 +37,11 @@ class LedgerLimiter:
     def __init__(self) -> None:
         self.ledger, self.now, self.checks = Ledger(100), NOW, list[Check]()
         self.error: Exception | None = None
+        self.timeouts_s = list[float]()
 
     async def check(self, check: Check, *, timeout_s: float) -> Decision:
         self.checks.append(check)
+        self.timeouts_s.append(timeout_s)
         if self.error is not None:
             raise self.error
         now = Instant(self.now, self.now)
@@ -53,7 +55,9 @@ class LedgerLimiter:
 class Bench:
     """A chain that has identified its caller."""
 
-    def __init__(self, options: RateLimitingOptions, limits: Limits, identity: Identity | None) -> None:
+    def __init__(
+        self, options: RateLimitingOptions, limits: Limits, identity: Identity | None, timeout_s: float = 30.0
+    ) -> None:
         self.limiter, self.watch, self.app, self.identity = LedgerLimiter(), Watch(), App({}), identity
         policy = Policy("things", "rate-limiting", self.watch, enforced=options.mode == "enforce")
         limiting = RateLimiting(self.app, options, policy, self.limiter, limits)
@@ -62,7 +66,7 @@ class Bench:
             context_of(scope).identity = self.identity
             await limiting(scope, receive, send)
 
-        self._chain: ASGIApp = chained(identified, route(), Parts(self.watch))
+        self._chain: ASGIApp = chained(identified, route(timeout_s=timeout_s), Parts(self.watch))
 
     async def call(self) -> Answered:
         return await answered(self._chain)
@@ -202,6 +206,16 @@ async def test_or_are_answered_500_where_that_is_wanted(bench: Make) -> None:
 
     assert (answer.status, answer.json()["message"]) == (500, "An unexpected error occurred")
     assert made.app.scopes == []
+
+
+@pytest.mark.parametrize("tolerant", [True, False])
+async def test_of_a_short_time_the_limiter_has_a_part_and_the_application_the_rest(tolerant: bool) -> None:
+    made = Bench(RateLimitingOptions(fault_tolerant=tolerant), Limits(3, 10), Identity(TENANT, "kid", 3, 1), 2.0)
+
+    assert (await made.call()).status == 200
+
+    [timeout_s] = made.limiter.timeouts_s
+    assert 0.0 < timeout_s <= 1.5
 
 
 async def test_a_check_is_followed_under_the_id_of_its_request_and_so_is_one_that_failed(bench: Make) -> None:

@@ -1,11 +1,14 @@
 """What passes while the limiter cannot decide, and what it is told afterwards."""
 
+import asyncio
+
 import pytest
 
 from actors.rate_limiter.clock import Instant
 from actors.rate_limiter.decision import Decision, Limits, Resets, decided
 from actors.rate_limiter.errors import LimiterUnavailableError
 from actors.rate_limiter.ledger import Check, Earlier, Ledger
+from actors.rate_limiter.way import CHECK_S
 from actors.rate_limiter.window import Used
 from gateway.limiter import Aside
 from gateway.standing_in import StandingIn
@@ -40,9 +43,9 @@ class Bench:
         decisions = [await self._standing.check(check, timeout_s=1.0) for _ in range(times)]
         return sum(one.is_allowed for one in decisions)
 
-    async def ask(self, check: Check = CHECK) -> Decision:
+    async def ask(self, check: Check = CHECK, timeout_s: float = 1.0) -> Decision:
         """One call."""
-        return await self._standing.check(check, timeout_s=1.0)
+        return await self._standing.check(check, timeout_s=timeout_s)
 
 
 class Shared:
@@ -183,3 +186,41 @@ async def test_where_nobody_can_be_asked_it_goes_on_from_what_was_told_last() ->
     aside.away = True
 
     assert await bench.admitted(9) == 3
+
+
+@pytest.mark.parametrize(("time_s", "asking_s"), [(30.0, CHECK_S), (1.5, 1.0)])
+async def test_the_limiter_has_a_part_of_the_time_and_no_more_than_it_needs(time_s: float, asking_s: float) -> None:
+    asked = list[float]()
+
+    class Slow:
+        now = NOW
+
+        async def check(self, check: Check, *, timeout_s: float) -> Decision:
+            asked.append(timeout_s)
+            self.now += timeout_s / 4
+            if check.partly:
+                return decided(check.limits, check.cost, check.cost, (2, 2), Resets(50.0, 3_590.0))
+            raise LimiterUnavailableError("rate_limiter:0", "gone")
+
+    slow = Slow()
+    standing = StandingIn(slow, wall=lambda: slow.now, monotonic=lambda: slow.now)
+
+    await standing.check(CHECK, timeout_s=time_s)
+    assert asked.pop() == pytest.approx(asking_s)
+
+    # What is owed is told first, and takes of the same time.
+    await standing.check(CHECK, timeout_s=time_s)
+    assert asked == pytest.approx([asking_s, asking_s * 3 / 4])
+
+
+async def test_where_nobody_answers_in_time_it_decides_alone() -> None:
+    class Hanging:
+        async def check(self, _check: Check) -> Decision | None:
+            await asyncio.Event().wait()
+            return None
+
+    bench = Bench(aside=Hanging())
+    await bench.admitted(2)
+    bench.away = True
+
+    assert [(await bench.ask(timeout_s=0.01)).is_allowed for _ in range(4)] == [True, True, True, False]

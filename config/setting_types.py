@@ -92,6 +92,7 @@ def _upper(value: Any) -> Any:
 Folder = Annotated[Path, BeforeValidator(_named)]
 Host = Annotated[str, BeforeValidator(_named)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+LoggedRequests = Literal["known", "all", "none"]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 AppSecret = Annotated[SecretStr, AfterValidator(_some)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]

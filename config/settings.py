@@ -18,6 +18,7 @@ from config.setting_types import (
     Host,
     HttpUrl,
     Level,
+    LoggedRequests,
     Port,
     PostgresDsn,
     SealingKey,
@@ -172,7 +173,16 @@ class LimitsSettings(_Group):
 
 
 class LogSettings(_Group):
+    """What is written down.
+
+    Attributes:
+        level: the least that is.
+        requests: of which a line says that they were answered, at INFO: those whose caller is known, who is a tenant or
+            an operator; all, Meta's and probes too; or none.
+    """
+
     level: Level = "INFO"
+    requests: LoggedRequests = "known"
 
 
 class Settings(_Group):

@@ -19,6 +19,7 @@ from config.plugins import (
     ResponseTransformerOptions,
 )
 from config.routes import Route
+from config.setting_types import LoggedRequests
 from gateway.asgi import ASGIApp, Scope
 from gateway.context import context_of
 from gateway.credentials import Credentials
@@ -55,6 +56,7 @@ class Parts(NamedTuple):
         credentials: for jwt-auth.
         app_secrets: for hmac-auth.
         admin_token: for admin-auth.
+        logs_requests: of which requests a line says that they were answered; see ``LogSettings``.
     """
 
     observer: GatewayObserver
@@ -65,6 +67,7 @@ class Parts(NamedTuple):
     credentials: Credentials | None = None
     app_secrets: tuple[bytes, ...] = ()
     admin_token: bytes = b""
+    logs_requests: LoggedRequests = "none"
 
     def given(self, operations: Sequence[Operation]) -> Given:
         """What is there of it."""
@@ -153,6 +156,7 @@ MAKERS: Final[Mapping[str, Maker]] = {
 }
 # They look at headers alone, and so come before the body: of who is nobody none is read.
 _BEFORE_BODY: Final = frozenset({"cors", "jwt-auth", "admin-auth", "ip-restriction"})
+_IDENTIFYING: Final = frozenset({"jwt-auth", "admin-auth"})
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # In front of every route, whether it names them or not.
 _AROUND: Final = frozenset({"correlation-id", "request-size-limiting"})
@@ -189,7 +193,11 @@ def chained(
     if before:
         app = Deadline(_behind(app, before, setting), route.timeout_s)
     app = CorrelationId(app, route.options("correlation-id", CorrelationIdOptions()))
-    return Edge(app, route.name, parts.observer)
+    return Edge(app, route.name, parts.observer, logs=_logs(route, parts.logs_requests))
+
+
+def _logs(route: Route, requests: LoggedRequests) -> bool:
+    return requests == "all" or (requests == "known" and not _IDENTIFYING.isdisjoint(route.plugins))
 
 
 def _behind(app: ASGIApp, names: Sequence[str], setting: Setting) -> ASGIApp:

@@ -29,10 +29,11 @@ class Edge:
         app: the rest of the chain.
         route: its name.
         observer: is told of every answer.
+        logs: whether the log is, too.
     """
 
-    def __init__(self, app: ASGIApp, route: str, observer: GatewayObserver) -> None:
-        self._app, self._route, self._observer = app, route, observer
+    def __init__(self, app: ASGIApp, route: str, observer: GatewayObserver, *, logs: bool = False) -> None:
+        self._app, self._route, self._observer, self._logs = app, route, observer, logs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and end."""
@@ -69,8 +70,19 @@ class Edge:
                 raise
             await refuse_with(scope, sending, self._refusal(error, context))
         if context.status is not None:
+            seconds = perf_counter() - start
             with failing_open(_log):
-                self._observer.answered(self._route, context.status, perf_counter() - start)
+                self._observer.answered(self._route, context.status, seconds)
+            if self._logs:
+                _log.info(
+                    "request_done",
+                    method=scope["method"],
+                    route=self._route,
+                    status=context.status,
+                    ms=round(seconds * 1000, 2),
+                    tenant_id=None if context.identity is None else context.identity.tenant_id,
+                    correlation_id=context.correlation_id,
+                )
 
     def _refusal(self, error: Exception, context: RequestContext) -> Refusal:
         known = {"route": self._route, "correlation_id": context.correlation_id}

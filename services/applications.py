@@ -79,7 +79,7 @@ class Applications:
         self._keys = tuple(key.get_secret_value() for key in (settings.secrets.key, *settings.secrets.other_keys))
         # Of tenants and routes that have none of their own.
         self._limits = Limits(settings.limits.minute, settings.limits.hour)
-        self._log_level = settings.log.level
+        self._log_level, self._logs_requests = settings.log.level, settings.log.requests
 
     def all(self) -> list[ServeApplication]:
         """The applications, to be run together."""
@@ -88,12 +88,15 @@ class Applications:
 
     def gateway_parts(self) -> Callable[[UnitRunner], Parts]:
         """Makes what the plugins stand on, in the process that serves a route, over its handle of the shards."""
-        handles, keys, limits = self._handles, self._keys, self._limits
+        handles, keys, limits, logs_requests = self._handles, self._keys, self._limits, self._logs_requests
 
         def make(shards: UnitRunner) -> Parts:
             credentials = OpenedCredentials(handles.directory(shards, handles.redis()), Sealer(*keys))
             aside = CountedAside(RedisTaking(handles.redis_url))
-            return Parts(GatewayMetrics(), handles.rate_limiters(), limits, aside, credentials=credentials)
+            limiters = handles.rate_limiters()
+            return Parts(
+                GatewayMetrics(), limiters, limits, aside, credentials=credentials, logs_requests=logs_requests
+            )
 
         return make
 
@@ -135,6 +138,7 @@ class Applications:
 
     def _webhook(self) -> ServeApplication:
         handles, limits, route = self._handles, self._limits, self._webhook_route
+        logs_requests = self._logs_requests
 
         def limited() -> MessageLimits | None:
             directory = handles.directory(handles.shards(), handles.redis())
@@ -144,7 +148,7 @@ class Applications:
             self._settings.whatsapp,
             route,
             handles.lasting_mailbox,
-            parts=lambda: Parts(GatewayMetrics(), counts_messages=True),
+            parts=lambda: Parts(GatewayMetrics(), counts_messages=True, logs_requests=logs_requests),
             limits=limited,
             replicas=self._settings.http.webhook_replicas,
             log_level=self._log_level,

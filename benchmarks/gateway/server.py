@@ -63,7 +63,7 @@ def application() -> ASGIApp:
 
 
 def main() -> None:
-    configure_logging("WARNING")
+    configure_logging("INFO")
     ray.init(address=os.environ["RAY_ADDRESS"], namespace="spaza", log_to_driver=False)
     uvicorn.run(
         application(), host="127.0.0.1", port=int(sys.argv[1]), loop="uvloop", access_log=False, log_level="error"

@@ -97,6 +97,14 @@ def test_a_log_level_may_be_written_small_and_a_wrong_one_is_told_the_right_ones
     assert "'WARNING'" in fault
 
 
+def test_requests_are_logged_of_those_who_are_known_unless_it_is_set_otherwise() -> None:
+    assert load_settings({}, demo_key=KEY).log.requests == "known"
+    assert load_settings({"SPAZA_LOG__REQUESTS": "none"}, demo_key=KEY).log.requests == "none"
+    [fault] = faults({"SPAZA_LOG__REQUESTS": "some"})
+    assert "SPAZA_LOG__REQUESTS: " in fault
+    assert "'all'" in fault
+
+
 @pytest.mark.parametrize("name", ["SPAZA_DATA_DIR", "SPAZA_HTTP__HOST"])
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_folder_or_host_is_refused_and_not_taken_for_wherever_we_are(name: str, empty: str) -> None:

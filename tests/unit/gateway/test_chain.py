@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from actors.shards.errors import OverloadedError, ShardUnavailableError, UnitTimeoutError
 from config.plugins import AdminAuthOptions, CorsOptions, IpRestrictionOptions, JwtAuthOptions, Options
+from config.setting_types import LoggedRequests
 from gateway.answers import refuse
 from gateway.asgi import ASGIApp, Receive, Scope, Send
 from gateway.chain import Parts, chained
@@ -19,6 +21,8 @@ from tests.gateway import Watch
 from tests.unit.gateway.bench import PATH, App, answered, call, route
 from tests.unit.gateway.callers import FakeCredentials, bearer, credential, token
 
+_FOREVER = 2**40
+
 
 async def test_an_answer_gets_through_and_is_watched() -> None:
     watch, app = Watch(), App({"a": 1})
@@ -28,6 +32,32 @@ async def test_an_answer_gets_through_and_is_watched() -> None:
     assert (answer.status, answer.json()) == (200, {"a": 1})
     assert watch.answers == [("things", 200)]
     assert (app.context.route, app.context.path) == ("things", "/sub")
+
+
+@pytest.mark.parametrize(
+    ("requests", "guarded", "lines"),
+    [("known", True, 2), ("known", False, 0), ("all", False, 2), ("none", True, 0)],
+)
+async def test_of_a_request_that_was_answered_a_line_has_its_id_where_that_is_wanted(
+    requests: LoggedRequests, guarded: bool, lines: int
+) -> None:
+    plugins = {"jwt-auth": JwtAuthOptions()} if guarded else {}
+    credentials = FakeCredentials(known := credential("k1"))
+    chain = chained(App({}), route(plugins), Parts(Watch(), credentials=credentials, logs_requests=requests))
+
+    with capture_logs() as log:
+        await answered(chain, "PUT", headers=[*bearer(token(exp=_FOREVER)), ("X-Correlation-ID", "mine")])
+        await answered(chain, headers=[("X-Correlation-ID", "other")])
+
+    said = [one for one in log if one["event"] == "request_done"]
+    assert [(one["correlation_id"], one["method"], one["route"], one["log_level"]) for one in said] == [
+        ("mine", "PUT", "things", "info"),
+        ("other", "GET", "things", "info"),
+    ][:lines]
+    if guarded:
+        tenant = known.tenant_id
+        assert [(one["status"], one["tenant_id"]) for one in said] == [(200, tenant), (401, None)][:lines]
+    assert all(one["ms"] >= 0 for one in said)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +265,7 @@ async def test_who_calls_is_found_within_the_routes_time() -> None:
 
     stuck = chained(App(), route({"jwt-auth": JwtAuthOptions()}, timeout_s=0.01), Parts(Watch(), credentials=Stuck()))
 
-    assert (await answered(stuck, "POST", headers=bearer(token()), body=b"{}")).status == 504
+    assert (await answered(stuck, "POST", headers=bearer(token(exp=_FOREVER)), body=b"{}")).status == 504
 
 
 async def test_the_server_may_start_and_stop_a_chain() -> None:

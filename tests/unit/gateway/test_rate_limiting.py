@@ -279,6 +279,6 @@ async def test_a_routes_limits_stand_before_the_platforms() -> None:
     }
     parts = Parts(Watch(), LedgerLimiter(), Limits(4, 40), credentials=FakeCredentials(credential("k1")))
 
-    answer = await answered(chained(App({}), route(plugins), parts), headers=bearer(token()))
+    answer = await answered(chained(App({}), route(plugins), parts), headers=bearer(token(exp=2**40)))
 
     assert answer.headers["ratelimit-policy"] == '"minute";q=4;w=60, "hour";q=7;w=3600'

@@ -29,23 +29,26 @@ _LOOKED_AT_MOST: Final = 1_000
 _NAMES_AT_MOST: Final = 1_000
 
 
-def faults_of(error: ValidationError, at_most: int = NAMED_AT_MOST) -> tuple[tuple[str, str], ...]:
+def faults_of(
+    error: ValidationError, at_most: int = NAMED_AT_MOST, *, whole: str = "body"
+) -> tuple[tuple[str, str], ...]:
     """Pairs of field, such as ``phone_numbers.0.phone_number_id``, and message.
 
     Args:
         error: of a model.
         at_most: so many are named; of the others one says how many they are.
+        whole: what is named where no single field is wrong.
     """
     count = error.error_count()
     if count > max(at_most, _LOOKED_AT_MOST) or not at_most:
-        return (("body", f"has {count} faults, too many to name them; correct it as the documentation has it"),)
+        return ((whole, f"has {count} faults, too many to name them; correct it as the documentation has it"),)
     found: list[Mapping[str, Any]] = [
         dict(one) for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    faults = [(".".join(map(str, one["loc"])) or "body", _message(one)) for one in found if not _follows(one, found)]
+    faults = [(".".join(map(str, one["loc"])) or whole, _message(one)) for one in found if not _follows(one, found)]
     left = len(faults) - at_most
     if left > 0:
-        faults[at_most:] = [("body", f"has {left} faults more; correct these, and it will name them")]
+        faults[at_most:] = [(whole, f"has {left} faults more; correct these, and it will name them")]
     return tuple(faults)
 
 

@@ -106,7 +106,7 @@ def _query(model: type[BaseModel] | None, query_string: bytes, faults: _Faults) 
             given[name] = value
     wrong = dict(misshapen(model, pairs))
     found: _Faults = []
-    made = _made(model, given, found)
+    made = _made(model, given, found, whole="query")
     faults += [*wrong.items(), *(fault for fault in found if fault[0] not in wrong)]
     return made
 
@@ -126,13 +126,13 @@ def _headers(model: type[BaseModel] | None, headers: Mapping[bytes, bytes], faul
     return made
 
 
-def _made(model: type[BaseModel] | None, given: Any, faults: _Faults) -> BaseModel | None:
+def _made(model: type[BaseModel] | None, given: Any, faults: _Faults, *, whole: str = "body") -> BaseModel | None:
     if model is None:
         return None
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults += faults_of(error)
+        faults += faults_of(error, whole=whole)
         return None
 
 

@@ -1,10 +1,10 @@
 """What a route can be asked to do, held against its models: 400 naming each field."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.api import Answer, Api, Endpoint, Given, RefusedError
 from gateway.asgi import Receive, Scope, Send
@@ -163,6 +163,29 @@ async def test_numbers_and_truths_in_a_query_are_written_as_json_has_them(query:
 
     assert answer.status == (400 if wrong else 200)
     assert (fields(answer) if wrong else []) == wrong
+
+
+class Together(Model):
+    table: str | None = None
+    key: str | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.table is None) is not (self.key is None):
+            raise ValueError("table and key go together")
+        return self
+
+
+async def test_what_parameters_lack_together_is_told_of_the_query_and_not_of_a_body() -> None:
+    async def handle(_call: Call, _context: RequestContext) -> Given:
+        return {}
+
+    operation = Operation("GET", "/", "Go on.", query=Together)
+    api = chained(Api([Endpoint(operation, handle)]), route(), Parts(Watch()))
+
+    answer = await answered(api, query="key=a")
+
+    assert answer.json()["errors"] == [{"field": "query", "message": "table and key go together"}]
 
 
 async def test_a_header_that_is_missing_is_named_as_callers_write_it() -> None:

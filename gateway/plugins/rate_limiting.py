@@ -33,8 +33,6 @@ from telemetry.log import get_logger
 
 # Of the time that a request has left.
 _DECIDING: Final = 0.75
-# To decide in the owner's place as well, while many ask for that at once.
-_STANDING_IN_S: Final = 10.0
 _MESSAGE: Final = "API rate limit exceeded"
 _UNDECIDED: Final = Refusal(500, "An unexpected error occurred")
 _log = get_logger("gateway")
@@ -64,7 +62,8 @@ class RateLimiting:
     ) -> None:
         self._app, self._policy, self._limits = app, policy, limits
         self._limiter: Limiter = StandingIn(limiter, aside) if options.fault_tolerant else limiter
-        self._patience_s = _STANDING_IN_S if options.fault_tolerant else CHECK_S
+        # Who stands in has patience with the owner, and then a turn to wait for.
+        self._patience_s = math.inf if options.fault_tolerant else CHECK_S
         self._alone, self._hides = options.whatever_own, options.hide_client_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from actors.mailbox import Delivery, MailboxHandle, Message, Outcome, Topology, ack, retry_after
-from benchmarks.broker.brokers import BODY, KEYS, Load, Published, publish_all
+from benchmarks.broker.brokers import KEYS, Load, Published, body, publish_all
 
 # As many merchants as in the other benchmarks.
 _TENANTS = 50
@@ -15,10 +15,10 @@ _CHUNK, _AT_ONCE = 250, 4
 _OPTIONS = {"namespace": "spaza", "num_cpus": 0}
 
 
-def message(queue: str, number: int, *, keys: int = KEYS, body: bytes = BODY) -> Message:
+def message(queue: str, number: int, *, keys: int = KEYS) -> Message:
     """Message number n of a queue; a key's messages are one tenant's."""
     key = number % keys
-    return Message(f"{queue}-{number}", f"k{key}", f"t{key % _TENANTS}", body, {}, time.time())
+    return Message(f"{queue}-{number}", f"k{key}", f"t{key % _TENANTS}", body(number), {}, time.time())
 
 
 class Publisher:
@@ -34,17 +34,14 @@ class Publisher:
         return await publish_all(publish, load)
 
     async def fill(self, declared: Topology, queue: str, first: int, count: int) -> None:
-        """Publish so many messages as fast as they are confirmed, many with a call.
-
-        Each has a body of its own, for those of a call that share theirs share it in the owner's memory too.
-        """
+        """Publish so many messages as fast as they are confirmed, many with a call."""
         handle = MailboxHandle(declared)
         starts = iter(range(first, first + count, _CHUNK))
 
         async def publish() -> None:
             for start in starts:
                 numbers = range(start, min(start + _CHUNK, first + count))
-                chunk = [message(queue, number, body=b"%0*d" % (len(BODY), number)) for number in numbers]
+                chunk = [message(queue, number) for number in numbers]
                 await handle.publish("bench", queue, chunk, timeout_s=60.0)
 
         await asyncio.gather(*(publish() for _ in range(_AT_ONCE)))

@@ -11,7 +11,7 @@ import aio_pika
 import uvloop
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from benchmarks.broker.brokers import BODY, Load, Published, Turn, publish_all
+from benchmarks.broker.brokers import Load, Published, Turn, body, publish_all
 from benchmarks.peer.rabbitmq import RabbitMq
 from benchmarks.peer.system import require_rabbitmq
 
@@ -81,7 +81,10 @@ async def _publish(url: str, load: Load) -> list[float]:
 
         async def publish(number: int) -> None:
             message = aio_pika.Message(
-                BODY, message_id=str(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT, timestamp=time.time()
+                body(number),
+                message_id=str(number),
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                timestamp=time.time(),
             )
             await exchange.publish(message, _QUEUE, mandatory=True, timeout=30.0)
 

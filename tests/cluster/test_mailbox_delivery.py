@@ -1,5 +1,7 @@
 """Delivery on real Ray and real PostgreSQL: fair among tenants, leased, retried, expired in time."""
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -39,21 +41,25 @@ async def test_a_tenants_flood_of_10000_delays_anothers_single_message_by_less_t
     await box.handle.pause(box.name, paused=False)
     await eventually(lambda: len(box.lines()) > 500)
 
+    single, handled = Message("single", "b", OTHER, b"x", {}, time.time()), len(box.lines())
     begun = time.monotonic()
-    await publish_surely(box, [Message("single", "b", OTHER, b"x", {}, time.time())])
+    await publish_surely(box, [single])
+    published_s = time.monotonic() - begun
     await eventually(lambda: box.handled()["single"] == 1)
     waited_s = time.monotonic() - begun
 
     before = [line.id for line in box.lines()].index("single")
     assert before < 9_000, "the flood was over before"
-    assert waited_s < 1.0
+    # As its publishing shows a busy machine takes longer over everything; behind the flood it would be a hundred times.
+    assert waited_s < 1.0 + 10 * published_s, f"published in {published_s:.2f} s, handled after {waited_s:.2f} s"
+    assert before - handled < 2_000
 
 
 async def test_what_outlasts_its_lease_is_delivered_again_and_the_late_answer_is_refused(
     mailbox: MakeMailbox,  # noqa: F811
 ) -> None:
-    box = await mailbox(lease_s=1.0, batch=1)
-    await publish_surely(box, [message("m1", body=b"slow 1.5")])
+    box = await mailbox(lease_s=3.0, batch=1)
+    await publish_surely(box, [message("m1", body=b"slow 4.5")])
 
     await eventually(lambda: len(box.lines()) >= 2)
     await eventually(lambda: settled(box))
@@ -63,11 +69,11 @@ async def test_what_outlasts_its_lease_is_delivered_again_and_the_late_answer_is
 
 
 async def test_a_slow_consumer_that_beats_keeps_its_messages(mailbox: MakeMailbox) -> None:  # noqa: F811
-    box = await mailbox(lease_s=1.0, batch=1, batches_in_flight=2)
+    box = await mailbox(lease_s=5.0, batch=1, batches_in_flight=2)
     await box.consumer.beat_with.remote(box.topology)
-    await publish_surely(box, [message(f"m{number}", f"k{number}", body=b"slow 2.5") for number in range(3)])
+    await publish_surely(box, [message(f"m{number}", f"k{number}", body=b"slow 7") for number in range(2)])
 
-    await eventually(lambda: len(box.handled()) == 3)
+    await eventually(lambda: len(box.handled()) == 2)
     await eventually(lambda: settled(box))
 
     assert set(box.handled().values()) == {1}
@@ -82,6 +88,7 @@ async def test_a_rejected_message_has_its_tries_and_dies_with_its_story(
     await publish_surely(box, [message("m1", "a", b"reject"), message("m2", "b", b"raise"), message("m3", "c")])
 
     await eventually(lambda: dead_letters(box, 2))
+    await eventually(lambda: "m3" in box.handled())
 
     assert [line.id for line in box.lines() if line.id != "m3"] == ["m1", "m1"]
     assert box.handled() == {"m3": 1}
@@ -97,11 +104,14 @@ async def test_a_rejected_message_has_its_tries_and_dies_with_its_story(
 
 async def test_what_is_not_in_memory_expires_in_time_as_well(mailbox: MakeMailbox) -> None:  # noqa: F811
     box = await mailbox(window=2, batch=1, batches_in_flight=1, lease_s=60.0)
-    blocker = message("blocker", "k", b"slow 8")
+    blocker = message("blocker", "k", b"slow 600")
     await publish_surely(box, [blocker, message("next", "k"), message("third", "k")])
     await publish_surely(box, [message(f"m{number}", "k", ttl_ms=1_000) for number in range(50)])
-    await eventually(lambda: dead_letters(box, 50), timeout_s=7.0)
+    await eventually(lambda: dead_letters(box, 50))
 
+    # All while the first was being handled, which ends now.
+    assert box.handled() == {}
+    os.kill(await box.consumer.pid.remote(), signal.SIGKILL)
     await eventually(lambda: len(box.handled()) == 3)
     assert set(box.handled()) == {"blocker", "next", "third"}
     assert (await counters(box))["expired"] == 50

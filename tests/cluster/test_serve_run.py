@@ -20,7 +20,7 @@ from cluster.ports import free_port
 from tests.journeys.platform import ROOT, post_signed, text_message
 from tests.servers import postgres, redis
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 _PACKAGES = ("actors", "cache", "config", "gateway", "integrations", "kernel", "services", "telemetry")
 _RAY = Path(sys.executable).with_name("ray")
 _SERVE = Path(sys.executable).with_name("serve")
@@ -96,20 +96,20 @@ def cluster() -> Iterator[Cluster]:
         finally:
             family = psutil.Process(ray.pid).children(recursive=True)
             ray.terminate()
-            psutil.wait_procs([psutil.Process(ray.pid), *family], timeout=20)
+            psutil.wait_procs([psutil.Process(ray.pid), *family], timeout=60)
             for process in [psutil.Process(ray.pid), *family] if ray.poll() is None else family:
                 with suppress(psutil.Error):
                     process.kill()
-            ray.wait(10)
+            ray.wait(60)
             shutil.rmtree(base, ignore_errors=True)
 
 
 def _deploy(source: Path, cluster: Cluster) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         done = subprocess.run(
             [str(_SERVE), "run", "--non-blocking", "serve_app:app"],
-            cwd=source, env=dict(cluster.environment), capture_output=True, text=True, timeout=300, check=False,
+            cwd=source, env=dict(cluster.environment), capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         if done.returncode == 0:
             return
@@ -129,15 +129,15 @@ def _shard_pools(cluster: Cluster) -> set[int]:
 
 
 async def _figures(api: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         answer = await client.get(f"{api}/api/v1/mailboxes", headers={"Authorization": f"Bearer {_TOKEN}"})
         answer.raise_for_status()
         return {one["queue"]: one for one in answer.json()["queues"]}
 
 
-async def _ready(api: str, *, limit_s: float = 120) -> None:
+async def _ready(api: str, *, limit_s: float = 400) -> None:
     deadline = time.monotonic() + limit_s
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         while True:
             try:
                 answer = await client.get(f"{api}/readyz")
@@ -157,7 +157,7 @@ async def test_it_serves_on_the_port_of_the_settings_and_a_changed_program_repla
 
     _deploy(source, cluster)
     await _ready(api)
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         taken = await post_signed(client, webhook, text_message("27821110001", "Hi", "wamid.RUN1"))
         missing = await client.get(f"{api}/nothing")
     before, owners = await _figures(api), _shard_pools(cluster)
@@ -168,10 +168,14 @@ async def test_it_serves_on_the_port_of_the_settings_and_a_changed_program_repla
     front.write_text(front.read_text().replace("This is Spaza", "This is the next Spaza"))
     _deploy(source, cluster)
     await _ready(api)
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         again = await post_signed(client, webhook, text_message("27821110001", "Hi", "wamid.RUN2"))
         welcome = (await client.get(api)).json()["message"]
     after = await _figures(api)
+    async with asyncio.timeout(120):
+        # What was replaced ends when its last work is done.
+        while len(_shard_pools(cluster)) != 2 or owners & _shard_pools(cluster):  # noqa: ASYNC110 - Ray tells nobody
+            await asyncio.sleep(0.2)
 
     assert (taken.status_code, again.status_code) == (200, 200)
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/json")

@@ -15,9 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.platform import ROOT, START_LIMIT_S, Platform
+from tests.journeys.platform import ROOT, START_LIMIT_S, STOP_LIMIT_S, Platform
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,14 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield running
     finally:
         running.stop()
+
+
+# So long a dawdler may keep a connection.
+_DAWDLE_S = 10.0
+
+
+def _get(address: str, *, timeout: float = 120.0, headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.get(address, timeout=timeout, headers=headers)
 
 
 def _eventually(holds: Callable[[], bool], *, limit_s: float) -> bool:
@@ -62,16 +70,16 @@ def test_metrics_are_where_the_table_says_in_the_form_of_prometheus(platform: Pl
     assert address in platform.command("status").stdout
     # Ray's processes report every ten seconds.
     names = ("ray_spaza_mailbox_waiting", "ray_spaza_shard_units_total")
-    assert _eventually(lambda: all(name in httpx.get(address).text for name in names), limit_s=40)
+    assert _eventually(lambda: all(name in _get(address).text for name in names), limit_s=180)
 
 
 def test_what_is_not_there_is_json_and_a_newcomer_and_a_health_check_are_answered(platform: Platform) -> None:
-    missing, newcomer = httpx.get(f"{platform.api}/nothing"), httpx.get(f"{platform.api}/")
-    live, ready = httpx.get(f"{platform.api}/healthz"), httpx.get(f"{platform.api}/readyz")
+    missing, newcomer = _get(f"{platform.api}/nothing"), _get(f"{platform.api}/")
+    live, ready = _get(f"{platform.api}/healthz"), _get(f"{platform.api}/readyz")
 
     assert (missing.status_code, missing.json()["message"]) == (404, "Not found")
     assert missing.json()["request_id"] == missing.headers["x-correlation-id"] == missing.headers["x-request-id"]
-    assert httpx.get(f"{platform.api}/x", headers={"X-Correlation-ID": "mine"}).headers["x-request-id"] == "mine"
+    assert _get(f"{platform.api}/x", headers={"X-Correlation-ID": "mine"}).headers["x-request-id"] == "mine"
     assert (newcomer.status_code, live.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
 
@@ -94,7 +102,7 @@ def test_another_program_joins_with_the_environment_that_the_command_prints(plat
 
     called = subprocess.run(
         ["sh", "-c", f"{exports}exec {sys.executable} -"],
-        input=_ANOTHER_PROGRAM, env=platform.environment, capture_output=True, text=True, timeout=60, check=False,
+        input=_ANOTHER_PROGRAM, env=platform.environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
     assert (called.returncode, called.stdout) == (0, "[]\n"), called.stderr
@@ -105,8 +113,8 @@ def test_the_dashboard_wants_the_token_that_the_printed_command_prints(platform:
     token = subprocess.run([command, "get-auth-token"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     nodes = f"http://127.0.0.1:{platform.dashboard_port}/nodes?view=summary"
 
-    assert httpx.get(nodes).status_code == 401
-    assert httpx.get(nodes, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert _get(nodes).status_code == 401
+    assert _get(nodes, headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_a_second_start_in_the_same_folder_names_the_first(platform: Platform) -> None:
@@ -138,8 +146,8 @@ def test_a_server_that_is_killed_is_started_again(platform: Platform, part: str)
     killed = postmaster_or_server()
     os.kill(killed.pid, signal.SIGKILL)
 
-    assert _eventually(lambda: not killed.is_running() and bool(platform.find(part)), limit_s=30)
-    assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=60)
+    assert _eventually(lambda: not killed.is_running() and bool(platform.find(part)), limit_s=180)
+    assert _eventually(lambda: bool(platform.status()["ready"]), limit_s=180)
 
 
 def test_connections_that_dawdle_are_closed_and_keep_nobody_out(platform: Platform) -> None:
@@ -147,12 +155,12 @@ def test_connections_that_dawdle_are_closed_and_keep_nobody_out(platform: Platfo
     with ExitStack() as open_ones:
         # More than a replica takes at once, with those that wait for it.
         dawdlers = [
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=20))
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=120))
             for _ in range(150)
         ]
         for number, dawdler in enumerate(dawdlers):
             dawdler.sendall(head if number == 0 else head + b"Content-Length: 9\r\n\r\n")
-        alive = httpx.get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=5)
+        alive = _get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=_DAWDLE_S)
         answers = [dawdler.recv(4096) for dawdler in dawdlers[:2]]
 
     assert alive.status_code == 200
@@ -164,12 +172,12 @@ def test_a_body_beyond_haproxys_buffer_that_dawdles_keeps_nobody_out_either(plat
     sent = b"HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n" + b"x" * 40_000
     with ExitStack() as open_ones:
         dawdlers = [
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=20))
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", platform.http_port), timeout=120))
             for _ in range(150)
         ]
         for dawdler in dawdlers:
             dawdler.sendall(b"POST /api/v1/mailboxes/a/purge " + sent)
-        alive = httpx.get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=5)
+        alive = _get(f"http://127.0.0.1:{platform.http_port}/healthz", timeout=_DAWDLE_S)
         answers = [dawdler.recv(4096) for dawdler in dawdlers[:40]]
 
     assert alive.status_code == 200
@@ -204,7 +212,7 @@ def test_a_killed_haproxy_is_back_and_never_says_that_the_webhook_is_not_there(p
 
     def answers_again() -> bool:
         try:
-            answer = httpx.get(platform.webhook, timeout=5)
+            answer = _get(platform.webhook, timeout=5)
         except httpx.TransportError:
             return False
         answers.add((answer.status_code, answer.headers.get("retry-after")))
@@ -213,7 +221,7 @@ def test_a_killed_haproxy_is_back_and_never_says_that_the_webhook_is_not_there(p
     for haproxy in platform.find("haproxy.cfg"):
         haproxy.kill()
 
-    assert _eventually(answers_again, limit_s=60)
+    assert _eventually(answers_again, limit_s=180)
     assert answers <= {(503, "2"), (403, None)}
 
 
@@ -221,9 +229,9 @@ def test_killing_the_supervisor_leaves_no_process_and_the_next_start_is_clean(pl
     assert platform.process is not None
     family = platform.descendants()
     platform.process.kill()
-    platform.process.wait(10)
+    platform.process.wait(60)
 
-    _, left = psutil.wait_procs(family, timeout=10)
+    _, left = psutil.wait_procs(family, timeout=60)
     assert [process.name() for process in left] == []
     stopped = platform.status()
     assert [part["state"] for part in stopped["parts"]] == ["stopped"]
@@ -237,9 +245,9 @@ def test_an_interrupt_ends_all_of_it_in_time(platform: Platform) -> None:
     # Fails by itself if a process is left.
     took_s = platform.stop()
 
-    assert took_s < 10
+    assert took_s < STOP_LIMIT_S
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", platform.http_port), timeout=1)
+        socket.create_connection(("127.0.0.1", platform.http_port), timeout=60)
 
 
 def test_a_lost_sealing_key_is_told_at_the_start_and_found_again_all_goes_on(platform: Platform) -> None:

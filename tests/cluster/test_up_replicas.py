@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.platform import Platform, deliver, replies_to, text_message
+from tests.journeys.platform import STOP_LIMIT_S, Platform, deliver, replies_to, text_message
 
 
 def _roles(platform: Platform) -> dict[str, str]:
@@ -24,7 +24,7 @@ async def _ready(platform: Platform, limit_s: float) -> None:
         await asyncio.sleep(0.5)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 async def test_the_shop_goes_on_when_its_primary_is_replaced(tmp_path_factory: pytest.TempPathFactory) -> None:
     data_dir: Path = tmp_path_factory.mktemp("rep") / "data"
     platform = Platform(data_dir)
@@ -34,7 +34,7 @@ async def test_the_shop_goes_on_when_its_primary_is_replaced(tmp_path_factory: p
         refused = platform.command("cluster", "promote", "--json")
         assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, "promotion_refused")
 
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             await deliver(client, platform.webhook, text_message("27821110001", "Hi", "wamid.REP1"))
             postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
             os.kill(postmaster, signal.SIGSTOP)
@@ -42,15 +42,16 @@ async def test_the_shop_goes_on_when_its_primary_is_replaced(tmp_path_factory: p
             promoted = time.monotonic()
             await deliver(client, platform.webhook, text_message("27821110002", "Hi", "wamid.REP2"))
             took_s = time.monotonic() - promoted
-            had = await replies_to(client, platform.sandbox, ["27821110001", "27821110002"], limit_s=30)
-        await _ready(platform, 120)
+            had = await replies_to(client, platform.sandbox, ["27821110001", "27821110002"], limit_s=120)
+        await _ready(platform, 300)
 
         assert done.returncode == 0, done.stderr
-        assert took_s < 10
+        # Whoever delivers it waits between its tries as well.
+        assert took_s < 60
         assert [len(messages) for messages in had.values()] == [1, 1]
         roles = _roles(platform)
         assert roles["PostgreSQL"] == "standby"
         assert roles[json.loads(done.stdout)["promoted"]] == "primary"
-        assert await asyncio.to_thread(platform.stop) < 10
+        assert await asyncio.to_thread(platform.stop) < STOP_LIMIT_S
     finally:
         platform.stop()

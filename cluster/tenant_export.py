@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from cluster.instance import sync
 # How the API answers where rows are others than before.
 CHANGED: Final = 409
 _APPENDED: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# Far more than a row has; what holds a longer line, perhaps without an end, is no export.
+_LINE_BYTES: Final = 64 * 1024 * 1024
 _BEGIN: Final = b'{"export":'
 
 
@@ -53,7 +56,7 @@ class ExportFile:
             ExportError: it cannot.
         """
         try:
-            os.close(os.open(self.path, _APPENDED, 0o600))
+            os.close(self._open())
         except OSError as error:
             raise ExportError(self.path, error.strerror or str(error)) from error
 
@@ -88,7 +91,10 @@ class ExportFile:
         """Throw away what is there."""
         self._first = self._last = None
         self.rows = 0
-        self.path.write_bytes(b"")
+        try:
+            os.truncate(self.path, 0)
+        except OSError as error:
+            raise ExportError(self.path, error.strerror or str(error)) from error
 
     def _get(self, client: AdminClient) -> None:
         place: dict[str, str] = {}
@@ -98,7 +104,7 @@ class ExportFile:
         elif self._first is not None:
             self.begin_anew()
         try:
-            with os.fdopen(os.open(self.path, _APPENDED, 0o600), "ab") as file:
+            with os.fdopen(self._open(), "ab") as file:
                 for line in client.lines(f"/{self._tenant_id}/export", **place):
                     file.write(line)
                     self._take(line)
@@ -118,8 +124,11 @@ class ExportFile:
         try:
             if not self.path.exists():
                 return
+            self._refuse_device(self.path.stat())
             with self.path.open("rb") as file:
-                for line in file:
+                while line := file.readline(_LINE_BYTES):
+                    if len(line) == _LINE_BYTES:
+                        raise self._other()
                     if not line.endswith(b"\n"):
                         self._refuse_other(line)
                         break
@@ -131,11 +140,29 @@ class ExportFile:
         if self._last is not None and "end" in self._last and not self.is_whole:
             self.begin_anew()
 
+    def _open(self) -> int:
+        """To write at its end. A pipe without a reader is not waited for; it is refused as well."""
+        opened = os.open(self.path, _APPENDED | os.O_NONBLOCK, 0o600)
+        try:
+            self._refuse_device(os.fstat(opened))
+        except ExportError:
+            os.close(opened)
+            raise
+        return opened
+
+    def _refuse_device(self, found: os.stat_result) -> None:
+        """What is no file has no end when it is read, and keeps nothing that is written."""
+        if not stat.S_ISREG(found.st_mode):
+            raise ExportError(self.path, "it is no regular file; name another")
+
+    def _other(self) -> ExportError:
+        return ExportError(self.path, "it holds something else than an export; name another file")
+
     def _refuse_other(self, piece: bytes) -> None:
         """A piece of a line is cut off, but not if it is all that there is and of no export."""
         known = piece[: len(_BEGIN)] == _BEGIN[: len(piece)]
         if self._first is None and not known:
-            raise ExportError(self.path, "it holds something else than an export; name another file")
+            raise self._other()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -148,4 +175,4 @@ class ExportFile:
                 self._last = document
                 self.rows += "row" in document
         except (ValueError, KeyError, TypeError) as error:
-            raise ExportError(self.path, "it holds something else than an export; name another file") from error
+            raise self._other() from error

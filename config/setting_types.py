@@ -4,7 +4,7 @@ import base64
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -40,6 +40,12 @@ def _postgres_dsn(value: SecretStr) -> SecretStr:
         port = host.rpartition(":")[2]
         if port.isdigit() and not 1 <= int(port) <= 65_535:
             raise ValueError("must name ports from 1 to 65535")
+    options = dict(parse_qsl(parts.query))
+    ports = options["port"].replace("{shard}", "00").split(",") if "port" in options else []
+    if not all(port.isdecimal() and port.isascii() and 1 <= int(port) <= 65_535 for port in ports):
+        raise ValueError("must name ports from 1 to 65535")
+    if len(ports) > 1 and len(ports) != len(options.get("host", "").split(",")):
+        raise ValueError("must name one port, or one for each host")
     if parse_qs(parts.query).get("target_session_attrs", ["primary"])[0] not in {"any", "primary", "read-write"}:
         raise ValueError("must lead to the server that takes writes; leave target_session_attrs out")
     return value

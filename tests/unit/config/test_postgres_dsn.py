@@ -13,6 +13,7 @@ from tests.unit.config.test_settings import KEY, faults
         "postgres://u@db-{shard}/x?sslmode=require",
         "postgresql://u:a%2Cb@[::1]:1,[fe80::2]/",
         "postgresql://u:p@/?host=/run/pg,/run/pg&port=5432,5433",
+        "postgresql://u:p@/?host=/run/a,/run/b&port=54{shard}",
     ],
 )
 def test_a_dsn_may_list_several_hosts(dsn: str) -> None:
@@ -32,6 +33,9 @@ def test_a_dsn_may_list_several_hosts(dsn: str) -> None:
         ("postgresql://u:hush@h1:70000,h2/x", "must name ports"),
         ("postgresql://u:hush@h1:five,h2/x", "must name each host"),
         ("postgresql://u:hush@[::1,h2/x", "must be a URL"),
+        ("postgresql://u:hush@/x?host=/a,/b&port=1,2,3", "must name one port, or one for each host"),
+        ("postgresql://u:hush@h1/x?port=1,2", "must name one port, or one for each host"),
+        ("postgresql://u:hush@/x?host=/a,/b&port=five", "must name ports"),
         ("postgresql://u:hush@h1,h2/x?target_session_attrs=standby", "must lead to the server that takes writes"),
     ],
 )

@@ -75,14 +75,27 @@ class Capacity:
         if number not in self._open or self._expected:
             raise OwnerNotReadyError(self._queue, "its owner is counting what waits")
         wanted = Counter(message.tenant for message in messages)
-        if self._total + len(messages) > self.limit:
+        if (error := self._excess(wanted)) is not None:
             self.refused += len(messages)
-            raise QueueFullError(self._queue, self.limit, "", _RETRY_AFTER_S)
-        for tenant, more in wanted.items():
-            if tenant and self._by_tenant[tenant] + more > self.tenant_limit:
-                self.refused += len(messages)
-                raise QueueFullError(self._queue, self.tenant_limit, tenant, _RETRY_AFTER_S)
+            raise error
         self._change(number, wanted)
+
+    def fitting(self, messages: Sequence[Message]) -> tuple[Sequence[Message], QueueFullError | None]:
+        """What of a publisher's messages there is room for, in order: of each tenant all or none.
+
+        Each message stands alone, so a tenant that has too many keeps no other's out. But not some of a tenant's, or
+        those behind would overtake those before, of the same key, when these are published again.
+
+        Returns:
+            The messages, for ``admit``, and what their publisher is to hear of the others, which count as refused.
+        """
+        error = self._excess(Counter(message.tenant for message in messages))
+        if error is None:
+            return messages, None
+        refused = set(error.refused)
+        fitting = [message for message in messages if message.tenant not in refused]
+        self.refused += len(messages) - len(fitting)
+        return fitting, error
 
     def appeared(self, number: int, tenants: Mapping[str, int]) -> None:
         """Messages are there that were not admitted: units of work wrote them with their changes."""
@@ -125,6 +138,21 @@ class Capacity:
     def missing(self, number: int) -> None:
         """A partition cannot be owned for now; the others do not wait for its count."""
         self._expected.discard(number)
+
+    def _excess(self, wanted: Mapping[str, int]) -> QueueFullError | None:
+        """Whose messages there is no room for, beside what waits and those before them that have room; None for all."""
+        total, refused = self._total, dict[str, tuple[int, str]]()
+        for tenant, more in wanted.items():
+            if total + more > self.limit:
+                refused[tenant] = self.limit, ""
+            elif tenant and self._by_tenant[tenant] + more > self.tenant_limit:
+                refused[tenant] = self.tenant_limit, tenant
+            else:
+                total += more
+        if not refused:
+            return None
+        limit, whose = next(iter(refused.values()))
+        return QueueFullError(self._queue, limit, whose, _RETRY_AFTER_S, tuple(refused))
 
     def _change(self, number: int, tenants: Mapping[str, int]) -> None:
         counts, since = self._counts[number], self._since[number]

@@ -124,20 +124,24 @@ class OverloadedError(MailboxError):
 
 
 class QueueFullError(MailboxError):
-    """A limit of the queue would be exceeded; nothing of this call was accepted.
+    """A limit of the queue would be exceeded. What tenants that are not refused have in the same call is taken.
 
     Attributes:
         queue: that is full.
         limit: messages that may wait.
         tenant: whose share is used up; empty where the whole queue is full.
         retry_after_s: when it may be worth trying again.
+        refused: all tenants whose messages were not taken, none of them.
     """
 
     code = "queue_full"
 
-    def __init__(self, queue: str, limit: int, tenant: str, retry_after_s: float) -> None:
-        super().__init__(queue, limit, tenant, retry_after_s)
+    def __init__(
+        self, queue: str, limit: int, tenant: str, retry_after_s: float, refused: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(queue, limit, tenant, retry_after_s, refused)
         self.queue, self.limit, self.tenant, self.retry_after_s = queue, limit, tenant, retry_after_s
+        self.refused = refused
 
     def __str__(self) -> str:
         whose = f" of tenant {self.tenant}" if self.tenant else ""

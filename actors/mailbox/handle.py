@@ -78,7 +78,8 @@ class MailboxHandle:
             InvalidMessageError: a message cannot be stored; none of them was.
             JournalUnavailableError: not committed in time, or not known to be; publish again under the same ids.
             OverloadedError: too much waits to be written.
-            QueueFullError: too much waits in a queue, in all or of one tenant.
+            QueueFullError: too much waits in a queue, in all or of the tenants that it names; what others have is
+                committed.
             PublishFailedError: there was no owner, nor one that is being started again, in three tries; it says whether
                 the messages are in the dead-letter queue now.
         """

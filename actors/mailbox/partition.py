@@ -193,24 +193,21 @@ class Partition:
 
         Args:
             messages: of one publisher or several.
-            counts: how many each of them has, in order; what one has is taken or refused as a whole.
+            counts: how many each of them has, in order; what one has of a tenant is taken or refused as a whole.
 
         Returns:
             None if all are committed; where there was no room for all, or the journal cannot hold one of them, the
             error of each publisher or None.
 
         Raises:
+            QueueFullError: of one publisher; the messages of tenants that are not named there are committed.
             MailboxError: nothing is promised then.
         """
         try:
             check_arrived(messages)
             await self._writer.append(messages)
         except (QueueFullError, JournalRefusedError, InvalidMessageError) as error:
-            if len(counts) < 2:
-                raise
-            if isinstance(error, QueueFullError):
-                self._capacity.refused -= len(messages)  # they are counted below
-            return await append_each(self._writer, messages, counts)
+            return await append_each(self._writer, self._capacity, messages, counts, error)
         return None
 
     async def append_dead_letters(self, messages: Sequence[Message], reason: str) -> None:

@@ -7,7 +7,7 @@ still goes at once. Knows nothing of Ray: the call is given.
 import asyncio
 import pickle
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actors.mailbox.errors import (
@@ -17,6 +17,7 @@ from actors.mailbox.errors import (
     OverloadedError,
     OwnerNotReadyError,
     OwnerUnreachableError,
+    QueueFullError,
 )
 from actors.mailbox.message import Message
 from actors.mailbox.pacing import Company
@@ -31,6 +32,7 @@ _AGAIN = (OwnerUnreachableError, OwnerNotReadyError, FencedError)
 _PAUSE_PART = 0.22
 # The plain tuple of a message; much cheaper to pickle than the record.
 Packed = tuple[Any, ...]
+_TENANT = Message._fields.index("tenant")
 Item = tuple[int, Packed]
 # By partition; of one where not all publishers fared alike, of each in their order.
 Errors = dict[int, MailboxError | list[MailboxError | None]]
@@ -97,6 +99,8 @@ class Publisher:
     async def publish(self, items: Sequence[Item], deadline: float, reserve_s: float = 0.0) -> None:
         """Return when all is committed. More than one call takes goes in several, one after the other.
 
+        Where some tenants' messages are refused, all that others have is committed before it raises.
+
         Args:
             items: partition and packed message. Some of them may be committed where it raises.
             deadline: by the event loop's clock.
@@ -104,17 +108,30 @@ class Publisher:
 
         Raises:
             OverloadedError: too much waits, here or there.
-            QueueFullError: too much waits in the queue.
+            QueueFullError: too much waits in the queue, in all or of tenants.
             JournalUnavailableError: not committed by the deadline, or not known to be.
             GaveUpError: the owner could not be reached.
         """
         sent = 0
+        full: list[QueueFullError] = []
+        refused: set[str] = set()
         for portion in portions(items, self._limits.call_messages, self._limits.call_bytes):
             sent += len(portion)
+            # What follows of who was refused would overtake what was, when that is published again.
+            going = [item for item in portion if item[1][_TENANT] not in refused] if refused else portion
+            if not going:
+                continue
             try:
-                await self._insist(portion, deadline, reserve_s)
+                await self._insist(going, deadline, reserve_s)
+            except QueueFullError as error:
+                full.append(error)
+                refused.update(error.refused)
             except GaveUpError as error:
+                if full:  # of whom it can be said truly that it was not kept
+                    break
                 raise GaveUpError((*error.items, *items[sent:]), error.detail) from error
+        if full:
+            raise _together(full)
 
     async def _insist(self, items: Sequence[Item], deadline: float, reserve_s: float) -> None:
         errors = await self._ride(items, deadline)
@@ -125,8 +142,7 @@ class Publisher:
         pause_s = min(self._limits.again_first_s, (deadline - reserve_s - loop.time()) * _PAUSE_PART)
         failures = tries = 0
         while errors is not None:
-            error = next(iter(errors.values()))
-            error = next((one for one in errors.values() if not isinstance(one, _AGAIN)), error)
+            error = _told_of(errors)
             if not isinstance(error, _AGAIN):
                 raise error
             items = [item for item in items if item[0] in errors]
@@ -217,6 +233,21 @@ class Publisher:
             self._pump()
 
 
+def _told_of(errors: Mapping[int, MailboxError]) -> MailboxError:
+    """What is told of the errors of several partitions: first what another try would not mend."""
+    error = next((one for one in errors.values() if not isinstance(one, _AGAIN)), next(iter(errors.values())))
+    if isinstance(error, QueueFullError):
+        return _together([one for one in errors.values() if isinstance(one, QueueFullError)])
+    return error
+
+
+def _together(errors: Sequence[QueueFullError]) -> QueueFullError:
+    """The first of them, with all who were refused."""
+    first = errors[0]
+    refused = dict.fromkeys(tenant for error in errors for tenant in error.refused)
+    return QueueFullError(first.queue, first.limit, first.tenant, first.retry_after_s, tuple(refused))
+
+
 def portions(items: Sequence[Item], most: int, most_bytes: int) -> Iterator[Sequence[Item]]:
     """What one publisher has, in order, in pieces of so many messages and bytes of bodies; of one message at least."""
     start = size_bytes = 0
@@ -233,7 +264,7 @@ def portions(items: Sequence[Item], most: int, most_bytes: int) -> Iterator[Sequ
 def pack(publishers: Sequence[Sequence[Item]]) -> bytes:
     """What several publishers have, grouped by partition with the number of each one's messages.
 
-    For ``MailboxActor.append``, which takes or refuses what one publisher has for a partition as a whole.
+    For ``MailboxActor.append``, which takes or refuses what one publisher has of a tenant for a partition as a whole.
     """
     grouped: dict[int, tuple[list[Packed], list[int]]] = {}
     for items in publishers:

@@ -7,12 +7,10 @@ kept as a dead letter, for Meta would send it again for a week.
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Mapping, Sequence
 from time import time
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-from actors.mailbox.errors import QueueFullError
 from actors.mailbox.message import Message
 from gateway.answers import JSON, answer_bytes, refuse, refuse_with
 from gateway.asgi import Receive, Scope, Send
@@ -145,31 +143,19 @@ class WebhookApp:
         for kind, message in parts:
             routed.setdefault(f"inbound.{kind}", []).append(message)
         refusal = await self._limited(routed)
-        # All of it, or else a 503, after which Meta delivers all of it again under the same ids.
-        try:
-            await asyncio.gather(*self._publishing(routed, timeout_s))
-        except QueueFullError as error:
-            if not error.tenant:
-                raise
-            await self._publish_apart(routed, context.remaining_s(timeout_s, least=self._policy.least_s))
-        return refusal
-
-    async def _publish_apart(self, routed: Mapping[str, Sequence[Message]], timeout_s: float) -> None:
-        """Keep what is not of the tenant who fills his share: nobody else's messages wait for his. Raises his error."""
-        by_tenant: dict[str, dict[str, list[Message]]] = {}
-        for routing_key, messages in routed.items():
-            for message in messages:
-                by_tenant.setdefault(message.tenant, {}).setdefault(routing_key, []).append(message)
-        work = [one for of_tenant in by_tenant.values() for one in self._publishing(of_tenant, timeout_s)]
-        for result in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(result, BaseException):
+        # All of it, or else a 503, after which Meta delivers all of it again under the same ids; until then those wait
+        # that were refused, and no others: they are kept before it is answered.
+        results = await asyncio.gather(
+            *(
+                self._publisher.publish(EXCHANGE, routing_key, messages, timeout_s=timeout_s)
+                for routing_key, messages in routed.items()
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if result is not None:
                 raise result
-
-    def _publishing(self, routed: Mapping[str, Sequence[Message]], timeout_s: float) -> list[Awaitable[None]]:
-        return [
-            self._publisher.publish(EXCHANGE, routing_key, messages, timeout_s=timeout_s)
-            for routing_key, messages in routed.items()
-        ]
+        return refusal
 
     async def _limited(self, routed: dict[str, list[Message]]) -> Refusal | None:
         """Leave out what its merchant's limit keeps back; returns as ``_publish``."""

@@ -70,14 +70,22 @@ def test_what_the_actors_may_hold_is_together_what_the_queue_may(
     assert sum(actor.tenant_limit for actor in actors) == of_tenant
 
 
-def test_a_call_is_refused_whole() -> None:
+def test_of_each_tenant_all_is_taken_or_none() -> None:
     capacity = Capacity(queue(max_length=10, tenant_share=0.5), [0])
-    counted(capacity, 0)
+    counted(capacity, 0, a=3, c=4)
+    together = [*of("a", 2), *of("c", 2), *of("b"), *of("a", 2)[1:], *of("d", 5)]
 
-    with pytest.raises(QueueFullError):
-        capacity.admit(0, [*of("b", 2), *of("a", 6)])
+    with pytest.raises(QueueFullError) as whole:
+        capacity.admit(0, together)
+    assert (capacity.total, capacity.refused) == (7, 11)
+    fitting, error = capacity.fitting(together)
+    capacity.admit(0, fitting)
 
-    assert (capacity.total, capacity.tenants()) == (0, {})
+    assert error is not None
+    assert [one.tenant for one in fitting] == ["b"]
+    assert whole.value.args == error.args == ("q", 5, "a", 2.0, ("a", "c", "d"))
+    assert (capacity.tenants(), capacity.refused) == ({"a": 3, "c": 4, "b": 1}, 21)
+    assert capacity.fitting(of("b", 2)) == (of("b", 2), None)
 
 
 def test_what_belongs_to_no_tenant_has_no_share_but_the_whole() -> None:
@@ -215,6 +223,25 @@ async def test_of_what_rides_together_as_much_is_taken_as_there_is_room_for() ->
     assert results is not None
     assert [type(result) for result in results] == [type(None), QueueFullError, type(None), type(None)]
     assert [row.message.id for row in database.waiting()] == ["m0", "m1", "m2", "m6", "m7"]
+
+
+async def test_a_tenants_full_share_keeps_no_other_out_that_comes_in_the_same_call() -> None:
+    database = MemoryDatabase()
+    async with running(database, policy=ROOMY, max_length=10, tenant_share=0.5) as owner:
+        await until(owning(owner))
+        await owner.partition.append(of("a", 4))
+        flood = [Message(f"more{number}", "k", "a", b"", {}, 0.0) for number in range(2)]
+
+        with pytest.raises(QueueFullError) as alone:
+            await owner.partition.append([flood[0], *of("b"), flood[1]], [3])
+        results = await owner.partition.append([*flood, *of("c"), *of("d"), flood[0]], [3, 1, 1])
+        refused = owner.partition._capacity.refused
+
+    assert (alone.value.tenant, alone.value.refused) == ("a", ("a",))
+    assert results is not None
+    assert [type(result) for result in results] == [QueueFullError, type(None), type(None)]
+    assert [row.message.id for row in database.waiting()][4:] == ["b0", "c0", "d0", "more0"]
+    assert refused == 4
 
 
 class SlowCount(InMemoryJournal):

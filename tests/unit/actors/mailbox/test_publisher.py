@@ -36,8 +36,8 @@ class FakeActor:
         return dict(self._answers.pop(0)) if self._answers else {}
 
 
-def item(message_id: str, partition: int = 0, body: bytes = b"") -> tuple[int, tuple[Any, ...]]:
-    return partition, packed(Message(message_id, "k", "t", body, {}, 0.0))
+def item(message_id: str, partition: int = 0, body: bytes = b"", tenant: str = "t") -> tuple[int, tuple[Any, ...]]:
+    return partition, packed(Message(message_id, "k", tenant, body, {}, 0.0))
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -222,3 +222,30 @@ async def test_of_publishers_that_ride_together_each_hears_how_it_fared_itself()
     results = await asyncio.gather(*first, *together, return_exceptions=True)
 
     assert [type(result) for result in results[-3:]] == [type(None), QueueFullError, type(None)]
+
+
+async def test_one_tenants_full_share_keeps_nothing_back_of_others_however_many_calls_it_takes() -> None:
+    actor = FakeActor({0: QueueFullError("q", 5, "a", 2.0, ("a",)), 1: QueueFullError("q", 5, "c", 2.0, ("c",))})
+    actor.open.set()
+    publisher = Publisher("q", actor.append, LIMITS)
+    items = [item(f"{tenant}{number}", number % 2, tenant=tenant) for number in range(4) for tenant in "abc"]
+
+    with pytest.raises(QueueFullError) as refused:
+        await publisher.publish(items, soon())
+
+    assert (refused.value.tenant, refused.value.refused) == ("a", ("a", "c"))
+    assert actor.calls[0] == {0: ["a0", "b0", "c0"], 1: ["a1"]}
+    assert actor.calls[1:] == [{1: ["b1"], 0: ["b2"]}, {1: ["b3"]}], "and of who was refused nothing that follows"
+
+
+async def test_a_call_that_reaches_nobody_after_a_tenant_was_refused_leaves_no_dead_letters() -> None:
+    gone = {0: OwnerUnreachableError("q", "no such actor")}
+    actor = FakeActor({0: QueueFullError("q", 5, "a", 2.0, ("a",))}, gone)
+    actor.open.set()
+    publisher = Publisher("q", actor.append, LIMITS._replace(tries=1))
+    items = [item(f"a{number}", tenant="a") for number in range(4)] + [item("b", tenant="b")]
+
+    with pytest.raises(QueueFullError):
+        await publisher.publish(items, soon())
+
+    assert len(actor.calls) == 2

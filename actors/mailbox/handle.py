@@ -104,6 +104,7 @@ class MailboxHandle:
     async def dead_letter(self, queue: str, messages: Sequence[Message], reason: str, *, timeout_s: float) -> None:
         """Put messages straight into a queue's dead-letter queue; raises as ``publish``."""
         check(messages)
+        messages = [never_redriven(message) for message in messages]
         deadline = asyncio.get_running_loop().time() + timeout_s
         await all_of(self._posting.submissions(self._topology.queues[queue], messages, deadline, reason[:LONGEST_TEXT]))
 

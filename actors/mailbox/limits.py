@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.mailbox.errors import InvalidMessageError
 from actors.mailbox.message import Message
+from actors.mailbox.redriven import OWN
 from actors.mailbox.rows import encode_headers
 
 LONGEST_TEXT = 500
@@ -44,8 +45,15 @@ def check(messages: Sequence[Message], headers_bytes: int = LARGEST_HEADERS_BYTE
 
 
 def check_arrived(messages: Sequence[Message]) -> None:
-    """Refuse at the owner what did not come through a handle. What a handle has put into the headers is let pass."""
+    """Refuse at the owner what did not come through a handle. What a handle has put into the headers is let pass.
+
+    What it leaves out is not: a row's name and day follow from headers that the mailbox alone writes.
+    """
     check(messages, 2 * LARGEST_HEADERS_BYTES)
+    for message in messages:
+        if not OWN.isdisjoint(message.headers):
+            name = min(OWN & message.headers.keys())
+            raise InvalidMessageError(f"headers: {name!r} is for what an operator has put back; leave it out")
 
 
 def check_text(field: str, text: Any) -> None:

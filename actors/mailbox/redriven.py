@@ -12,6 +12,7 @@ from actors.mailbox.exchange import addressed
 from actors.mailbox.message import HeaderValue, Message
 
 COUNT, AT = "x-redriven", "x-redriven-at"
+OWN = frozenset({COUNT, AT})
 MOST = 99
 DAY_S = 86_400
 _MARK = "\x1f"
@@ -34,9 +35,9 @@ def redriven(letter: Message, now: float) -> Message:
 
 def never_redriven(message: Message) -> Message:
     """A message as it is published: whatever headers its publisher took over from another, it was never put back."""
-    if COUNT not in message.headers and AT not in message.headers:
+    if OWN.isdisjoint(message.headers):
         return message
-    return message._replace(headers={name: of for name, of in message.headers.items() if name not in {COUNT, AT}})
+    return message._replace(headers={name: of for name, of in message.headers.items() if name not in OWN})
 
 
 def renamed(letter: Message, earlier: Mapping[str, HeaderValue]) -> Message:

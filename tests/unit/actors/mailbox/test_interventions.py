@@ -69,7 +69,7 @@ async def test_a_letter_that_goes_round_and_round_is_left_and_counted() -> None:
     async with running(database) as owner:
         worn = message("m1")._replace(headers={COUNT: MOST - 1})
         await until(owning(owner))
-        await owner.partition.append([worn, message("m2")])
+        await owner.partition._writer.append([worn, message("m2")])  # as when it was put back the last time
         await until(lambda: owner.window.ready == 2)
         owner.settle(owner.take(), reject("unknown_number"))
         await until(lambda: len(database.letters()) == 2)

@@ -83,8 +83,9 @@ def test_what_the_types_promise_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"body": "text"}, {"body": None}, {"tenant": []}, {"key": None}, {"headers": None}, {"headers": {"a": NAN}}]
-)
+    "bad", [{"body": "text"}, {"body": None}, {"tenant": []}, {"key": None}, {"headers": None}, {"headers": {"a": NAN}},
+            {"headers": {"x-redriven": 1}}, {"headers": {"x-redriven-at": 2**62}}],
+)  # fmt: skip
 async def test_who_goes_past_the_handle_harms_nobody_else(bad: dict[str, Any]) -> None:
     database = MemoryDatabase()
     async with running(database) as owner:

@@ -167,6 +167,10 @@ class LineUp:
                 self.place(lane, now)
         self._found_expired = [entry for entry in self._found_expired if entry.partition in self._shelves]
 
+    def has_found(self, partition: int, seq: int) -> bool:
+        """Whether ``found_expired`` will tell of a message."""
+        return any((entry.partition, entry.seq) == (partition, seq) for entry in self._found_expired)
+
     def found_expired(self) -> list[Entry]:
         """What had expired when its turn came. Each is told of once."""
         found, self._found_expired = self._found_expired, []

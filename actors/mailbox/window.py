@@ -130,10 +130,10 @@ class Window:
         """Take a message in, after what came before of its key.
 
         Returns:
-            False if it is there already.
+            False if it is there already, or has just expired and nobody was told yet.
         """
         shelf = self._shelves[partition]
-        if seq in shelf.entries:
+        if seq in shelf.entries or self._line_up.has_found(partition, seq):
             return False
         entry = Entry(partition, seq, message, history, self._line_up.lane_of(message.key))
         shelf.add(entry, history, shorter_ttl_s(message.ttl_ms, self._queue.ttl_ms), now)

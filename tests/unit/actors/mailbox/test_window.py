@@ -288,6 +288,17 @@ def test_nothing_is_taken_of_a_partition_that_is_not_held_any_more() -> None:
     assert [one.message.id for one in window.take(6.0)] == ["m1"]
 
 
+def test_what_had_expired_when_its_turn_came_is_told_of_once_though_a_page_brings_it_again() -> None:
+    core = window()
+    offer(core, message("1", "a", ttl_ms=2_000))
+    assert core.take(5.0) == []
+
+    assert not core.offer(0, 1, message("1", "a", ttl_ms=2_000), 5.0, History(0.0))
+
+    assert [one.entry.seq for one in core.advance(5.0)] == [1]
+    assert (core.size, core.advance(20.0)) == (0, [])
+
+
 def test_between_two_suspects_the_others_go() -> None:
     core = window()
     offer(core, *(message(f"a{n}", f"a{n}", "a") for n in range(10)))

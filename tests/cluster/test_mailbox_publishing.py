@@ -213,29 +213,32 @@ async def test_a_flood_is_refused_and_the_actor_does_not_grow(mailbox: MakeMailb
 
 
 async def test_a_full_queue_is_503_with_retry_after_at_the_edge(mailbox: MakeMailbox) -> None:  # noqa: F811
-    box = await mailbox(max_length=1)
+    box = await mailbox(max_length=4, tenant_share=0.25)
     await box.handle.pause(box.name, paused=True)
 
     class ToThisQueue(FakeMailbox):
         async def publish(self, exchange: str, routing_key: str, messages: Any, *, timeout_s: float) -> None:
             await box.handle.publish("in", "a.b", messages, timeout_s=timeout_s)
 
-    async def post(number: int) -> Answered:
+    async def post(number: int, *receivers: str) -> Answered:
         item = {"id": f"wamid.{number}", "from": "27", "type": "text", "timestamp": "1750000000"}
-        value = {"metadata": {"phone_number_id": "100"}, "messages": [item]}
-        entry = {"id": "200", "changes": [{"field": "messages", "value": value}]}
+        values = [{"metadata": {"phone_number_id": one}, "messages": [item]} for one in receivers]
+        entry = {"id": "200", "changes": [{"field": "messages", "value": value} for value in values]}
         body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
         answer = await call(ToThisQueue(), body=body, headers={HEADER.lower(): sign(SECRET, body)})
         assert answer is not None
         return answer
 
     # Which it may not be in Meta's time, where the machine is busy.
-    while (taken := await post(1)).status == 503:  # noqa: ASYNC110 - as Meta does
+    while (taken := await post(1, "100")).status == 503:  # noqa: ASYNC110 - as Meta does
         await asyncio.sleep(0.1)
-    refused = await post(2)
+    refused = await post(2, "100", "101")
+    while (await box.figures())["waiting"] < 2:  # the other merchant's is kept
+        refused = await post(2, "100", "101")
 
     assert (taken.status, refused.status) == (200, 503)
     assert refused.headers["retry-after"] == "2"
+    assert (await box.figures())["waiting"] == 2
 
 
 async def test_what_no_queue_takes_is_an_error(mailbox: MakeMailbox) -> None:  # noqa: F811

@@ -33,26 +33,30 @@ end
 return aside
 """
 )
-# KEYS: as above; ARGV: how much, whether less will do, and of each key the limit, ms to keep it, ... Returns how much
-# was taken, and what stands under each key then.
+# KEYS: as above; ARGV: how much, whether less will do, how many times, and of each key the limit, ms to keep it, ...
+# Returns what stands under each key then, and how much was taken each time.
 _TAKE: Final = (
     _NUMBER
     + """
-local taken, used = tonumber(ARGV[1]), {}
-local left = math.huge
+local asked, found, all, left = tonumber(ARGV[1]), {}, 0, math.huge
 for at = 1, #KEYS / 2 do
-  used[at] = number(KEYS[2 * at - 1])
-  left = math.min(left, math.max(0, ARGV[2 * at + 1] - used[at]))
+  found[at] = number(KEYS[2 * at - 1])
+  left = math.min(left, math.max(0, ARGV[2 * at + 2] - found[at]))
 end
-if taken > left then taken = ARGV[2] == '1' and left or 0 end
-if taken > 0 then
+for time = 1, ARGV[3] do
+  local taken = asked
+  if asked > left then taken = ARGV[2] == '1' and left or 0 end
+  found[#KEYS / 2 + time] = taken
+  left, all = left - taken, all + taken
+end
+if all > 0 then
   for at = 1, #KEYS / 2 do
-    used[at] = used[at] + taken
-    redis.call('SET', KEYS[2 * at - 1], used[at], 'PX', ARGV[2 * at + 2])
-    redis.call('SET', KEYS[2 * at], number(KEYS[2 * at]) + taken, 'PX', ARGV[2 * at + 2])
+    found[at] = found[at] + all
+    redis.call('SET', KEYS[2 * at - 1], found[at], 'PX', ARGV[2 * at + 3])
+    redis.call('SET', KEYS[2 * at], number(KEYS[2 * at]) + all, 'PX', ARGV[2 * at + 3])
   end
 end
-return {taken, unpack(used)}
+return found
 """
 )
 
@@ -142,22 +146,28 @@ class RedisTaking:
         self._turn = asyncio.Semaphore(_TAKING_AT_ONCE)
         self._take = self._connection.client.register_script(_TAKE)
 
-    async def take(self, numbers: Sequence[Limited], asked: int, *, partly: bool = False) -> list[int] | None:
-        """Take from all of these, or from none.
+    async def take(
+        self, numbers: Sequence[Limited], asked: int, *, partly: bool = False, times: int = 1
+    ) -> list[int] | None:
+        """Take from all of these, or from none; and again, in one trip.
 
         Args:
             numbers: at least one.
-            asked: how much, 0 to take nothing.
+            asked: how much each time, 0 to take nothing.
             partly: whether less than that will do.
+            times: how many times.
 
         Returns:
-            how much was taken, and what each number is then; None while Redis is away, and then it may have been.
+            what each number is then, and how much was taken each time; None while Redis is away, and then it may have
+            been.
         """
         keys = [key for one in numbers for key in (one.key, one.aside_key)]
         limits = [argument for one in numbers for argument in (one.limit, _milliseconds(one.kept_s))]
         async with self._turn:
             try:
-                found: list[int] = await self._connection.ask(lambda: self._take(keys, [asked, int(partly), *limits]))
+                found: list[int] = await self._connection.ask(
+                    lambda: self._take(keys, [asked, int(partly), times, *limits])
+                )
             except RedisAwayError:
                 return None
         return found

@@ -76,7 +76,7 @@ async def test_what_somebody_else_put_there_counts_as_nothing(connection: RedisC
     assert await counters.read(["text", "negative", "set"]) == [0, 0, 0]
     await connection.client.sadd("aside:set", "7")
     assert await counters.write([Value("set", 2, 60.0), Value("text", 3, 60.0)]) == [0, 0]
-    assert await taking.take(limited(5, "negative", "set"), 2) == [2, 2, 4]
+    assert await taking.take(limited(5, "negative", "set"), 2) == [2, 4, 2]
     await counters.aclose()
 
 
@@ -87,20 +87,20 @@ async def test_many_take_together_no_more_than_is_left_of_the_least(
     await counters.write([Value("minute", 4, 60.0), Value("hour", 40, 60.0)])
     windows = [*limited(10, "minute"), *limited(44, "hour")]
 
-    taken = [found[0] for found in await asyncio.gather(*(taking.take(windows, 1) for _ in range(600))) if found]
+    taken = [found[-1] for found in await asyncio.gather(*(taking.take(windows, 1) for _ in range(600))) if found]
 
     assert (len(taken), sum(taken)) == (600, 4)
-    assert await taking.take(windows, 0) == [0, 8, 44]
+    assert await taking.take(windows, 0) == [8, 44, 0]
     assert await counters.read(["minute", "hour", "aside:minute", "aside:hour"]) == [8, 44, 4, 4]
     await counters.aclose()
 
 
 async def test_what_is_left_is_taken_where_less_will_do(taking: RedisTaking) -> None:
-    assert await taking.take(limited(5, "a"), 3) == [3, 3]
-    assert await taking.take(limited(5, "a"), 3) == [0, 3]
-    assert await taking.take(limited(5, "a"), 3, partly=True) == [2, 5]
+    assert await taking.take(limited(5, "a"), 3, times=2) == [3, 3, 0]
+    assert await taking.take(limited(5, "a"), 3) == [3, 0]
+    assert await taking.take(limited(5, "a"), 3, partly=True, times=2) == [5, 2, 0]
     # Of a limit that was lowered nothing is left.
-    assert await taking.take(limited(2, "a"), 3, partly=True) == [0, 5]
+    assert await taking.take(limited(2, "a"), 3, partly=True) == [5, 0]
 
 
 async def test_the_writer_hears_what_others_took_and_replaces_none_of_it(
@@ -113,7 +113,7 @@ async def test_the_writer_hears_what_others_took_and_replaces_none_of_it(
 
     assert await counters.read(["a"]) == [6]
     assert 25 <= await connection.client.ttl("aside:a") <= 30
-    assert await taking.take(limited(9, "a"), 4) == [0, 6]
+    assert await taking.take(limited(9, "a"), 4) == [6, 0]
     await counters.aclose()
 
 

@@ -51,6 +51,18 @@ def catalog_of(rows: Iterable[tuple[str, str, str]], schema: str, tenant_id: str
     return {thing: frozenset(definitions) for thing, definitions in found.items()}
 
 
+def open_tables(catalog: Catalog) -> tuple[str, ...]:
+    """Tables without row level security that is forced, and policies that are not both USING and WITH CHECK; named."""
+    found = []
+    for (kind, name), definitions in sorted(catalog.items()):
+        for definition in definitions:
+            if kind == "table" and {"kind r", "kind p"} & {*definition.split(", ")}:
+                found += [f"table {name}"] * ("no row level security" in definition or "not forced" in definition)
+            if kind == "policy" and (" for * " in definition or " for w " in definition):
+                found += [f"policy {name}"] * (" using " not in definition or " with check " not in definition)
+    return tuple(found)
+
+
 def hash_of(catalog: Catalog) -> str:
     """One hash for all of it, SHA-256 in hexadecimal digits; the same for schemas that are made of the same."""
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from actors.shards.catalog import Catalog, Difference, catalog_of, differences, hash_of
+from actors.shards.catalog import Catalog, Difference, catalog_of, differences, hash_of, open_tables
 from actors.shards.migration_files import TENANT, refuse_changed
 from actors.shards.migration_run import TenantMigrations
 from actors.shards.rehearsal import SCRATCH, SCRATCH_TENANT, scratch_schema
@@ -33,7 +33,8 @@ class SchemaDrift(NamedTuple):
         hash: of its catalogue; empty where it is not there.
         expected_hash: of a schema of that version; empty where the version is unknown here.
         differences: what differs; empty where the whole is the matter, see ``note``.
-        note: what is wrong with the whole, such as a version row without a schema.
+        note: what is wrong with the whole, such as a version row without a schema, or tables that are open though its
+            migrations make them so.
     """
 
     scope: str
@@ -154,6 +155,8 @@ def _held_against(  # noqa: PLR0917
     if expected is None:
         note = f"it is of version {version:04d}, and the files here end at {newest:04d}"
         return SchemaDrift(scope, shard, version, hash_of(found), "", (), note)
-    if found == expected:
+    opened = open_tables(found)
+    if found == expected and not opened:
         return None
-    return SchemaDrift(scope, shard, version, hash_of(found), hash_of(expected), differences(expected, found), "")
+    note = f"without row level security that is forced, USING and WITH CHECK: {', '.join(opened)}" if opened else ""
+    return SchemaDrift(scope, shard, version, hash_of(found), hash_of(expected), differences(expected, found), note)

@@ -54,3 +54,36 @@ SELECT pg_advisory_xact_lock(hashtextextended('spaza release', 0))
 
 -- name: share_register
 SELECT pg_advisory_xact_lock_shared(hashtextextended('spaza release', 0))
+
+-- name: known_state
+-- What is set for the session, by whoever: a file says all that it needs, and finds nothing that another has left. In a
+-- transaction, for nothing is found without its schema in it. Settings that the connection came with stay.
+RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; SET LOCAL search_path = ''
+
+-- name: refuse_open_tables
+-- Fails where a table of {schema} shows rows to whoever has no tenant, or another's: each of a tenant's schema, and of
+-- the shared ones those that name tenants. By pg_depend, for pg_class has no index by schema and would be read whole.
+DO $open$
+DECLARE
+    found text;
+BEGIN
+    WITH held AS (
+        SELECT c.oid, c.relname, c.relrowsecurity AND c.relforcerowsecurity AS forced
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+        WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace('{schema}')
+          AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p')
+          AND ('{schema}' <> 'spaza' OR EXISTS (
+              SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'))
+    )
+    SELECT string_agg(what, '; ' ORDER BY what) INTO found FROM (
+        SELECT 'table ' || relname || ' has no row level security that is enabled and forced' FROM held WHERE NOT forced
+        UNION ALL
+        SELECT 'policy ' || polname || ' of table ' || relname || ' is not both USING and WITH CHECK'
+        FROM held JOIN pg_catalog.pg_policy ON polrelid = held.oid
+        WHERE polcmd IN ('*', 'w') AND (polqual IS NULL OR polwithcheck IS NULL)
+    ) AS open (what);
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'SP003', MESSAGE = found;
+    END IF;
+END
+$open$

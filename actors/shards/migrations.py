@@ -12,7 +12,7 @@ import asyncpg
 
 from actors.shards.backoff import retry_delay_s
 from actors.shards.errors import MigrationFailedError, SchemaGoneError
-from actors.shards.migration_files import Migration, filled
+from actors.shards.migration_files import TENANT, Migration, filled
 from actors.shards.release_register import QUERIES, release
 from actors.shards.translation import sqlstate_of
 
@@ -40,24 +40,44 @@ class Patience(NamedTuple):
 
 
 DEFAULT_PATIENCE: Final = Patience()
+# Of the shared tables files before this one have left some open, which it closes.
+_SHARED_CLOSED: Final = 8
 
 
 _ENDS_TRANSACTION: Final = (asyncpg.FeatureNotSupportedError, asyncpg.InvalidTransactionTerminationError)
 _REMEDY: Final = "a migration runs in a transaction of its own; take BEGIN, COMMIT and the like out"
 
 
-async def carry_out(connection: "asyncpg.Connection[Any]", sql: str) -> None:
+async def carry_out(
+    connection: "asyncpg.Connection[Any]",
+    sql: str,
+    patience: Patience = DEFAULT_PATIENCE,
+    *,
+    closed: str | None = None,
+) -> None:
     """Run a file's text in the transaction that is open; whatever it says, that is open still, or has failed.
 
-    PostgreSQL itself refuses what would end the transaction, however it is spelled, from inside a block of code.
+    PostgreSQL itself refuses what would end the transaction, however it is spelled, from inside a block of code. The
+    file finds no path, no role and no setting but what the connection came with, and what it sets itself ends with it:
+    another's path would carry it into another's schema.
+
+    Args:
+        connection: of the owner.
+        sql: placeholders filled.
+        patience: with other users of the tables.
+        closed: a schema that is to have no table without forced row level security at the end; None looks at none.
 
     Raises:
         asyncpg.PostgresError: as of the statement that failed.
     """
     # What the text itself cannot hold.
     mark = hashlib.sha256(sql.encode()).hexdigest()
+    known = f"{QUERIES['known_state']}; {patience.limits}"
+    parts = [known, f"DO $do_{mark}$ BEGIN EXECUTE $of_{mark}${sql}$of_{mark}$; END $do_{mark}$", known]
+    if closed is not None:
+        parts.append(filled(QUERIES["refuse_open_tables"], {"schema": closed}))
     try:
-        await connection.execute(f"DO $do_{mark}$ BEGIN EXECUTE $of_{mark}${sql}$of_{mark}$; END $do_{mark}$")
+        await connection.execute(";\n".join(parts))
     except _ENDS_TRANSACTION as error:
         if "transaction" in str(error):
             error.add_note(f"{_REMEDY} (SQLSTATE {error.sqlstate})")
@@ -82,7 +102,8 @@ async def migrate(
         scope: the schema's name; its version row is kept under it.
         migrations: all of them, in order.
         placeholders: what ``{name}`` in the files stands for. They go in as they are: safe text only.
-        folder: under which they are entered into the shard's register; None enters nothing.
+        folder: under which they are entered into the shard's register, and then no table may be left without row
+            level security; None enters nothing.
         patience: with other users of the tables.
 
     Returns:
@@ -98,7 +119,8 @@ async def migrate(
         if migration.number > version:
 
             async def once(migration: Migration = migration) -> bool:
-                return await _apply_once(connection, scope, migration, placeholders or {}, folder, patience)
+                closed = to_be_closed(scope, folder, migration.number)
+                return await _apply_once(connection, scope, migration, placeholders or {}, folder, patience, closed)
 
             what = f"{scope} {migration.name}"
             try:
@@ -110,6 +132,11 @@ async def migrate(
                     raise SchemaGoneError(what, "the schema is not there any more") from error
                 raise
     return applied
+
+
+def to_be_closed(scope: str, folder: str | None, number: int) -> str | None:
+    """The schema in which the file of this number may leave no table open, if any."""
+    return scope if folder == TENANT or (folder is not None and number >= _SHARED_CLOSED) else None
 
 
 async def coming_again(once: Callable[[], Awaitable[Done]], what: str, patience: Patience) -> Done:
@@ -151,15 +178,16 @@ async def _apply_once(  # noqa: PLR0917
     placeholders: Mapping[str, str],
     folder: str | None,
     patience: Patience,
+    closed: str | None,
 ) -> bool:
     async with connection.transaction():
-        # What a file before it has set goes first, such as a path that leads into the schema of another tenant.
-        await connection.execute(f"RESET ROLE; RESET ALL; {patience.limits}")
+        # A lock of the session that an earlier file has left would keep others waiting.
+        await connection.execute(f"{patience.limits}; SELECT pg_advisory_unlock_all()")
         await connection.execute(QUERIES["lock_scope"], scope)
         if (await connection.fetchval(QUERIES["version"], scope) or 0) >= migration.number:
             return False
         if folder is not None:
             await release(connection, folder, migration)
-        await carry_out(connection, filled(migration.sql, placeholders))
+        await carry_out(connection, filled(migration.sql, placeholders), patience, closed=closed)
         await connection.execute(QUERIES["record_version"], scope, migration.number)
     return True

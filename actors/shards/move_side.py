@@ -75,11 +75,15 @@ class MoveSide:
         try:
             side = cls(connection, tenant_id, shard)
             await side._see_rows()
-            await connection.execute(QUERIES["act_for"], tenant_id)
+            await side.act()
         except BaseException:
             connection.terminate()
             raise
         return side
+
+    async def act(self) -> None:
+        """Be in the tenant's context from now on; again where migrations were run, which begin without any."""
+        await self.connection.execute(QUERIES["act_for"], self.tenant_id)
 
     async def close(self) -> None:
         """End the session, and with it the lock."""

@@ -7,24 +7,40 @@ from typing import Any, Final
 import asyncpg
 
 from actors.shards.errors import MigrationFailedError
-from actors.shards.migration_files import Migration, filled
-from actors.shards.migrations import COME_AGAIN, Patience, carry_out, coming_again, is_away, said
+from actors.shards.migration_files import SHARED, Migration, filled
+from actors.shards.migrations import (
+    COME_AGAIN,
+    DEFAULT_PATIENCE,
+    Patience,
+    carry_out,
+    coming_again,
+    is_away,
+    said,
+    to_be_closed,
+)
+from actors.shards.release_register import SHARED_SCOPE
 from actors.shards.roles import APP_ROLE
 
 # No tenant's: ids begin with the time.
 SCRATCH_TENANT: Final = "0" * 32
 SCRATCH: Final = f"tenant_{SCRATCH_TENANT}"
-_UNGUARDED: Final = """
-SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')
-AND NOT (relrowsecurity AND relforcerowsecurity) ORDER BY relname
-"""
-# As of any schema whose name is not in the path: what the catalogue says then names the schema.
-_PATH: Final = "SET LOCAL search_path = pg_catalog"
 
 
 @asynccontextmanager
-async def scratch_schema(connection: "asyncpg.Connection[Any]", migrations: Sequence[Migration]) -> AsyncIterator[str]:
+async def scratch_schema(
+    connection: "asyncpg.Connection[Any]",
+    migrations: Sequence[Migration],
+    patience: Patience = DEFAULT_PATIENCE,
+    *,
+    closed: bool = False,
+) -> AsyncIterator[str]:
     """A schema made of these migrations, for as long as the block lasts; nobody else ever sees it.
+
+    Args:
+        connection: of the owner.
+        migrations: from the first.
+        patience: with other users of tables.
+        closed: whether one that leaves a table without forced row level security is refused.
 
     Raises:
         MigrationFailedError: naming the one that does not work.
@@ -32,14 +48,14 @@ async def scratch_schema(connection: "asyncpg.Connection[Any]", migrations: Sequ
     transaction = connection.transaction()
     await transaction.start()
     try:
-        await connection.execute(f"{_PATH}; SET LOCAL lock_timeout = '2s'")
+        # As of any schema whose name is not in the path: what the catalogue says then names the schema.
+        await connection.execute("SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '2s'")
         # One that was left can only be of a file that ended the transaction, when such files were not refused yet.
         await connection.execute(f"DROP SCHEMA IF EXISTS {SCRATCH} CASCADE")
         await connection.execute(f"CREATE SCHEMA {SCRATCH}; GRANT USAGE ON SCHEMA {SCRATCH} TO {APP_ROLE}")
         for migration in migrations:
-            await _try(connection, migration, {"schema": SCRATCH, "tenant_id": SCRATCH_TENANT})
-            # The next file of a tenant may come on another connection, so what this one has set is of no use to it.
-            await connection.execute(f"RESET ROLE; {_PATH}")
+            placeholders = {"schema": SCRATCH, "tenant_id": SCRATCH_TENANT}
+            await _try(connection, migration, placeholders, patience, SCRATCH if closed else None)
         yield SCRATCH
     finally:
         if not connection.is_closed():
@@ -74,9 +90,10 @@ async def rehearse(
         try:
             await connection.execute(patience.limits)
             for migration in shared:
-                await _try(connection, migration, {})
-            async with scratch_schema(connection, tenant) as schema:
-                await _demand_guarded(connection, schema)
+                closed = to_be_closed(SHARED_SCOPE, SHARED, migration.number)
+                await _try(connection, migration, {}, patience, closed)
+            async with scratch_schema(connection, tenant, patience, closed=True):
+                pass
         finally:
             if not connection.is_closed():
                 await transaction.rollback()
@@ -84,19 +101,15 @@ async def rehearse(
     await coming_again(once, "the rehearsal", patience)
 
 
-async def _demand_guarded(connection: "asyncpg.Connection[Any]", schema: str) -> None:
-    """Every table of a tenant keeps other tenants out by itself, whoever owns it and whatever the role may do."""
-    if names := [row["relname"] for row in await connection.fetch(_UNGUARDED, schema)]:
-        raise MigrationFailedError(
-            f"the table {names[0]}",
-            "a tenant's table without row level security; its migration has to ALTER TABLE it to ENABLE ROW LEVEL"
-            " SECURITY, FORCE ROW LEVEL SECURITY, in a rehearsal; nothing was touched",
-        )
-
-
-async def _try(connection: "asyncpg.Connection[Any]", migration: Migration, placeholders: dict[str, str]) -> None:
+async def _try(
+    connection: "asyncpg.Connection[Any]",
+    migration: Migration,
+    placeholders: dict[str, str],
+    patience: Patience,
+    closed: str | None,
+) -> None:
     try:
-        await carry_out(connection, filled(migration.sql, placeholders))
+        await carry_out(connection, filled(migration.sql, placeholders), patience, closed=closed)
     except COME_AGAIN:
         raise
     except asyncpg.PostgresError as error:

@@ -253,6 +253,7 @@ class TenantMove:
                 raise MoveRefusedError(source.tenant_id, f"shard {target.shard:02d} has another {other[0]}")
             await connection.execute(f"CREATE SCHEMA {target.schema}")
             await build_as(connection, target.schema, target.tenant_id, files, len(known))
+        await target.act()
         found = differences(await target.catalog(), await source.catalog())
         if found:
             reason = f"its schema is not what its migrations make of it ({found[0]}); see spaza migrate --drift"

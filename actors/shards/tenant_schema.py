@@ -170,7 +170,9 @@ async def build_as(
     """
     for migration in wanted[version:]:
         try:
-            await carry_out(connection, filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}))
+            await carry_out(
+                connection, filled(migration.sql, {"schema": schema, "tenant_id": tenant_id}), closed=schema
+            )
         except asyncpg.PostgresError as error:
             error.add_note(f"{migration.name}: {said(error)}")
             raise

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import asyncpg
 
 from actors.shards import moved_tables
 from actors.shards.move_errors import MoveFailedError
@@ -10,6 +12,9 @@ from actors.shards.move_side import QUERIES, Digest, MoveSide, pump
 from actors.shards.moved_tables import MovedTable
 from telemetry.log import get_logger
 
+# Triggers of the tables have run where the rows were written first; here they would change them again.
+_AS_THEY_ARE: Final = "SET LOCAL session_replication_role = replica"
+_REMEDY: Final = "GRANT SET ON PARAMETER session_replication_role to the databases' owner"
 _log = get_logger("moves")
 
 
@@ -36,6 +41,9 @@ class MoveCopy:
         self._horizon = "0"
         # Of which something was deleted.
         self._shrunk: set[int] = set()
+        # That run as rows are written to the copy; none where that can be prevented.
+        self._triggers: Sequence[str] = ()
+        self._as_they_are = False
         self.rounds = self.rows = 0
 
     async def begin(self) -> None:
@@ -44,6 +52,9 @@ class MoveCopy:
         self._there = [0] * len(self._tables)
         for place, table in enumerate(self._tables):
             await self._target.connection.execute(moved_tables.make_room(table, place))
+        if not await self._may_write_as_they_are():
+            rows = await self._target.connection.fetch(QUERIES["triggers"], self._target.schema)
+            self._triggers = [row["name"] for row in rows]
 
     async def catch_up(self) -> int:
         """Look at the source as it is now, and make the copy the same.
@@ -59,6 +70,8 @@ class MoveCopy:
             horizon = await source.connection.fetchval(QUERIES["horizon"])
             counted = await self._count()
             async with target.connection.transaction():
+                if self._as_they_are:
+                    await target.connection.execute(_AS_THEY_ARE)
                 await self._fetch(counted)
                 # Each side computes for itself, both at once; where one fails, the other is not to go on.
                 async with asyncio.TaskGroup() as group:
@@ -71,6 +84,16 @@ class MoveCopy:
         changed = sum(one.changed for one in counted)
         _log.info("move_caught_up", tenant_id=source.tenant_id, round=self.rounds, changed=changed, rows=self.rows)
         return changed
+
+    async def _may_write_as_they_are(self) -> bool:
+        """Whether the owner may keep triggers from running: a superuser, or who was granted it, may."""
+        try:
+            async with self._target.connection.transaction():
+                await self._target.connection.execute(_AS_THEY_ARE)
+        except asyncpg.InsufficientPrivilegeError:
+            return False
+        self._as_they_are = True
+        return True
 
     async def _count(self) -> list[_Counted]:
         query = moved_tables.changes(self._tables)
@@ -113,4 +136,6 @@ class MoveCopy:
                 tenant_id = self._source.tenant_id
                 _log.error("move_compared_unequal", tenant_id=tenant_id, table=table.name, source=there, copy=here)
                 reason = f"the copy of {table.name} is not the same: {here.rows} rows of {there.rows}, or others"
+                if self._triggers:
+                    reason += f"; its triggers ({', '.join(self._triggers)}) run as the copy is written: {_REMEDY}"
                 raise MoveFailedError(tenant_id, reason)

@@ -30,6 +30,13 @@ FROM pg_class c
 WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY c.relname
 
+-- name: triggers
+-- That run when rows of the schema are written.
+SELECT c.relname || '.' || t.tgname AS name
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE c.relnamespace = to_regnamespace($1) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+ORDER BY 1
+
 -- name: sequences
 SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'S' ORDER BY 1
 

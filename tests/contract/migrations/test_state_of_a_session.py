@@ -11,7 +11,7 @@ from actors.shards.tenant_move import TenantMoves
 from tests.contract.migrations.conftest import Installation
 from tests.migration_folders import REAL, Release
 
-_, CART = REAL[REAL.index("CREATE TABLE") :].replace("supplier", "cart").replace("name ", "n integer NOT NULL, name ")
+CART = REAL[REAL.index("CREATE TABLE") :].replace("supplier", "cart").replace("name ", "n integer NOT NULL, name ")
 CART += "INSERT INTO {schema}.cart (id, name, n) VALUES ('one', '', 0);"
 PATH = "SET search_path = {schema};"
 LOCKED = "SELECT pg_advisory_xact_lock(hashtextextended('spaza migration ' || $1, 0))"

@@ -11,7 +11,9 @@ import pytest
 
 from actors.shards.access import ShardAccess
 from actors.shards.dsn import shard_dsn
-from actors.shards.errors import SetupError, TenantMovedError
+from actors.shards.errors import SetupError, ShardUnavailableError, TenantMovedError
+from actors.shards.migration_files import FOLDER, TENANT, Migration, load_migrations
+from actors.shards.move_errors import MoveFailedError
 from actors.shards.pool import ShardPools
 from actors.shards.roles import SYSTEM_ROLE, role_password
 from actors.shards.setup import set_up_shards
@@ -65,6 +67,57 @@ async def test_such_an_owner_moves_all_rows_of_a_tenant_though_row_security_hold
     assert (await run(pools, "skus", tenant, shard=new)).unwrap() == ["bread", "milk"]
     assert isinstance((await run(pools, "skus", tenant, shard=old)).error, TenantMovedError)
     await pools.aclose()
+
+
+_COUNTING = """
+ALTER TABLE {0}.product ADD COLUMN changes int NOT NULL DEFAULT 0;
+CREATE FUNCTION {0}.count_change() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN NEW.changes := NEW.changes + 1; RETURN NEW; END';
+CREATE TRIGGER counted BEFORE INSERT OR UPDATE ON {0}.product FOR EACH ROW EXECUTE FUNCTION {0}.count_change();
+"""
+
+
+async def test_a_tenant_whose_triggers_change_rows_moves_where_the_owner_may_keep_them_from_running(
+    template: tuple[str, str],
+) -> None:
+    dsn, superuser = template
+    await set_up_shards(dsn, KEY)
+    migrations = load_migrations(FOLDER / TENANT)
+    counting = Migration(len(migrations) + 1, "9999_pre_counting", _COUNTING.replace("{0}", "{schema}"))
+    tenant, old, new = new_id(), 3, 5
+    pools = ShardPools(ShardAccess.derive(dsn, KEY), [old, new], UNITS)
+    await TenantSchemas(dsn, migrations=(*migrations, counting)).create(tenant, old)
+    (await run(pools, "add", tenant, "bread", shard=old)).unwrap()
+    moves = TenantMoves(dsn)
+
+    async with moves.between(tenant, old, new) as move:
+        with pytest.raises(MoveFailedError, match=r"product\.counted.*GRANT SET ON PARAMETER session_replication_role"):
+            await move.copy()
+        await move.undo()
+    keeper = await asyncpg.connect(superuser)
+    await keeper.execute("GRANT SET ON PARAMETER session_replication_role TO plain")
+    await keeper.close()
+    async with moves.between(tenant, old, new) as move:
+        await move.copy()
+        await move.freeze()
+        await move.open()
+        await move.finish()
+
+    assert (await run(pools, "skus", tenant, shard=new)).unwrap() == ["bread"]
+    await pools.aclose()
+
+
+async def test_a_disk_that_is_full_while_a_tenant_is_made_is_no_fault_of_the_tenants(template: tuple[str, str]) -> None:
+    dsn, _ = template
+    await set_up_shards(dsn, KEY)
+    migrations = load_migrations(FOLDER / TENANT)
+    full = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file \"base/1/2\"'; END $$"
+    schemas = TenantSchemas(dsn, migrations=(*migrations, Migration(len(migrations) + 1, "9999_pre_full", full)))
+
+    with pytest.raises(ShardUnavailableError) as caught:
+        await schemas.create(new_id(), 7)
+
+    assert "base/" not in str(caught.value)
 
 
 async def test_an_owner_without_privileges_of_a_superuser_sets_up_and_keeps_what_is_unsettled(

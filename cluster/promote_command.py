@@ -28,14 +28,16 @@ def add_cluster_commands(commands: Any) -> None:
     promote = of_cluster.add_parser("promote", help=about, description=f"{about[0].upper()}{about[1:]}.")
     switchover = "though the primary is well: it is ended in good order first, and nothing is lost"
     promote.add_argument("--switchover", action="store_true", help=switchover)
-    force = "though a standby cannot say how far it is: commits that it alone has are lost"
+    force = "that, and though a standby cannot say how far it is: commits that it alone has are lost"
     promote.add_argument("--force", action="store_true", help=force)
     promote.add_argument("--json", action="store_true", help="as JSON")
     promote.set_defaults(command=_promote)
 
 
 def _promote(given: argparse.Namespace) -> int:
-    done, said = asyncio.run(_order(chosen_data_dir(os.environ), switchover=given.switchover, force=given.force))
+    done, said = asyncio.run(
+        _order(chosen_data_dir(os.environ), switchover=given.switchover or given.force, force=given.force)
+    )
     if given.json:
         print(json.dumps(said if done else {"promoted": None, **said}, indent=1))
     elif done:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.mailbox.message import Message, PublishedRow
+from actors.mailbox.message import Message, Publication, PublishedRow
 from actors.shards.access import PoolLimits
 from actors.shards.errors import (
     CommitUnknownError,
@@ -282,20 +282,12 @@ async def test_what_a_unit_publishes_is_in_its_outcome_only_if_it_commits(
     make_pools: MakePools, make_tenant: MakeTenant
 ) -> None:
     class FakePublisher:
-        async def publish(  # noqa: PLR0917 - the port's signature
-            self,
-            connection: Any,
-            shard: int,
-            tenant_id: str,
-            exchange: str,
-            routing_key: str,
-            messages: Sequence[Message],
-            *,
-            statement: str = "",
-            arguments: Sequence[Any] = (),
+        async def publish(
+            self, connection: Any, shard: int, tenant_id: str, publication: Publication
         ) -> Sequence[PublishedRow]:
             seq = await connection.fetchval("SELECT 1")
-            return [PublishedRow(f"{exchange}/{routing_key}", shard, seq, message) for message in messages]
+            queue = f"{publication.exchange}/{publication.routing_key}"
+            return [PublishedRow(queue, shard, seq, message) for message in publication.messages]
 
     async def publish(transaction: Transaction, error: Exception | None) -> None:
         await transaction.publish("notifications", "", [Message("1", "k", transaction.tenant_id, b"", {}, 0.0)])

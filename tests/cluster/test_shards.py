@@ -196,17 +196,18 @@ async def test_the_other_actor_goes_on_while_one_is_down(shards_per_actor: int) 
     await _back(handle, 0)
 
 
-async def test_a_question_to_all_shards_names_those_of_an_actor_that_is_down(shards_per_actor: int) -> None:
+async def test_a_question_to_all_shards_names_those_of_an_actor_that_does_not_answer(shards_per_actor: int) -> None:
     handle = ShardsHandle(shards_per_actor)
     fan_out = FanOut(handle)
     every = await fan_out.each("test.process_id", None, timeout_s=60.0)
-    os.kill(every.values[0], signal.SIGKILL)
-
-    some = await fan_out.each("test.process_id", None, timeout_s=5.0, partial=True)
-    again = await asyncio.gather(*(_back(handle, shard) for shard in range(16)))
-    os.kill(again[0], signal.SIGKILL)
-    with pytest.raises(ShardsMissingError, match="no answer from shards 00, 01"):
-        await fan_out.each("test.process_id", None, timeout_s=5.0)
+    # A killed one may be back before it is missed.
+    os.kill(every.values[0], signal.SIGSTOP)
+    try:
+        some = await fan_out.each("test.process_id", None, timeout_s=5.0, partial=True)
+        with pytest.raises(ShardsMissingError, match="no answer from shards 00, 01"):
+            await fan_out.each("test.process_id", None, timeout_s=5.0)
+    finally:
+        os.kill(every.values[0], signal.SIGKILL)
 
     assert every.missing == {}
     assert sorted(some.missing) == list(range(16))

@@ -1,6 +1,8 @@
 """A limiter with its counters in a real Redis, under a clock that the test sets; without Ray."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import partial
 
 import pytest
@@ -9,8 +11,9 @@ from actors.rate_limiter.decision import Decision, Limits, decided
 from actors.rate_limiter.ledger import Check
 from actors.rate_limiter.owner import Owner
 from cache.connection import RedisConnection
-from cache.counters import RedisCounters
+from cache.counters import RedisCounters, RedisTaking
 from cluster.redis_server import RedisServer
+from gateway.counted_aside import CountedAside
 from kernel.identifiers import new_id
 
 HOUR = 1_800_000_000.0
@@ -188,3 +191,22 @@ async def test_an_owner_that_ends_decides_nothing_more(limiters: Limiters) -> No
 
 async def test_a_caller_that_thinks_of_other_owners_gets_no_decision(limiters: Limiters) -> None:
     assert await limiters.owner.decide([], 2) is None
+
+
+async def test_an_owner_that_stood_still_hears_what_was_counted_aside_before_it_decides(
+    limiters: Limiters, counters_server: RedisServer
+) -> None:
+    check = Check(limiters.tenant, "products", LIMITS)
+    async with aclosing(RedisTaking(counters_server.url)) as taking:
+        aside = CountedAside(taking, lambda: limiters.clocks.wall)
+        assert (await limiters.ask())[0].is_allowed
+        async with asyncio.timeout(60.0):
+            while (written := await aside.check(check._replace(cost=0))) is None or not written.minute.used:  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.01)
+
+        limiters.clocks.pass_(3.0)
+        counted = [await aside.check(check) for _ in range(3)]
+    [decision] = await limiters.ask()
+
+    assert [one.is_allowed for one in counted if one] == [True, True, False]
+    assert (decision.is_allowed, decision.minute.used) == (False, 3)

@@ -149,12 +149,17 @@ class SlowJournal(InMemoryJournal):
         return await super().load_expired(walk)
 
 
-async def test_after_a_late_look_smaller_parts_are_read_a_while_later_until_that_succeeds() -> None:
+async def slowly_holding(rows: int) -> tuple[Paged, SlowJournal]:
+    """So many rows that live a second, in a journal that can be slow."""
     paged = Paged(journal=SlowJournal)
-    slow = paged.journal
-    assert isinstance(slow, SlowJournal)
-    for seq in range(1, 4):
+    assert isinstance(paged.journal, SlowJournal)
+    for seq in range(1, rows + 1):
         await paged.append(seq, 0.0, 1_000)
+    return paged, paged.journal
+
+
+async def test_after_a_late_look_smaller_parts_are_read_a_while_later_until_that_succeeds() -> None:
+    paged, slow = await slowly_holding(3)
     slow.most = 250
 
     found = [await paged.expired_at(now) for now in (2.0, 4.0, 8.0, 12.0, 14.0)]
@@ -165,11 +170,7 @@ async def test_after_a_late_look_smaller_parts_are_read_a_while_later_until_that
 
 
 async def test_a_walk_goes_on_where_it_ended_and_looks_back_no_longer_than_a_row_may_be_late() -> None:
-    paged = Paged(journal=SlowJournal)
-    slow = paged.journal
-    assert isinstance(slow, SlowJournal)
-    for seq in range(1, 2_502):
-        await paged.append(seq, 0.0, 1_000)
+    paged, slow = await slowly_holding(2_501)
 
     assert [await paged.expired_at(now) for now in (1.0, 30.0, 31.0)] == [2_501, 0, 0]
     once: list[Place] = [(1.0, 1_000), (1.0, 2_000)]

@@ -1,7 +1,7 @@
 """A partition on a journal that is slow, out of order, or at fault."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -22,7 +22,7 @@ from actors.mailbox.journal import (
     Written,
 )
 from actors.mailbox.memory_journal import InMemoryJournal, MemoryDatabase
-from actors.mailbox.message import reject
+from actors.mailbox.message import Message, reject
 from actors.mailbox.ownership import State
 from tests.unit.actors.mailbox.test_partition import FAST, message, owning, running, until
 
@@ -240,6 +240,16 @@ async def test_a_page_that_takes_too_long_is_read_in_parts() -> None:
         assert await second.consume(20) == [f"m{number}" for number in range(20)]
 
 
+async def holding(messages: Iterable[Message]) -> tuple[MemoryDatabase, int]:
+    """A database in which an owner before has left messages, in their order; and its epoch."""
+    database = MemoryDatabase()
+    before = InMemoryJournal(database)
+    lease = await before.take_over("before", 0.0, -1)
+    assert lease is not None
+    await before.write(lease.epoch, Batch([Append(one, seq, 0.0) for seq, one in enumerate(messages, 1)]))
+    return database, lease.epoch
+
+
 class LatePages(InMemoryJournal):
     """Reads no page while ``late``: it does not answer, or says that it cannot."""
 
@@ -260,11 +270,7 @@ async def test_an_owner_whose_pages_come_late_goes_on_taking_and_delivers_them_i
     error: JournalUnavailableError | None,
 ) -> None:
     # Given an owner that has to page, and a journal that takes what is written and reads no page
-    database = MemoryDatabase()
-    before = InMemoryJournal(database)
-    lease = await before.take_over("before", 0.0, -1)
-    assert lease is not None
-    await before.write(lease.epoch, Batch([Append(message(f"m{seq}", "k"), seq, 0.0) for seq in range(1, 21)]))
+    database, epoch = await holding(message(f"m{seq}", "k") for seq in range(1, 21))
     journal = LatePages(database, error)
     policy = FAST._replace(ownership=FAST.ownership._replace(page_s=0.05))
     async with running(database, journal=journal, policy=policy) as owner:
@@ -273,12 +279,12 @@ async def test_an_owner_whose_pages_come_late_goes_on_taking_and_delivers_them_i
 
         # Then it takes messages all the same, and is suspended by none of them
         await owner.partition.append([message("m21", "k")])
-        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, epoch + 1)
         assert owner.take() == []
 
         journal.late = False
         assert await owner.consume(21) == [f"m{seq}" for seq in range(1, 22)]
-        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, epoch + 1)
 
 
 class EndlessPages(SlowJournal):
@@ -410,17 +416,13 @@ class LateJournal(InMemoryJournal):
 async def test_an_owner_that_looks_late_for_what_has_expired_goes_on_taking_and_delivering(
     error: JournalUnavailableError | None,
 ) -> None:
-    database = MemoryDatabase()
-    before = InMemoryJournal(database)
-    lease = await before.take_over("before", 0.0, -1)
-    assert lease is not None
-    await before.write(lease.epoch, Batch([Append(message(f"m{seq}"), seq, 0.0) for seq in range(1, 2_501)]))
+    database, epoch = await holding(message(f"m{seq}") for seq in range(1, 2_501))
     policy = FAST._replace(ownership=FAST.ownership._replace(page_s=0.5))
 
     async with running(database, journal=LateJournal(database, error), policy=policy, window=10) as owner:
         await until(lambda: owner.partition.counters["late_looks"] == 1)
 
-        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, epoch + 1)
         await owner.partition.append([message("last")])
         assert (await owner.consume(20))[:20] == [f"m{seq}" for seq in range(1, 21)]
-        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, lease.epoch + 1)
+        assert (owner.partition.state, owner.partition.epoch) == (State.OWNING, epoch + 1)

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
@@ -25,6 +25,8 @@ APP_SECRET = "sandbox-app-secret"
 PHONE_NUMBER_ID = "100000000000001"
 START_LIMIT_S = 600.0
 STOP_LIMIT_S = 60.0
+
+T = TypeVar("T")
 
 
 def signature(body: bytes, secret: str = APP_SECRET) -> str:
@@ -136,14 +138,26 @@ class Platform:
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
 
+    def each(self, ask: Callable[[psutil.Process], T]) -> list[tuple[psutil.Process, T]]:
+        """What each of our processes answers; those that end meanwhile are left out."""
+        answers = []
+        for process in self.descendants():
+            with suppress(psutil.NoSuchProcess):
+                answers.append((process, ask(process)))
+        return answers
+
     def find(self, *parts: str) -> list[psutil.Process]:
         """Our processes whose command line or title holds all of the given parts."""
-        found = []
-        for process in self.descendants():
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                line = f"{process.name()} {' '.join(process.cmdline())}"
-                if all(part in line for part in parts):
-                    found.append(process)
+        lines = self.each(lambda process: f"{process.name()} {' '.join(process.cmdline())}")
+        return [process for process, line in lines if all(part in line for part in parts)]
+
+    def kill(self, *parts: str) -> list[psutil.Process]:
+        """Kill what `find` finds, of which there must be something."""
+        found = self.find(*parts)
+        assert found, f"no process of {parts} was found"
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         return found
 
     def stop(self, *, within_s: float = STOP_LIMIT_S) -> float:

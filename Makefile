@@ -3,7 +3,7 @@
 
 help:
 	@echo "make run     start Spaza with the demo, until Ctrl-C"
-	@echo "make test    all tests"
+	@echo "make test    all tests, or those that ARGS names"
 	@echo "make check   ruff, strict types, import contract"
 	@echo "make bench   measure against the fair peer, the mailbox against RabbitMQ, the shards against asyncpg, and parts alone"
 	@echo "make chaos   kill every part in the middle of 2,000 messages, at random 100 times, and under a million;"
@@ -17,7 +17,7 @@ run: setup
 	@.venv/bin/spaza up
 
 test: setup
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest $(ARGS)
 
 check: setup
 	@.venv/bin/ruff check .

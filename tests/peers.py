@@ -1,8 +1,9 @@
 """The other side of a connection in tests: a server of a few lines, of which nothing is left open at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -37,7 +38,6 @@ async def listening(serve: Serve, start: Callable[..., Awaitable[asyncio.Server]
         yield server
     finally:
         server.close()
-        await server.wait_closed()
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
@@ -45,3 +45,12 @@ async def listening(serve: Serve, start: Callable[..., Awaitable[asyncio.Server]
             writer.transport.abort()
         # They are closed in the next turn of the loop.
         await asyncio.sleep(0)
+        await server.wait_closed()
+
+
+@contextmanager
+def refused_port() -> Iterator[int]:
+    """A port of 127.0.0.1 at which every connection is refused: it is held meanwhile, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

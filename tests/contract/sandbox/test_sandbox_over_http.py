@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import hmac
 import json
-import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.contract.sandbox.sandbox_process import NUMBER, SECRET, TOKEN, Receiver, running, send, text, until
+from tests.peers import refused_port
 
 
 async def test_a_webhook_is_signed_and_comes_again_with_the_same_bytes_until_it_is_answered_200(
@@ -111,14 +111,14 @@ async def test_a_message_whose_answer_is_lost_was_accepted_all_the_same(receiver
 
 
 async def test_a_callback_that_is_away_is_reported_and_tried_again(receiver: Receiver) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        gone = f"http://127.0.0.1:{taken.getsockname()[1]}/webhook"
-    async with running(gone) as client:
-        answer = await client.post("/sandbox/inbound", json={"phone_number_id": NUMBER, "user_id": "ZA.1", "text": "x"})
+    asked = {"phone_number_id": NUMBER, "user_id": "ZA.1", "text": "x"}
+    with refused_port() as port:
+        async with running(f"http://127.0.0.1:{port}/webhook") as client:
+            answer = await client.post("/sandbox/inbound", json=asked)
 
-        assert answer.json()["http_status"] is None
-        assert "Connect" in answer.json()["error"]
-        assert (await client.get("/healthz")).json()["webhooks"]["pending_updates"] == 1
+            assert answer.json()["http_status"] is None
+            assert "Connect" in answer.json()["error"]
+            assert (await client.get("/healthz")).json()["webhooks"]["pending_updates"] == 1
 
 
 async def test_registered_numbers_are_known_after_a_restart(receiver: Receiver, tmp_path: Path) -> None:

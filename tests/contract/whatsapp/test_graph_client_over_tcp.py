@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from cluster.ports import free_port
 from integrations.whatsapp.client import GraphClient, GraphLimits, GraphTimeouts
 from integrations.whatsapp.errors import DoubtfulSendError, NotSentError, ThrottledError
-from tests.peers import Serve, listening
+from tests.peers import Serve, listening, refused_port
 
 ACCEPTED = b'{"messages":[{"id":"wamid.A"}]}'
 PATIENT = GraphTimeouts(connect_s=60.0, read_s=60.0, write_s=60.0, pool_s=60.0)
@@ -59,9 +58,10 @@ async def test_a_connection_is_used_again_for_the_next_message() -> None:
 
 
 async def test_a_refused_connection_has_sent_nothing() -> None:
-    async with GraphClient(f"http://127.0.0.1:{free_port()}", "v23.0") as client:
-        with pytest.raises(NotSentError):
-            await send(client)
+    with refused_port() as port:
+        async with GraphClient(f"http://127.0.0.1:{port}", "v23.0") as client:
+            with pytest.raises(NotSentError):
+                await send(client)
 
 
 async def test_a_name_that_does_not_resolve_has_sent_nothing() -> None:

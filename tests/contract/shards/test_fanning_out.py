@@ -63,7 +63,7 @@ async def _fill(transaction: Transaction, rows: Sequence[Asked]) -> None:
 
 async def _slow_on_five(transaction: Transaction, _arguments: None) -> int:
     if transaction.shard == 5:
-        await transaction.execute("SELECT pg_sleep(20)")
+        await transaction.execute("SELECT pg_sleep(29)")
     return transaction.shard
 
 
@@ -154,12 +154,12 @@ async def test_a_shard_that_is_too_slow_is_named_and_the_others_answers_come_at_
     fan_out, _ = filled
     started = asyncio.get_running_loop().time()
 
-    answers = await fan_out.each("slow", None, timeout_s=2.0, partial=True)
+    answers = await fan_out.each("slow", None, timeout_s=5.0, partial=True)
 
-    assert asyncio.get_running_loop().time() - started < 20.0
+    assert asyncio.get_running_loop().time() - started < 29.0
     assert {shard: type(error) for shard, error in answers.missing.items()} == {5: UnitTimeoutError}
     assert dict(answers.values) == {shard: shard for shard in range(32) if shard != 5}
-    with pytest.raises(ShardsMissingError, match="shards 05"):
+    with pytest.raises(ShardsMissingError, match=r"shards .*05"):
         await fan_out.each("slow", None, timeout_s=2.0)
 
 

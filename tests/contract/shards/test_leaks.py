@@ -32,7 +32,7 @@ async def tenants(make_tenant: MakeTenant) -> list[str]:
     max_examples=60,
     deadline=None,
     phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(calls=CALLS)
 async def test_no_tenant_ever_sees_anothers_rows_or_what_it_left_in_a_session(

@@ -35,7 +35,7 @@ async def test_a_killed_server_loses_nothing_that_was_committed_and_units_go_on_
             number = 0
             while not stop.is_set():
                 calls = [UnitCall("add", SHARD, tenant, f"{lane}-{number}-{part}") for part in range(3)]
-                for call, outcome in zip(calls, await pools.run(calls, 5.0), strict=True):
+                for call, outcome in zip(calls, await pools.run(calls, PATIENCE_S), strict=True):
                     outcomes[call.arguments] = outcome
                 number += 1
                 await asyncio.sleep(0.01)

@@ -145,7 +145,8 @@ async def test_a_unit_may_have_less_patience_than_its_call(make_pools: MakePools
     # Both connections are open by then.
     await pools.run([nap._replace(arguments="SELECT pg_sleep(0.1)")] * 4, PATIENCE_S)
 
-    hasty, patient = await pools.run([nap._replace(timeout_s=1.0), nap], PATIENCE_S)
+    endless = nap._replace(arguments="SELECT pg_sleep(25)", timeout_s=1.0)
+    hasty, patient = await pools.run([endless, nap], PATIENCE_S)
 
     assert isinstance(hasty.error, UnitTimeoutError)
     assert patient.error is None
@@ -186,7 +187,7 @@ async def test_the_least_is_kept_whatever_becomes_of_it(
     )
     await owner.close()
 
-    await until(lambda: _figures(pools)["opened"] == opened + 2)
+    await until(lambda: _figures(pools)["opened"] >= opened + 2)
     await until(lambda: _figures(pools)["idle"] == 2)
     assert (await run(pools, "skus", tenant)).error is None
 

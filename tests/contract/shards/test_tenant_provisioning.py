@@ -26,7 +26,7 @@ from services.tenants.schemas import Limits, ProvisionedTenant, TenantSpec
 from services.tenants.sealing import Sealer, access_token_context, credential_context, payments_context
 from services.tenants.service import TenantProvisioning
 from services.tenants.store import UNITS as TENANT_UNITS
-from tests.contract.shards.calls import UNITS
+from tests.contract.shards.calls import PATIENCE_S, UNITS
 from tests.contract.shards.conftest import MakePools, Shards
 from tests.provisioned import schemas_of
 
@@ -330,7 +330,7 @@ async def _lapse(shards: Shards, number: str) -> None:
 
 async def _products(pools: ShardPools, tenant_id: str, shard: int) -> list[tuple[Any, ...]]:
     text = "SELECT sku, name, price_minor, currency, stock, latitude FROM {schema}.product ORDER BY sku"
-    (outcome,) = await pools.run([UnitCall("statement", shard, tenant_id, text)], 5.0)
+    (outcome,) = await pools.run([UnitCall("statement", shard, tenant_id, text)], PATIENCE_S)
     rows: list[tuple[Any, ...]] = outcome.unwrap()
     return rows
 

@@ -1,7 +1,6 @@
 """Set-up and upkeep by an owner who is no superuser, as a managed PostgreSQL gives it."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,8 +22,6 @@ from kernel.identifiers import new_id
 from tests.contract.shards.calls import UNITS, run
 from tests.contract.shards.conftest import KEY
 from tests.servers import postgres
-
-_DAY_S = 86_400
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +128,13 @@ async def test_an_owner_without_privileges_of_a_superuser_sets_up_and_keeps_what
     owner = await asyncpg.connect(shard_dsn(dsn, 0))
     system = await asyncpg.connect(shard_dsn(dsn, 0, SYSTEM_ROLE, role_password(KEY, SYSTEM_ROLE)))
     try:
-        await owner.execute("SELECT spaza.maintain_mailbox(0, 1000, (now() AT TIME ZONE 'UTC')::date - 10)")
-        day = int(time.time()) // _DAY_S - 10
+        today = await owner.fetchval("SELECT (now() AT TIME ZONE 'UTC')::date")
+        await owner.execute("SELECT spaza.maintain_mailbox(0, 1000, $1::date - 10)", today)
         await system.execute(
             "INSERT INTO spaza.journal (published_on, queue, partition, message_id, tenant_id, key, priority,"
-            " published_at, headers, body, checksum, transactional) SELECT DATE '1970-01-01' + $1::int, 'q', 0, id, '',"
+            " published_at, headers, body, checksum, transactional) SELECT $1::date - 10, 'q', 0, id, '',"
             " 'k', 0, now(), '{}', '', 0, false FROM unnest($2::text[]) AS id",
-            day,
+            today,
             ["done", "waiting"],
         )
         await system.execute(
@@ -146,8 +143,8 @@ async def test_an_owner_without_privileges_of_a_superuser_sets_up_and_keeps_what
             " WHERE message_id = 'done'"
         )
 
-        maintain = "SELECT made, dropped FROM spaza.maintain_mailbox(3, 7, (now() AT TIME ZONE 'UTC')::date)"
-        upkeep = await system.fetchrow(maintain)
+        maintain = "SELECT made, dropped FROM spaza.maintain_mailbox(3, 7, $1)"
+        upkeep = await system.fetchrow(maintain, today)
 
         assert upkeep is not None
         assert upkeep["dropped"] == 1

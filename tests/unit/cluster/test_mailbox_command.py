@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cluster import mailbox_command, mailbox_text
+from cluster.admin_client import AdminClient
 from cluster.answered import NOT_DONE, UNCONFIRMED
 from cluster.cli import FAILED, MISUSED, main
 from cluster.mailbox_arguments import add_mailbox_commands
@@ -224,7 +225,7 @@ def test_a_time_is_given_in_utc_or_as_so_long_ago() -> None:
 def test_without_an_instance_the_remedy_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.undo()
+    monkeypatch.setattr(mailbox_command, "AdminClient", AdminClient)
     monkeypatch.setenv("SPAZA_DATA_DIR", str(tmp_path / "none"))
 
     assert run("list") == FAILED

@@ -23,6 +23,13 @@ _DONE = {
 }  # fmt: skip
 
 
+async def _all_answered() -> None:
+    """Whoever has his answer may be gone before the server's side of it has come to its end."""
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+    # Connections are closed in the next turn of the loop.
+    await asyncio.sleep(0)
+
+
 @pytest.fixture
 def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Mapping[str, str]]]:
     """Those of an instance whose primary is well: it promotes where it is told to switch over, else refuses."""
@@ -52,14 +59,15 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Map
         try:
             loop.run_until_complete(serving)
         except asyncio.CancelledError:
+            loop.run_until_complete(_all_answered())
             loop.close()
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield given
     loop.call_soon_threadsafe(serving.cancel)
-    thread.join(10)
+    thread.join(60)
     claimed.release()
 
 

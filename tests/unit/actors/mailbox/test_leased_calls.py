@@ -14,7 +14,7 @@ from actors.mailbox.message import Delivery, Message, ack
 from actors.mailbox.window import Window
 from config.topology import Queue
 
-LEASE_S = 1.0
+LEASE_S = 2.0
 
 
 class Slow:
@@ -84,9 +84,9 @@ async def test_a_call_goes_on_as_long_as_one_of_its_leases_is_extended() -> None
     async with dispatching(consumer, 2, batches_in_flight=1) as (dispatcher, verdicts):
         await until(lambda: len(consumer.batches) == 1)
         kept, left = consumer.batches[0]
-        for _ in range(6):
+        for _ in range(12):
             assert dispatcher.extend([kept.tag], LEASE_S) == [kept.tag]
-            await asyncio.sleep(LEASE_S / 4)
+            await asyncio.sleep(LEASE_S / 8)
         assert len(consumer.batches) == 1, "the call was given up"
         consumer.go.set()
         await until(lambda: causes(verdicts)["acknowledged"] == 2)

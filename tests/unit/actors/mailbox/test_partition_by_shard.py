@@ -88,14 +88,14 @@ class SlowToLoad(InMemoryJournal):
     async def load_seqs(self, seqs: Sequence[int]) -> list[Row]:
         self.loaded += seqs
         if self.slow:
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.8)
         return await super().load_seqs(seqs)
 
 
 async def test_a_sweep_that_would_cost_the_lease_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "PAGE", 1)
     journal = SlowToLoad(database := MemoryDatabase())
-    policy = FAST._replace(ownership=FAST.ownership._replace(lease_s=2.0))
+    policy = FAST._replace(ownership=FAST.ownership._replace(lease_s=4.0))
     async with running(database, journal=journal, policy=policy, **BY_SHARD) as owner:
         await read(owner)
         journal.slow = True

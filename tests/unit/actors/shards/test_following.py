@@ -8,7 +8,7 @@ from actors.shards.placement import shard_of
 from actors.shards.unit import UnitCall, UnitOutcome
 
 TENANT, OTHER = "0" * 31 + "1", "0" * 31 + "2"
-SOON = FollowingPolicy(patience_s=0.2, first_s=0.0, longest_s=0.0)
+SOON = FollowingPolicy(patience_s=1.0, first_s=0.0, longest_s=0.0)
 
 
 class Shards:

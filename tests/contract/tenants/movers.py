@@ -255,6 +255,12 @@ class Mover:
         )
         return [row[0] for row in rows]
 
+    async def end_left(self, tenant_id: str) -> None:
+        """End what is left of a tenant's move; the server takes a moment to see that a mover has gone."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while await self.move_of(tenant_id) is not None:
+                await self.moving.end_all_left()
+
     async def move_of(self, tenant_id: str) -> str | None:
         """The step of a move that is under way, by the placement."""
         [row] = await self.fetch(

@@ -16,6 +16,7 @@ from tests.killing import killed_at
 # Each run takes other steps; 1 takes them all, which is a matter of minutes.
 _STRIDE = int(os.environ.get("SPAZA_TEST_KILL_STRIDE", "9"))
 _PATIENCE_S = 120.0
+_SESSIONS = "SELECT pid, backend_start FROM pg_stat_activity WHERE application_name LIKE 'spaza%'"
 
 
 async def _made(dsn: str) -> str:
@@ -44,9 +45,11 @@ async def _ended(dsn: str, tenant: str, shards: tuple[int, int], written: list[s
     """Let the look after left moves do its work, and see that the tenant is whole in one place."""
     mover = Mover(dsn)
     async with asyncio.timeout(_PATIENCE_S):
-        # The server takes a moment to see that the mover's sessions are gone.
-        while await mover.move_of(tenant) is not None:
+        # The server takes a moment to see that the mover's sessions are gone, and ends what they have told it.
+        left = killed = await mover.fetch(0, _SESSIONS)
+        while left or await mover.move_of(tenant) is not None:
             await mover.moving.end_all_left()
+            left = [one for one in await mover.fetch(0, _SESSIONS) if one in killed]
     home = await mover.home(tenant)
     [other] = {*shards} - {home}
     contents = await mover.contents(tenant, home)

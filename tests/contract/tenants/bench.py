@@ -1,5 +1,6 @@
 """The admin API of tenants over the pools of real databases, under one set of keys."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping, Sequence
@@ -119,8 +120,15 @@ class Bench:
         return [json.loads(line) for line in answer.text.splitlines()]
 
     async def products(self, tenant_id: str, count: int) -> None:
-        [outcome] = await self.pools.run([UnitCall("add", shard_of(tenant_id), tenant_id, count)], 10.0)
+        [outcome] = await self.pools.run([UnitCall("add", shard_of(tenant_id), tenant_id, count)], 60.0)
         outcome.unwrap()
+
+    async def page(self, **query: Any) -> dict[str, Any]:
+        """Of the list of tenants. On a busy machine a shard may be missing for once; then it is asked for again."""
+        async with asyncio.timeout(60.0):
+            while (page := (await self.client.get("/", params=query)).json())["partial"]:
+                pass
+        return dict(page)
 
     async def owners(self, shard: int, statement: str, *arguments: Any) -> list[Any]:
         connection = await asyncpg.connect(shard_dsn(self.dsn, shard))

@@ -11,14 +11,14 @@ from actors.mailbox.connections import Connections
 from actors.mailbox.message import Delivery, ack
 from actors.mailbox.ownership import OwnershipPolicy, PartitionPolicy, State
 from actors.mailbox.partition import Partition
-from actors.mailbox.postgres_journal import PostgresJournal
+from actors.mailbox.postgres_journal import Patience, PostgresJournal
 from actors.mailbox.window import Window
 from actors.shards.access import ShardAccess
 from config.topology import Queue
 from tests.contract.tenants.bench import KEY
 
 _PATIENCE_S: Final = 60.0
-_SOON: Final = PartitionPolicy(OwnershipPolicy(tick_s=0.05, passive_s=0.05))
+_SOON: Final = PartitionPolicy(OwnershipPolicy(lease_s=20.0, tick_s=0.05, passive_s=0.05))
 
 
 class Receiver:
@@ -47,7 +47,9 @@ async def receiving(dsn: str, queue: str, shard: int) -> AsyncIterator[Receiver]
     """Own the partition of a shard, as a mailbox actor does."""
     shards = ShardAccess.derive(dsn, KEY)
     access = JournalAccess(shards.dsn_template, shards.system_password, "receiver")
-    journal = PostgresJournal(Connections(access.dsn(shard), 3), queue, f"dlq.{queue}", shard)
+    journal = PostgresJournal(
+        Connections(access.dsn(shard), 3), queue, f"dlq.{queue}", shard, Patience(write_s=_PATIENCE_S)
+    )
     declared = Queue.model_validate(
         {"name": queue, "bindings": [{"exchange": "x"}], "partition_by": "shard", "partitions": 32}
     )

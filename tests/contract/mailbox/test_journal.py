@@ -1,6 +1,7 @@
 """What the journal promises, on a real PostgreSQL."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -233,7 +234,8 @@ async def test_a_connection_lost_under_a_write_is_an_unavailable_journal_and_the
 async def test_old_days_go_but_for_what_is_not_settled(journals: Journals, owner: Connection, queue_name: str) -> None:
     journal = journals()
     epoch = (await taken(journal)).epoch
-    old = NOW - 10 * 86_400
+    old = time.time() - 10 * 86_400
+    await owner.execute("SELECT spaza.maintain_mailbox(3, 1000, (now() AT TIME ZONE 'UTC')::date)")
     await owner.execute("SELECT spaza.maintain_mailbox(0, 1000, (now() AT TIME ZONE 'UTC')::date - 10)")
     done, waiting = message("done", published_at=old), message("waiting", published_at=old)
     await journal.write(epoch, Batch(appends(done, waiting)))

@@ -1,6 +1,7 @@
 """The journal's old days are dropped beside everything else, on a real PostgreSQL."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from actors.mailbox.journal import Batch
 from actors.mailbox.postgres_journal import PostgresJournal
 from cluster.postgres import PostgresServer
-from tests.contract.mailbox.test_every_journal import NOW, appends, message, settled, taken
+from tests.contract.mailbox.test_every_journal import appends, message, settled, taken
 from tests.contract.mailbox.test_journal import locked
 
 Connection = Any
 Journals = Callable[[], PostgresJournal]
-OLD = NOW - 10 * 86_400
+_MAINTAIN = "spaza.maintain_mailbox(integer, integer, date)"
 
 
 @pytest.fixture
@@ -28,9 +29,13 @@ async def other(server: PostgresServer, owner: Connection) -> AsyncIterator[Conn
 
 @pytest.fixture
 async def old_day(owner: Connection) -> AsyncIterator[str]:
-    """The name of a day that is over and has its partitions."""
+    """The name of a day that is over and has its partitions, and time for who waits for a lock to be found out."""
+    # Those days are there that upkeep would make, whatever day it was when the database was set up.
+    await owner.execute("SELECT spaza.maintain_mailbox(3, 1000, (now() AT TIME ZONE 'UTC')::date)")
     await owner.execute("SELECT spaza.maintain_mailbox(0, 1000, (now() AT TIME ZONE 'UTC')::date - 10)")
+    await owner.execute(f"ALTER FUNCTION {_MAINTAIN} SET lock_timeout = '60s'")
     yield str(await owner.fetchval("SELECT to_char((now() AT TIME ZONE 'UTC')::date - 10, 'YYYYMMDD')"))
+    await owner.execute(f"ALTER FUNCTION {_MAINTAIN} SET lock_timeout = '500ms'")
     # A day of which something was kept in the default partition has no partition of its own any more.
     await owner.execute("DELETE FROM spaza.journal_default")
     await owner.execute("DELETE FROM spaza.settlement_default")
@@ -61,7 +66,8 @@ async def test_what_is_settled_after_an_old_day_was_looked_through_is_not_kept(
 ) -> None:
     journal = journals()
     epoch = (await taken(journal)).epoch
-    late, waiting = message("late", published_at=OLD), message("waiting", published_at=OLD)
+    old = time.time() - 10 * 86_400
+    late, waiting = message("late", published_at=old), message("waiting", published_at=old)
     await journal.write(epoch, Batch(appends(late, waiting)))
     async with other.transaction():
         await other.execute("SELECT FROM spaza.journal LIMIT 0")  # keeps the table from being locked for the drop

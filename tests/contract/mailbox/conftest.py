@@ -18,6 +18,8 @@ from cluster.postgres import PostgresServer, start_postgres
 from config.topology import Topology
 
 SCHEMA = (Path(__file__).parents[3] / "actors/mailbox/schema.sql").read_text()
+# A busy machine may take its time.
+PATIENCE = Patience(write_s=60.0, take_over_s=60.0, tick_s=60.0, load_s=60.0, count_s=60.0)
 _numbers = count(1)
 
 
@@ -132,7 +134,7 @@ async def journals(
 
     def make() -> PostgresJournal:
         dsn = shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret")
-        journal = PostgresJournal(Connections(dsn, 3), queue_name, f"dlq.{queue_name}", 0, Patience(write_s=60.0))
+        journal = PostgresJournal(Connections(dsn, 3), queue_name, f"dlq.{queue_name}", 0, PATIENCE)
         made.append(journal)
         return journal
 

@@ -15,7 +15,7 @@ from actors.mailbox.postgres_journal import PostgresJournal
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
 from kernel.sql import load_queries
-from tests.contract.mailbox.conftest import SCHEMA
+from tests.contract.mailbox.conftest import PATIENCE, SCHEMA
 
 _MAILBOX = Path(__file__).parents[3] / "actors/mailbox"
 _QUERIES, _OPERATOR, _RELOCATION = (
@@ -108,7 +108,7 @@ async def test_a_reading_of_a_backlog_walks_about_as_many_rows_as_it_may_return(
 async def test_a_backlog_that_has_expired_is_found_whole_part_by_part(keeper: Any, system: str) -> None:
     for fill in (_FILL, _SETTLE):
         await keeper.execute(fill, 5_000)
-    journal = PostgresJournal(Connections(system, 1), "q", "dlq.q", 0)
+    journal = PostgresJournal(Connections(system, 1), "q", "dlq.q", 0, PATIENCE)
     found: list[int] = []
     after: Place | None = (float("-inf"), -1)
     while after is not None:
@@ -123,7 +123,7 @@ async def test_a_backlog_that_has_expired_is_found_whole_part_by_part(keeper: An
 async def test_maintenance_has_the_planner_know_what_it_does_not(keeper: Any, system: str) -> None:
     for fill in (_FILL, _TRY):
         await keeper.execute(fill, 1_000)
-    journal = PostgresJournal(Connections(system, 1), "q", "dlq.q", 0)
+    journal = PostgresJournal(Connections(system, 1), "q", "dlq.q", 0, PATIENCE)
 
     async with keeper.transaction():
         await keeper.execute("LOCK TABLE spaza.redelivery IN SHARE UPDATE EXCLUSIVE MODE")

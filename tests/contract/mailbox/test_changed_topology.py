@@ -18,7 +18,7 @@ from actors.mailbox.relocation import _Move, apply_topology
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
 from config.topology import Topology
-from tests.contract.mailbox.conftest import SCHEMA
+from tests.contract.mailbox.conftest import PATIENCE, SCHEMA
 from tests.contract.mailbox.test_every_journal import NOW, message, settled, taken
 
 _numbers = count(1)
@@ -48,7 +48,7 @@ class Place:
 
     def journal(self, partition: int) -> PostgresJournal:
         dsn = shard_dsn(self.server.tcp_dsn, shard_of_partition(partition), "spaza_system", "secret")
-        self.made.append(PostgresJournal(Connections(dsn, 1), self.queue, f"dlq.{self.queue}", partition))
+        self.made.append(PostgresJournal(Connections(dsn, 1), self.queue, f"dlq.{self.queue}", partition, PATIENCE))
         return self.made[-1]
 
     async def rows(self, partitions: int) -> dict[int, list[Row]]:

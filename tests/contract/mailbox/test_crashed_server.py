@@ -15,7 +15,7 @@ from actors.mailbox.postgres_journal import PostgresJournal
 from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import start_postgres
-from tests.contract.mailbox.conftest import SCHEMA, by_shard
+from tests.contract.mailbox.conftest import PATIENCE, SCHEMA, by_shard
 from tests.unit.actors.mailbox.test_partition import FAST, message, running, until
 from tests.unit.actors.mailbox.test_partition_by_shard import BY_SHARD, read
 
@@ -43,7 +43,7 @@ async def test_what_is_published_under_a_transaction_id_that_was_given_before_th
         await connection.execute(SCHEMA)
         await connection.execute("ALTER ROLE spaza_system LOGIN PASSWORD 'secret'")
         connections = Connections(shard_dsn(server.tcp_dsn, 0, "spaza_system", "secret"), 3)
-        journal: Any = Looking(connections, "q", "", 0)
+        journal: Any = Looking(connections, "q", "", 0, PATIENCE)
         policy = FAST._replace(ownership=FAST.ownership._replace(renew_s=1.0))
         async with running(MemoryDatabase(), journal=journal, policy=policy, **BY_SHARD) as owner:
             await read(owner)

@@ -84,9 +84,9 @@ class KeptNumber(Protocol):
 class RedisCounters:
     """Reads and writes numbers by the batch, each batch in one trip. For one event loop."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet; ``url`` as ``RedisConnection`` takes it."""
-        self._connection = RedisConnection(url, timeouts=_TIMEOUTS)
+    def __init__(self, url: str, *, timeouts: RedisTimeouts = _TIMEOUTS) -> None:
+        """Connect to nothing yet; ``url`` and ``timeouts`` as ``RedisConnection`` takes them."""
+        self._connection = RedisConnection(url, timeouts=timeouts)
         self._write = self._connection.client.register_script(_WRITE)
 
     async def read(self, keys: Sequence[str]) -> list[int] | None:
@@ -139,9 +139,9 @@ class Limited(NamedTuple):
 class RedisTaking:
     """Takes from what is left, for those who cannot ask the writer. For one event loop."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet; ``url`` as ``RedisConnection`` takes it."""
-        self._connection = RedisConnection(url, timeouts=_TAKING_TIMEOUTS)
+    def __init__(self, url: str, *, timeouts: RedisTimeouts = _TAKING_TIMEOUTS) -> None:
+        """Connect to nothing yet; ``url`` and ``timeouts`` as ``RedisConnection`` takes them."""
+        self._connection = RedisConnection(url, timeouts=timeouts)
         # All who come at once would want more connections than there may be.
         self._turn = asyncio.Semaphore(_TAKING_AT_ONCE)
         self._take = self._connection.client.register_script(_TAKE)

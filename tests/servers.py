@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from cache.connection import RedisTimeouts
 from cluster.postgres import PostgresServer, start_postgres
 from cluster.redis_server import RedisServer
 
+# For an answer that is to come, however busy the machine is.
+PATIENT_REDIS: Final = RedisTimeouts(connect_s=60.0, command_s=60.0)
 # Nothing has to survive a test.
 _SMALL = {"shared_buffers": "64MB", "fsync": "off"}
 

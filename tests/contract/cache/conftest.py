@@ -6,7 +6,7 @@ import pytest
 
 from cache.connection import RedisConnection
 from cluster.redis_server import RedisServer
-from tests.servers import redis
+from tests.servers import PATIENT_REDIS, redis
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def connection(server: RedisServer) -> AsyncIterator[RedisConnection]:
-    made = RedisConnection(server.url)
+    made = RedisConnection(server.url, timeouts=PATIENT_REDIS)
     await made.client.flushall()
     yield made
     await made.aclose()

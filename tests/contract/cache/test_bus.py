@@ -10,7 +10,7 @@ import pytest
 from cache.bus import BusTimes, Envelope, Subscription, publish
 from cache.connection import RedisConnection
 from cluster.redis_server import RedisServer
-from tests.servers import redis
+from tests.servers import PATIENT_REDIS, redis
 
 # Redis has much time for an answer, but for who waits for it to be found out.
 TIMES = BusTimes(connect_s=30.0, quiet_s=0.2, answer_s=30.0, first_s=0.02, longest_s=0.1)
@@ -46,7 +46,7 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def own(own_server: RedisServer) -> AsyncIterator[RedisConnection]:
-    made = RedisConnection(own_server.url)
+    made = RedisConnection(own_server.url, timeouts=PATIENT_REDIS)
     yield made
     await made.aclose()
 
@@ -127,7 +127,7 @@ async def test_a_redis_that_hangs_is_found_out(own: RedisConnection, own_server:
 
 
 async def test_closing_the_connection_ends_the_subscription(server: RedisServer) -> None:
-    connection = RedisConnection(server.url)
+    connection = RedisConnection(server.url, timeouts=PATIENT_REDIS)
     ear = Ear(connection)
     await ear.until("began")
 

@@ -8,7 +8,7 @@ from cache.connection import RedisConnection, RedisTimeouts
 from cache.errors import RedisAwayError
 from cache.marks import Mark, Marks, MarksRead
 from tests.peers import listening
-from tests.servers import redis
+from tests.servers import PATIENT_REDIS, redis
 
 
 async def test_a_message_is_claimed_by_one_and_told_to_the_others(connection: RedisConnection) -> None:
@@ -103,14 +103,14 @@ async def test_marks_that_are_gone_begin_anew_when_they_are_read(connection: Red
 
 async def test_a_redis_that_was_restarted_may_lack_marks_so_they_begin_anew(tmp_path: Path) -> None:
     with redis(tmp_path) as server:
-        first = RedisConnection(server.url)
+        first = RedisConnection(server.url, timeouts=PATIENT_REDIS)
         await Marks(first).mark(["a"], 1_000)
         before = await Marks(first).read(["a"], 2_000)
         await first.aclose()
 
         server.stop()
         server.start()
-        again = RedisConnection(server.url)
+        again = RedisConnection(server.url, timeouts=PATIENT_REDIS)
         after = [await Marks(again).read(["a"], now_ms) for now_ms in (9_000, 10_000)]
         await again.aclose()
 

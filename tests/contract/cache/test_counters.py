@@ -8,6 +8,7 @@ import pytest
 
 from cache.connection import RedisConnection
 from cache.counters import Limited, RedisCounters, RedisTaking
+from tests.servers import PATIENT_REDIS
 
 
 class Value(NamedTuple):
@@ -22,7 +23,7 @@ class Value(NamedTuple):
 
 @pytest.fixture
 async def taking(connection: RedisConnection) -> AsyncIterator[RedisTaking]:
-    one = RedisTaking(connection.url)
+    one = RedisTaking(connection.url, timeouts=PATIENT_REDIS)
     yield one
     await one.aclose()
 
@@ -32,7 +33,7 @@ def limited(limit: int, *keys: str, kept_s: float = 60.0) -> list[Limited]:
 
 
 async def test_numbers_are_read_back_in_order_and_what_is_not_there_is_nothing(connection: RedisConnection) -> None:
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
 
     values = [Value("rate_limit:a:x:minute:1", 3, 60.0), Value("rate_limit:a:x:hour:1", 7, 60.0)]
     assert await counters.write(values) == [0, 0]
@@ -45,7 +46,7 @@ async def test_numbers_are_read_back_in_order_and_what_is_not_there_is_nothing(c
 
 
 async def test_each_number_has_its_time(connection: RedisConnection) -> None:
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
 
     await counters.write([Value("short", 1, 0.001), Value("minute", 2, 60.0), Value("hour", 3, 3600.0)])
     await asyncio.sleep(0.05)
@@ -58,7 +59,7 @@ async def test_each_number_has_its_time(connection: RedisConnection) -> None:
 
 
 async def test_a_later_value_takes_the_place_of_the_one_before(connection: RedisConnection) -> None:
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
 
     for value in (1, 5):
         await counters.write([Value("a", value, 60.0)])
@@ -71,7 +72,7 @@ async def test_what_somebody_else_put_there_counts_as_nothing(connection: RedisC
     await connection.client.set("text", "twelve")
     await connection.client.set("negative", "-5")
     await connection.client.sadd("set", "7")
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
 
     assert await counters.read(["text", "negative", "set"]) == [0, 0, 0]
     await connection.client.sadd("aside:set", "7")
@@ -83,7 +84,7 @@ async def test_what_somebody_else_put_there_counts_as_nothing(connection: RedisC
 async def test_many_take_together_no_more_than_is_left_of_the_least(
     connection: RedisConnection, taking: RedisTaking
 ) -> None:
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
     await counters.write([Value("minute", 4, 60.0), Value("hour", 40, 60.0)])
     windows = [*limited(10, "minute"), *limited(44, "hour")]
 
@@ -106,7 +107,7 @@ async def test_what_is_left_is_taken_where_less_will_do(taking: RedisTaking) -> 
 async def test_the_writer_hears_what_others_took_and_replaces_none_of_it(
     connection: RedisConnection, taking: RedisTaking
 ) -> None:
-    counters = RedisCounters(connection.url)
+    counters = RedisCounters(connection.url, timeouts=PATIENT_REDIS)
     await taking.take(limited(9, "a", kept_s=30.0), 2)
 
     assert [await counters.write([Value("a", 4, 60.0)]) for _ in range(2)] == [[2], [2]]

@@ -15,6 +15,7 @@ from cache.counters import RedisCounters, RedisTaking
 from cluster.redis_server import RedisServer
 from gateway.counted_aside import CountedAside
 from kernel.identifiers import new_id
+from tests.servers import PATIENT_REDIS
 
 HOUR = 1_800_000_000.0
 LIMITS = Limits(3, 5)
@@ -36,7 +37,7 @@ class Limiters:
 
     def __init__(self, url: str) -> None:
         self.clocks, self.tenant = Clocks(), new_id()
-        self._store = partial(RedisCounters, url)
+        self._store = partial(RedisCounters, url, timeouts=PATIENT_REDIS)
         self._owner: Owner | None = None
 
     @property
@@ -101,7 +102,7 @@ async def test_counters_stand_in_redis_under_their_names_and_lapse(
 ) -> None:
     await limiters.ask(times=2)
     await limiters.stop()
-    connection = RedisConnection(counters_server.url)
+    connection = RedisConnection(counters_server.url, timeouts=PATIENT_REDIS)
 
     names = sorted(await connection.client.keys(f"rate_limit:{limiters.tenant}:*"))
 
@@ -197,7 +198,7 @@ async def test_an_owner_that_stood_still_hears_what_was_counted_aside_before_it_
     limiters: Limiters, counters_server: RedisServer
 ) -> None:
     check = Check(limiters.tenant, "products", LIMITS)
-    async with aclosing(RedisTaking(counters_server.url)) as taking:
+    async with aclosing(RedisTaking(counters_server.url, timeouts=PATIENT_REDIS)) as taking:
         aside = CountedAside(taking, lambda: limiters.clocks.wall)
         assert (await limiters.ask())[0].is_allowed
         async with asyncio.timeout(60.0):

@@ -27,7 +27,7 @@ from services.whatsapp.envelope import split
 from services.whatsapp.errors import NotAnEnvelopeError
 from services.whatsapp.processor import InboundProcessor
 from tests.contract.whatsapp.conftest import SHARD
-from tests.servers import redis
+from tests.servers import PATIENT_REDIS, redis
 
 
 class EveryNumberIsOurs:
@@ -149,7 +149,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 async def way(server: PostgresServer, pools: ShardPools, owner: "asyncpg.Connection[Any]", redis_url: str) -> Any:
-    connection = RedisConnection(redis_url)
+    connection = RedisConnection(redis_url, timeouts=PATIENT_REDIS)
     await connection.client.flushall()
     tenant_id = new_id()
     await TenantSchemas(server.dsn).create(tenant_id, SHARD)

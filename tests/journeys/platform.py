@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 APP_SECRET = "sandbox-app-secret"
 PHONE_NUMBER_ID = "100000000000001"
 START_LIMIT_S = 600.0
-STOP_LIMIT_S = 60.0
+# It takes seconds, and of a busy machine more.
+STOP_LIMIT_S = 180.0
 
 T = TypeVar("T")
 
@@ -113,6 +114,14 @@ class Platform:
             time.sleep(0.5)
         raise AssertionError(f"not ready within {START_LIMIT_S:.0f} s:\n{self.status()}\n{self.printed()}")
 
+    def becomes(self, holds: Callable[[dict[str, Any]], bool], *, limit_s: float = 300.0) -> dict[str, Any]:
+        """Ask for the status until it is as it should be; then what it is. A part may be slow for a moment."""
+        deadline = time.monotonic() + limit_s
+        while not holds(status := self.status()):
+            assert time.monotonic() < deadline, f"not within {limit_s:.0f} s: {status}"
+            time.sleep(0.5)
+        return status
+
     def status(self) -> dict[str, Any]:
         answer = self.command("status", "--json")
         parsed: dict[str, Any] = json.loads(answer.stdout)
@@ -147,14 +156,25 @@ class Platform:
         return answers
 
     def find(self, *parts: str) -> list[psutil.Process]:
-        """Our processes whose command line or title holds all of the given parts."""
-        lines = self.each(lambda process: f"{process.name()} {' '.join(process.cmdline())}")
-        return [process for process, line in lines if all(part in line for part in parts)]
+        """Our processes whose command line or title holds all of the given parts, the one that began first first.
+
+        One that has been forked and has not become another program yet looks like the one that forked it.
+        """
+        lines = self.each(lambda process: (process.create_time(), f"{process.name()} {' '.join(process.cmdline())}"))
+        found = [(began, process) for process, (began, line) in lines if all(part in line for part in parts)]
+        return [process for _, process in sorted(found, key=lambda one: (one[0], one[1].pid))]
+
+    def there(self, *parts: str) -> list[psutil.Process]:
+        """What `find` finds, once that is something."""
+        deadline = time.monotonic() + 120.0
+        while not (found := self.find(*parts)):
+            assert time.monotonic() < deadline, f"no process of {parts} was found"
+            time.sleep(0.1)
+        return found
 
     def kill(self, *parts: str) -> list[psutil.Process]:
         """Kill what `find` finds, of which there must be something."""
-        found = self.find(*parts)
-        assert found, f"no process of {parts} was found"
+        found = self.there(*parts)
         for process in found:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -175,21 +195,53 @@ class Platform:
             running.kill()
             running.wait(60)
         took = time.monotonic() - started
-        _, left = psutil.wait_procs(family, timeout=10)
-        names = [f"{process.pid} {process.name()}" for process in left if process.is_running()]
-        for process in left:
+        names = left_of(family)
+        for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         assert not names, f"left behind: {names}"
         return took
 
 
+def left_of(family: Sequence[psutil.Process], *, limit_s: float = 120.0) -> list[str]:
+    """Which of these processes have not ended by then."""
+    _, left = psutil.wait_procs(family, timeout=limit_s)
+    names = []
+    for process in left:
+        # It may end yet, and another may have its number by now.
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                names.append(f"{process.pid} {process.name()}")
+    return names
+
+
 async def post_signed(client: httpx.AsyncClient, url: str, body: bytes, **headers: str) -> httpx.Response:
+    """Post once, whatever becomes of it."""
     signed = {"X-Hub-Signature-256": signature(body), "Content-Type": "application/json", **headers}
     return await client.post(url, content=body, headers=signed)
 
 
-async def deliver(client: httpx.AsyncClient, url: str, body: bytes, *, limit_s: float = 300.0) -> int:
+async def answer_to(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    *,
+    limit_s: float = 600.0,
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """What a signed post is answered when it is not put off: what is not committed in time is 503 and comes again."""
+    deadline, tries = time.monotonic() + limit_s, 0
+    while True:
+        tries, answer = tries + 1, None
+        with suppress(httpx.TransportError):
+            answer = await post_signed(client, url, body, **(headers or {}))
+        if answer is not None and answer.status_code != 503:
+            return answer
+        assert time.monotonic() < deadline, f"put off for {limit_s:.0f} s and {tries} tries: {answer}"
+        await asyncio.sleep(min(0.2 * tries, 2.0))
+
+
+async def deliver(client: httpx.AsyncClient, url: str, body: bytes, *, limit_s: float = 600.0) -> int:
     """Post as Meta does: again until it is answered 200. Returns how many tries it took."""
     deadline, tries = time.monotonic() + limit_s, 0
     while time.monotonic() < deadline:

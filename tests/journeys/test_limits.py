@@ -24,19 +24,23 @@ async def make_merchant(
     await client.post(
         f"{platform.sandbox}/sandbox/numbers", json={**named, "access_token": TOKEN, "waba_id": "200000000000066"}
     )
-    answer = await client.post(
-        f"{platform.api}/api/v1/tenants",
-        headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": f"limits-{number}"},
-        json={
-            "name": "Sixty-six",
-            "phone_numbers": [named],
-            "location": {"lat": -26.2, "lon": 28.0},
-            "whatsapp": {"access_token": TOKEN},
-            "limits": {"hour": hour},
-        },
-    )
+    for _ in range(5):
+        # A repeat gets the same answer, and a busy machine may need one.
+        answer = await client.post(
+            f"{platform.api}/api/v1/tenants",
+            headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": f"limits-{number}"},
+            json={
+                "name": "Sixty-six",
+                "phone_numbers": [named],
+                "location": {"lat": -26.2, "lon": 28.0},
+                "whatsapp": {"access_token": TOKEN},
+                "limits": {"hour": hour},
+            },
+        )
+        if answer.status_code < 500:
+            break
     made = answer.raise_for_status().json()
-    claims = {"kid": made["credential"]["kid"], "tenant_id": made["tenant_id"], "exp": int(time.time()) + 300}
+    claims = {"kid": made["credential"]["kid"], "tenant_id": made["tenant_id"], "exp": int(time.time()) + 3_000}
     return made["tenant_id"], jwt.encode(claims, base64.b64decode(made["credential"]["secret"]), "HS256")
 
 
@@ -64,16 +68,21 @@ async def test_customers_over_their_merchants_limit_are_answered_and_the_merchan
     for customer in customers:
         body = text_message(customer, "Hi", f"wamid.{customer}", phone_number_id=NUMBER)
         await deliver(client, platform.webhook, body)
-    replies = await replies_to(client, platform.sandbox, customers, limit_s=240)
-    after = await usage(client, platform, token)
+    replies = await replies_to(client, platform.sandbox, customers, limit_s=300)
+    for _ in range(20):  # it is not asked more than so many times a minute
+        after = await usage(client, platform, token)
+        if after["whatsapp"]["hour"]["remaining"] == 0:
+            break
+        await asyncio.sleep(3)
 
     assert all(replies[customer] for customer in customers)
     assert {"products", "orders", "payments", "whatsapp"} <= set(before)
     assert (before["products"]["minute"]["limit"], before["products"]["hour"]["limit"]) == (100, 3)
     assert before["whatsapp"]["hour"]["used"] == 0
     assert (after["whatsapp"]["hour"]["used"], after["whatsapp"]["hour"]["remaining"]) == (3, 0)
-    limits = platform.status()["figures"]["rate_limits"]
-    assert limits["tenants_top"][tenant_id]["whatsapp"]["hour"] == after["whatsapp"]["hour"]
+    status = platform.becomes(lambda status: "tenants_top" in status["figures"].get("rate_limits", {}))
+    top = status["figures"]["rate_limits"]["tenants_top"]
+    assert top[tenant_id]["whatsapp"]["hour"] == after["whatsapp"]["hour"]
 
 
 class Minute(NamedTuple):
@@ -139,7 +148,8 @@ async def test_a_changed_limit_counts_on_the_next_call_and_retry_after_is_true(
     passed, refused = seen.raised
     assert (passed.status_code, refused.status_code) == (200, 429)
 
-    await asyncio.sleep(int(refused.headers["retry-after"]))
+    # And a moment, for the clocks that are compared are two.
+    await asyncio.sleep(int(refused.headers["retry-after"]) + 0.1)
     assert [one.status_code for one in await calls(client, platform, headers, 1)] == [200]
 
 

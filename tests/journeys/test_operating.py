@@ -31,7 +31,18 @@ async def dead_letter(platform: Platform) -> dict[str, Any]:
         await asyncio.sleep(0.3)
 
 
-@pytest.mark.timeout(900)
+async def ended_trace(platform: Platform) -> dict[str, Any]:
+    """The trace when what the message caused has ended, and all shards have told."""
+    deadline = time.monotonic() + 180
+    while True:
+        trace = await spaza(platform, "trace", WAMID)
+        if trace["complete"] and {one["state"] for one in trace["caused"]} == {"acknowledged"}:
+            return dict(trace)
+        assert time.monotonic() < deadline, trace
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.timeout(1200)
 async def test_a_message_to_a_number_that_nobody_has_is_found_and_put_back_when_somebody_has_it(
     platform: Platform, client: httpx.AsyncClient
 ) -> None:
@@ -50,7 +61,7 @@ async def test_a_message_to_a_number_that_nobody_has_is_found_and_put_back_when_
     await client.post(f"{platform.sandbox}/sandbox/numbers", json={**number, "waba_id": "200000000000077"})
     await provision(platform.data_dir, NUMBER, "Sipho's Spaza", "token-77")
     done = await spaza(platform, *redrive, "--yes")
-    [reply] = (await replies_to(client, platform.sandbox, [CUSTOMER], limit_s=120))[CUSTOMER]
+    [reply] = (await replies_to(client, platform.sandbox, [CUSTOMER], limit_s=300))[CUSTOMER]
     again = await spaza(platform, *redrive, "--yes")
     await deliver(client, platform.webhook, text_message(CUSTOMER, "Hi", WAMID, phone_number_id=NUMBER))
     await asyncio.sleep(2)
@@ -58,7 +69,7 @@ async def test_a_message_to_a_number_that_nobody_has_is_found_and_put_back_when_
     assert (done["messages"], again["messages"]) == (1, 0)
     assert reply["phone_number_id"] == NUMBER
     assert len(await outbox(client, platform.sandbox, to=CUSTOMER)) == 1
-    trace = await spaza(platform, "trace", WAMID)
+    trace = await ended_trace(platform)
     events = [one["event"] for one in trace["messages"][0]["events"]]
     assert events[:5] == ["published", "rejected", "redriven", "queued again", "acknowledged"]
     assert [one["state"] for one in trace["caused"]] == ["acknowledged"]
@@ -79,15 +90,19 @@ async def test_a_paused_queue_takes_messages_and_delivers_them_when_it_is_resume
         await deliver(client, platform.webhook, text_message(customer, "Hi", "wamid.OPERATE2"))
         await asyncio.sleep(2)
         waiting = await spaza(platform, "peek", "whatsapp.inbound")
-        status = await asyncio.to_thread(platform.status)
+        status = await asyncio.to_thread(
+            platform.becomes,
+            lambda status: "paused" in status["figures"].get("mailboxes", {}).get("whatsapp.inbound", {}),
+        )
         held = await outbox(client, platform.sandbox, to=customer)
     finally:
         await spaza(platform, "resume", "whatsapp.inbound")
 
-    assert [one["message_id"] for one in waiting["messages"]] == ["100000000000001:wamid.OPERATE2"]
+    # Beside it there may be what became of an earlier reply.
+    assert "100000000000001:wamid.OPERATE2" in [one["message_id"] for one in waiting["messages"]]
     assert status["figures"]["mailboxes"]["whatsapp.inbound"]["paused"] is True
     assert held == []
-    assert len((await replies_to(client, platform.sandbox, [customer], limit_s=120))[customer]) == 1
+    assert len((await replies_to(client, platform.sandbox, [customer], limit_s=300))[customer]) == 1
 
 
 async def test_what_is_wrong_with_a_command_is_said_with_its_remedy(platform: Platform) -> None:

@@ -36,6 +36,7 @@ async def spaza(platform: Platform, *arguments: str) -> Any:
 async def thandis_token(platform: Platform) -> str:
     [thandi] = [one for one in (await spaza(platform, "list"))["tenants"] if one["name"] == "Thandi's Spaza"]
     done = await asyncio.to_thread(platform.command, "tenant", "token", thandi["tenant_id"])
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
@@ -116,7 +117,7 @@ async def test_what_the_front_says_is_true(platform: Platform, client: httpx.Asy
     assert page.headers["content-type"].startswith("text/html")
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platform: Platform, tmp_path: Path) -> None:
     number = f"{time.time_ns() % 10**15}=+27110000099"
     made = await spaza(
@@ -127,16 +128,25 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(platfor
     await spaza(platform, "limits", made["tenant_id"], "--route", "usage", "--minute", "1000000", "--hour", "1000000")
     signed = await spaza(platform, "token", made["tenant_id"])
 
-    as_merchant = _schemathesis(platform, signed["token"], tmp_path, "--include-path-regex", "/(products|usage)")
+    merchants = (signed["token"], "--include-path-regex", "/(products|usage)")
     # What would hold up other journeys is left out, and what may be asked in more than HAProxy reads of a head.
-    as_operator = _schemathesis(
-        platform, "sandbox-admin-token", tmp_path,
+    operators = (
+        "sandbox-admin-token",
         "--exclude-path-regex", f"/(products|usage|webhooks|remove|suspend|rotate|pause|purge|redrive|reseal|{LONG})",
         "--max-examples", "5",
     )  # fmt: skip
-    for running in (await as_merchant, await as_operator):
-        output, _ = await running.communicate()
-        assert running.returncode == 0, output.decode()[-12_000:]
+    found = await _found(platform, tmp_path, merchants, operators)
+    if found:
+        # A busy machine may have put something off; what is a fault is found again by the same questions.
+        found = await _found(platform, tmp_path, merchants, operators)
+    assert found == []
+
+
+async def _found(platform: Platform, folder: Path, *runs: tuple[str, ...]) -> list[str]:
+    """What some runs side by side say who found something."""
+    running = [await _schemathesis(platform, token, folder, *arguments) for token, *arguments in runs]
+    said = await asyncio.gather(*(one.communicate() for one in running))
+    return [output.decode()[-12_000:] for one, (output, _) in zip(running, said, strict=True) if one.returncode != 0]
 
 
 async def _schemathesis(platform: Platform, token: str, folder: Path, *arguments: str) -> asyncio.subprocess.Process:

@@ -36,6 +36,8 @@ LARGEST_BYTES = 64_000_000
 _BUFFER_BYTES = 1 << 20
 # After a look that failed, and where there is no door, for an owner may move to this machine.
 _AGAIN_S, _SELDOM_S = 1.0, 60.0
+# Of publishers. Whoever had them made may be gone before they have ended.
+_under_way: set["asyncio.Task[None]"] = set()
 _log = get_logger("doors")
 
 
@@ -131,7 +133,7 @@ class Door:
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._number = 0
         self.is_open = True
-        self._task = asyncio.create_task(self._listen())
+        self._task = _kept(asyncio.create_task(self._listen()))
         # Not at the end of the task itself: it may be cancelled, by the end of its loop, before it has begun.
         self._task.add_done_callback(lambda _: self.close())
 
@@ -195,7 +197,7 @@ class Doors:
             return door
         loop = asyncio.get_running_loop()
         if owner not in self._looks and loop.time() >= self._not_before.get(owner, -inf):
-            self._looks[owner] = loop.create_task(self._look(owner))
+            self._looks[owner] = _kept(loop.create_task(self._look(owner)))
         return None
 
     def leave(self, owner: str) -> None:
@@ -249,6 +251,13 @@ async def _enter(address: Address) -> Door | None:
         raise
     writer.transport.abort()
     return None
+
+
+def _kept(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+    """Until it has ended: an event loop alone does not keep a task, nor the connection that it waits for."""
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    return task
 
 
 def _is_own(connection: Any) -> bool:

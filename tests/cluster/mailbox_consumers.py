@@ -10,6 +10,12 @@ from actors.mailbox.message import Delivery, Outcome, ack, reject, retry_after
 from config.topology import Topology
 
 
+def written(record: Path) -> list[str]:
+    """The lines of a record that have been written to their end."""
+    text = record.read_text() if record.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 class RecordingConsumer:
     """Handles by the first word of the body.
 

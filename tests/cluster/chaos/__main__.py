@@ -9,8 +9,11 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -25,6 +28,8 @@ VICTIMS = ("mailbox", "consumer", "publisher", "postgres", "redis", "node")
 # A node takes longest to come back.
 _WEIGHTS = (5, 4, 3, 3, 2, 2)
 _RECOVERED_WITHIN_S = 300.0
+# Between two looks at how late one is.
+_LOOK_S = 0.05
 # So many times a partition may change its owner by a strike: to get a mailbox onto a node one is killed before.
 _OWNERS_KILLED = {"mailbox": 1, "node": 2}
 _WAITING = """
@@ -51,7 +56,7 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
     victims = [*VICTIMS, *chance.choices(VICTIMS, _WEIGHTS, k=max(0, kills - len(VICTIMS)))][:kills]
     chance.shuffle(victims)
     crashes: list[tuple[float, float]] = []
-    with ground(folder) as all_of_it:
+    with ground(folder) as all_of_it, stalls() as stalled:
         await all_of_it.begin()
         await _handled_since(all_of_it, time.time())
         for number, victim in enumerate(victims, 1):
@@ -64,7 +69,28 @@ async def crash(kills: int, seed: int, folder: Path) -> list[str]:
                 continue
             back_s = await _handled_since(all_of_it, time.time())
             _say(f"{number}: {victim}{'' if struck else ' (missed)'}, back after {back_s:.1f} s")
-        return await _verdict(all_of_it, crashes)
+        return await _verdict(all_of_it, crashes, stalled)
+
+
+@contextmanager
+def stalls() -> Iterator[Callable[[], float]]:
+    """Tells by how many seconds too late a thread that slept was woken at worst."""
+    ended, worst_s = threading.Event(), 0.0
+
+    def watch() -> None:
+        nonlocal worst_s
+        began = time.monotonic()
+        while not ended.wait(_LOOK_S):
+            now = time.monotonic()
+            began, worst_s = now, max(worst_s, now - began - _LOOK_S)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield lambda: worst_s
+    finally:
+        ended.set()
+        watching.join()
 
 
 async def _handled_since(all_of_it: Ground, since: float) -> float:
@@ -86,7 +112,7 @@ async def _handled_since(all_of_it: Ground, since: float) -> float:
     raise AssertionError(f"nothing new was handled within {_RECOVERED_WITHIN_S:.0f} s; the publisher: {said}")
 
 
-async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]]) -> list[str]:
+async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]], stalled: Callable[[], float]) -> list[str]:
     publisher = all_of_it.publisher
     assert publisher is not None
     publisher.send_signal(signal.SIGTERM)
@@ -118,12 +144,14 @@ async def _verdict(all_of_it: Ground, crashes: list[tuple[float, float]]) -> lis
         crashes,
         {shard: (await _journal(all_of_it, shard, _CLOCK.format(shard)))[0][0] for shard in range(PARTITIONS)},
         TOPOLOGY.queues[QUEUE].key_run,
+        stalled(),
     )
     again = len(evidence.delivered) - len({one.id for one in evidence.delivered})
     _say(
         f"{len(sent)} messages sent, {len(evidence.effects)} handled, {len(evidence.expired)} expired;"
         f" {len(evidence.delivered)} deliveries, {again} of them again; {sum(runs(evidence).values())} runs of a key,"
-        f" up to {max(runs(evidence), default=1)} messages in one batch",
+        f" up to {max(runs(evidence), default=1)} messages in one batch; the machine stalled for"
+        f" {evidence.stall_s:.2f} s at worst",
     )
     return faults(evidence)
 

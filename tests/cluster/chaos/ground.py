@@ -72,7 +72,7 @@ class Ground:
         remote.options(**options).remote(self.consumer_dsn, self.cache.url)
         access = JournalAccess(self.database.tcp_dsn, "secret", "chaos")
         consumers = {QUEUE: ActorConsumer(CONSUMER)}
-        await asyncio.to_thread(start_mailboxes, TOPOLOGY, access, consumers, placement=_PLACEMENT)
+        await asyncio.to_thread(start_mailboxes, TOPOLOGY, access, consumers, placement=_PLACEMENT, timeout_s=300.0)
         self.start_publisher()
 
     def add_worker(self) -> None:
@@ -107,7 +107,7 @@ class Ground:
     async def _strike_postgres(self, chance: random.Random) -> bool:
         self.database.stop(mode="immediate")
         await asyncio.sleep(chance.uniform(0.0, 2.0))
-        self.database.start()
+        self.database.start(timeout_s=240.0)
         return True
 
     async def _strike_redis(self, chance: random.Random) -> bool:
@@ -115,7 +115,7 @@ class Ground:
         self.cache.process.kill()
         self.cache.process.wait()
         await asyncio.sleep(chance.uniform(0.0, 1.0))
-        self.cache.start()
+        self.cache.start(timeout_s=120.0)
         return True
 
     async def _strike_node(self, chance: random.Random) -> bool:

@@ -58,7 +58,7 @@ class Merchant:
         runner: UnitRunner,
         share: Share | None = None,
         room: asyncio.Semaphore | None = None,
-        timeout_s: float = 5.0,
+        timeout_s: float = 60.0,
     ) -> None:
         self.shards = Troubled(runner)
         api = ProductsApi(catalog_of(self.shards))
@@ -326,7 +326,9 @@ async def test_a_merchant_whose_table_is_locked_does_not_slow_another(
     assert len(refused) >= ROOM - OF_ONE_TENANT
 
 
-async def test_a_hop_gets_what_is_left_of_the_routes_time(merchant: Merchant) -> None:
+async def test_a_hop_gets_what_is_left_of_the_routes_time(shard_shop: ShardShop) -> None:
+    merchant = Merchant(await shard_shop.open(), shard_shop.runner, timeout_s=5.0)
     await merchant.client.get("/x")
+    await merchant.client.aclose()
 
     assert 0 < merchant.shards.patience[0] <= 5

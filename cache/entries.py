@@ -28,7 +28,7 @@ class EntryPolicy(NamedTuple):
     """How long Redis keeps things, in seconds.
 
     Attributes:
-        present_s: a value, give or take ``jitter``, so that what was found together does not lapse together.
+        present_s: a value at most, and up to ``jitter`` less, so that what was found together does not lapse together.
         absent_s: that something is not there.
         jitter: a part of either.
         forgotten_s: that a value was forgotten; longer than a look-up takes.
@@ -119,7 +119,7 @@ class RedisEntries(Generic[V]):
 
     def _px(self, value: V | None) -> int:
         kept_s = self._policy.absent_s if value is None else self._policy.present_s
-        spread = random.uniform(1 - self._policy.jitter, 1 + self._policy.jitter)  # noqa: S311 - protects nothing
+        spread = random.uniform(1 - self._policy.jitter, 1)  # noqa: S311 - protects nothing
         return max(1, int(kept_s * spread * 1000))
 
     def _read(self, text: bytes | str) -> tuple[bool, V | None]:

@@ -42,6 +42,7 @@ class DirectoryPolicy(NamedTuple):
         step_s: patience for the shards, for each of the three steps of a look-up.
         strangers: how many made-up credentials are looked up.
         say_again_s: after which a change that could not be said is said again, and then ever less often.
+        listens_s: how long look-ups wait, once, until changes are heard of: what is found before is kept nowhere.
     """
 
     local_s: float = 60.0
@@ -51,6 +52,7 @@ class DirectoryPolicy(NamedTuple):
     step_s: float = 2.0
     strangers: StrangerPolicy = StrangerPolicy()
     say_again_s: float = FIRST_S
+    listens_s: float = 0.5
 
 
 class TenantDirectory:
@@ -79,7 +81,8 @@ class TenantDirectory:
         self._kids = CacheAside(
             self._read_credentials, None if shared is None else shared.credentials, policy=kept, clock=clock
         )
-        self._bus, self._listens, self._wall_clock = bus, bus is None, wall_clock
+        self._bus, self._wall_clock, self._listens_s = bus, wall_clock, policy.listens_s
+        self._listens: asyncio.Event | None = None
         self._insistence = Insistence(self._say, first_s=policy.say_again_s)
 
     async def by_phone(self, phone_number_id: str) -> Tenant | None:
@@ -96,7 +99,7 @@ class TenantDirectory:
         Raises:
             DirectoryUnavailableError: some could not be looked up now; it carries those that could.
         """
-        self._listen()
+        await self._listen()
         found = await self._phones.get(phone_number_ids)
         missing = frozenset(phone_number_ids).difference(found)
         if missing:
@@ -114,7 +117,7 @@ class TenantDirectory:
         """
         if _KID.fullmatch(kid) is None:
             return None
-        self._listen()
+        await self._listen()
         found = await self._kids.get((kid,))
         if kid not in found:
             raise CredentialUnavailableError(kid)
@@ -187,12 +190,21 @@ class TenantDirectory:
         self._phones.drop(change.phone_numbers, where=of_it if change.tenant_id else None)
         self._kids.drop(change.kids, where=of_it if change.tenant_id else None)
 
-    def _listen(self) -> None:
+    async def _listen(self) -> None:
         """Begin with the first look-up, for it needs the event loop."""
-        if not self._listens and self._bus is not None:
-            self._listens = True
+        if self._bus is None:
+            return
+        if self._listens is None:
+            self._listens = asyncio.Event()
+            asyncio.get_running_loop().call_later(self._listens_s, self._listens.set)
             self._turn(deaf=True)
-            self._bus.listen(self._drop, began=lambda: self._turn(deaf=False), lost=lambda: self._turn(deaf=True))
+            self._bus.listen(self._drop, began=self._began, lost=lambda: self._turn(deaf=True))
+        await self._listens.wait()
+
+    def _began(self) -> None:
+        self._turn(deaf=False)
+        if self._listens is not None:
+            self._listens.set()
 
     def _turn(self, *, deaf: bool) -> None:
         for kept in (self._phones, self._kids):

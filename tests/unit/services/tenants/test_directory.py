@@ -480,3 +480,31 @@ async def test_a_change_that_could_not_be_said_is_said_again_until_it_is() -> No
     tenant = await directory.by_phone("111")
     assert tenant is not None
     assert not tenant.is_served
+
+
+async def test_what_is_found_first_is_there_for_all_though_listening_takes_a_moment_to_begin() -> None:
+    shards, shared, bus = FakeShards(), InMemorySharedCache(), InMemoryBus()
+    shards.add("111", "a")
+    bus.up = False
+    directory = TenantDirectory(shards, shared, bus=bus, policy=DirectoryPolicy(listens_s=60.0))
+
+    finding = asyncio.ensure_future(directory.by_phone("111"))
+    await asyncio.sleep(0)
+    assert not finding.done()
+    bus.mends()
+
+    assert await finding is not None
+    assert set(await shared.get(["111"])) == {"111"}
+
+
+async def test_without_a_bus_that_begins_look_ups_wait_for_it_once() -> None:
+    shards, bus = FakeShards(), InMemoryBus()
+    shards.add("111", "a")
+    bus.up = False
+    directory = TenantDirectory(shards, bus=bus, policy=DirectoryPolicy(listens_s=0.001))
+
+    assert await directory.by_phone("111") is not None
+
+    async with asyncio.timeout(60.0):
+        assert await directory.by_phone("111") is not None
+    assert len(bus.listeners) == 1

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from cluster.ports import free_port
-from tests.journeys.platform import ROOT, post_signed, text_message
+from tests.journeys.platform import ROOT, deliver, text_message
 from tests.servers import postgres, redis
 
 pytestmark = pytest.mark.timeout(1800)
@@ -128,11 +128,29 @@ def _shard_pools(cluster: Cluster) -> set[int]:
     return found
 
 
-async def _figures(api: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(timeout=120) as client:
-        answer = await client.get(f"{api}/api/v1/mailboxes", headers={"Authorization": f"Bearer {_TOKEN}"})
-        answer.raise_for_status()
-        return {one["queue"]: one for one in answer.json()["queues"]}
+async def _until(api: str, path: str, holds: Callable[[Any], bool], *, limit_s: float = 300) -> Any:
+    """What an operator is answered, once it is as it should be: a replica of before may answer yet, or none."""
+    deadline = time.monotonic() + limit_s
+    async with httpx.AsyncClient(timeout=120, headers={"Authorization": f"Bearer {_TOKEN}"}) as client:
+        while True:
+            seen: Any = None
+            with suppress(httpx.TransportError, ValueError):
+                seen = (await client.get(f"{api}{path}")).json()
+                if holds(seen):
+                    return seen
+            assert time.monotonic() < deadline, seen
+            await asyncio.sleep(1)
+
+
+async def _figures(api: str, *, of: str = "whatsapp.inbound") -> dict[str, Any]:
+    """Of each queue, once that one is among them and all have an owner."""
+
+    def are_owned(seen: Any) -> bool:
+        queues = {one["queue"]: one["state"] for one in seen.get("queues", ())}
+        return of in queues and set(queues.values()) == {"owning"}
+
+    seen = await _until(api, "/api/v1/mailboxes", are_owned)
+    return {one["queue"]: one for one in seen["queues"]}
 
 
 async def _ready(api: str, *, limit_s: float = 400) -> None:
@@ -158,7 +176,7 @@ async def test_it_serves_on_the_port_of_the_settings_and_a_changed_program_repla
     _deploy(source, cluster)
     await _ready(api)
     async with httpx.AsyncClient(timeout=120) as client:
-        taken = await post_signed(client, webhook, text_message("27821110001", "Hi", "wamid.RUN1"))
+        await deliver(client, webhook, text_message("27821110001", "Hi", "wamid.RUN1"))
         missing = await client.get(f"{api}/nothing")
     before, owners = await _figures(api), _shard_pools(cluster)
 
@@ -169,18 +187,14 @@ async def test_it_serves_on_the_port_of_the_settings_and_a_changed_program_repla
     _deploy(source, cluster)
     await _ready(api)
     async with httpx.AsyncClient(timeout=120) as client:
-        again = await post_signed(client, webhook, text_message("27821110001", "Hi", "wamid.RUN2"))
-        welcome = (await client.get(api)).json()["message"]
-    after = await _figures(api)
-    async with asyncio.timeout(120):
+        await deliver(client, webhook, text_message("27821110001", "Hi", "wamid.RUN2"))
+    await _until(api, "/", lambda seen: "next Spaza" in seen.get("message", ""))
+    after = await _figures(api, of="audit")
+    async with asyncio.timeout(300):
         # What was replaced ends when its last work is done.
         while len(_shard_pools(cluster)) != 2 or owners & _shard_pools(cluster):  # noqa: ASYNC110 - Ray tells nobody
             await asyncio.sleep(0.2)
 
-    assert (taken.status_code, again.status_code) == (200, 200)
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/json")
     assert after.keys() - before.keys() == {"audit"}
-    assert {one["state"] for one in after.values()} == {"owning"}
-    assert "next Spaza" in welcome
-    assert len(owners) == len(_shard_pools(cluster)) == 2
-    assert not owners & _shard_pools(cluster)
+    assert len(owners) == 2

@@ -28,8 +28,10 @@ from actors.shards.waiting_unit import CallOnWay, Outcomes, WaitingUnit, Work
 from kernel.errors import SpazaError
 from telemetry.log import get_logger
 
-# A connection of its own is not worth it for less.
-_UNITS_A_HAND = 2
+# A connection of its own is not worth it for less, unless what is before it takes so long.
+_UNITS_A_HAND, _LOOK_S = 2, 0.02
+# While the server gives no more connections than are at work.
+_NO_MORE_S = 1.0
 _CLOCK_S = 0.001
 _log = get_logger("shards")
 
@@ -38,8 +40,9 @@ class Lane:
     """Runs units of one role on one shard.
 
     Units of all calls wait in one queue. Up to as many hands as there may be connections take from it, each with a
-    connection that it keeps from unit to unit. What waits is bounded, for the lane and for each tenant. A unit that
-    still waits at its deadline is given up; one that runs is rolled back. For one event loop.
+    connection that it keeps from unit to unit; none is free for long while a unit waits that may have it. What waits is
+    bounded, for the lane and for each tenant. A unit that still waits at its deadline is given up; one that
+    runs is rolled back. For one event loop.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Lane:
         self._hands: set[asyncio.Task[None]] = set()
         # Those of them that have a connection.
         self._at_work = 0
+        self._looking: asyncio.TimerHandle | None = None
+        self._no_more_until = 0.0
         self._calls: set[CallOnWay] = set()
         # The longest held first.
         self._held: dict[WaitingUnit, ShardConnection] = {}
@@ -80,6 +85,8 @@ class Lane:
     async def aclose(self, timeout_s: float) -> None:
         """Close the connections; those still in use after so many seconds are cut."""
         self._connections.close()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._hands:
             await asyncio.wait(self._hands, timeout=timeout_s)
         await self._connections.closed(timeout_s)
@@ -119,6 +126,15 @@ class Lane:
             hand = asyncio.get_running_loop().create_task(self._hand())
             self._hands.add(hand)
             hand.add_done_callback(self._hand_ended)
+        if self._looking is None and len(self._queue):
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Let another hand come for what waits behind units that take long, for it may be another tenant's."""
+        self._looking = None
+        none_comes = self._at_work == len(self._hands) < self._most
+        more = asyncio.get_running_loop().time() >= self._no_more_until
+        self._wake(int(none_comes and more and self._queue.has_next()))
 
     def _hand_ended(self, hand: "asyncio.Task[None]") -> None:
         self._hands.discard(hand)
@@ -129,14 +145,15 @@ class Lane:
             self._wake(1)
 
     async def _hand(self) -> None:
-        """Take a connection and run units on it, until none waits."""
-        while len(self._queue):
+        """Take a connection and run units on it, until none waits that may have it."""
+        while self._queue.has_next():
             try:
                 connection = await self._connections.take()
             except ShardError as error:
                 if not self._at_work:
                     self._nothing_goes(error)
                 # Else the others get on with fewer connections.
+                self._no_more_until = asyncio.get_running_loop().time() + _NO_MORE_S
                 return
             self._at_work += 1
             try:

@@ -57,9 +57,8 @@ class Patience:
             Seconds, 0.05 to 5, from the mean time of a unit and the connections that the party gets beside the others.
         """
         parties = max(1, len(self._of))
-        # Of several, a party gets its part, and never the last connection.
-        hands = max(1.0, min(self._connections - 1, self._connections / parties)) if self._connections > 1 else 1.0
-        if parties > self._connections:
-            hands = self._connections / parties
+        # One is left to who comes next, see ``FairQueue``; as many parties as connections take turns.
+        is_few = parties < self._connections
+        hands = max(1.0, self._connections / (parties + 1)) if is_few else self._connections / parties
         places = refused if self._of[party] >= self._room_of_one else refused * hands / self._connections
         return min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, places * max(self.mean_s, blocked_s) / hands))

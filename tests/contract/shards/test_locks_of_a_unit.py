@@ -26,7 +26,8 @@ async def test_the_first_statement_sees_what_the_lock_was_waited_for(
         begun.set()
         await go_on.wait()
 
-    pools, tenant = make_pools({**UNITS, "hold": hold}), await make_tenant()
+    # Three of them for one tenant.
+    pools, tenant = make_pools({**UNITS, "hold": hold}, limits=PoolLimits(app_connections=6)), await make_tenant()
     first = asyncio.create_task(pools.run([UnitCall("hold", SHARD, tenant, "bread", (5, 9))], PATIENCE_S))
     await begun.wait()
     second = asyncio.create_task(pools.run([UnitCall("skus", SHARD, tenant, None, (-7, 9))], PATIENCE_S))

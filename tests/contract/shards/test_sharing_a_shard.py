@@ -67,6 +67,25 @@ async def test_a_flood_within_one_call_does_not_hold_up_the_other_tenants_of_tha
     assert ended.index("quiet") <= 2
 
 
+async def test_two_tenants_whose_units_do_not_end_leave_a_connection_to_a_third(
+    make_pools: MakePools, make_tenant: MakeTenant
+) -> None:
+    stay = Stay()
+    pools = make_pools({**UNITS, "stay": stay.stay}, limits=PoolLimits(app_connections=4))
+    first, second, third = [await make_tenant() for _ in range(3)]
+    calls = [[UnitCall("stay", SHARD, tenant, None)] * 10 for tenant in (first, first, second, second)]
+    staying = [asyncio.create_task(pools.run(units, PATIENCE_S * 2)) for units in calls]
+    await stay.have_come(3)
+
+    for _ in range(3):
+        assert await value(pools, "skus", third) == []
+
+    assert stay.come == 3
+    assert not any(call.done() for call in staying)
+    stay.may_end.set()
+    assert all(outcome.error is None for outcomes in await asyncio.gather(*staying) for outcome in outcomes)
+
+
 async def test_one_tenant_cannot_fill_the_room_of_all(make_pools: MakePools, make_tenant: MakeTenant) -> None:
     pools = make_pools(UNITS, limits=PoolLimits(app_connections=2, waiting=20))
     flooding, quiet = await make_tenant(), await make_tenant()
@@ -155,7 +174,7 @@ async def test_a_unit_may_have_less_patience_than_its_call(make_pools: MakePools
 async def test_nothing_is_opened_before_it_is_used_and_what_is_idle_is_closed_but_for_the_least(
     make_pools: MakePools, make_tenant: MakeTenant
 ) -> None:
-    stay, limits = Stay(), PoolLimits(app_connections=4, min_idle=2, idle_s=0.3)
+    stay, limits = Stay(), PoolLimits(app_connections=6, min_idle=2, idle_s=0.3)
     pools, tenant = make_pools({**UNITS, "stay": stay.stay}, limits=limits), await make_tenant()
     assert _figures(pools)["connections"] == 0
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,20 +75,82 @@ def test_a_tenant_that_comes_anew_has_no_claim_to_the_time_before() -> None:
     assert 18 <= sum(unit.party == "new" for unit in first) <= 22
 
 
-def test_one_tenant_leaves_a_connection_to_others_and_one_call_leaves_one_to_its_tenants_others() -> None:
-    queue = filled(4, *(Unit("a", 1, n) for n in range(10)))
+def hold_all_it_may(queue: FairQueue[Unit], party: str, source: int = 0) -> list[Unit]:
+    """Put in more units than it may begin at once, and begin those that it may. With a source they are of one call."""
+    for number in range(20):
+        queue.put(Unit(party, source or 1_000 + number, number))
+    begun: list[Unit] = []
+    while (unit := queue.take(0.001)) is not None:
+        assert unit.party == party
+        begun.append(unit)
+    return begun
 
-    taken = [queue.take(0.001) for _ in range(4)]
-    assert [unit is not None for unit in taken] == [True, True, False, False]
-    queue.put(Unit("a", 2))
-    assert queue.take(0.001) == Unit("a", 2)
-    queue.put(Unit("a", 3))
+
+@pytest.mark.parametrize(
+    ("connections", "held"),
+    [(1, [1, 0]), (2, [1, 1, 0]), (3, [2, 1, 0]), (4, [2, 1, 1, 0]), (5, [3, 1, 1, 0]), (10, [5, 3, 1, 1, 0])],
+)
+def test_each_that_comes_gets_half_of_what_the_others_have_left(connections: int, held: list[int]) -> None:
+    queue: FairQueue[Unit] = FairQueue(connections)
+
+    assert [len(hold_all_it_may(queue, f"tenant-{number}")) for number in range(len(held))] == held
+
+
+@pytest.mark.parametrize(
+    ("connections", "held"), [(1, [1, 0]), (2, [1, 0]), (3, [1, 1, 0]), (4, [1, 1, 0]), (6, [2, 1, 0]), (10, [3, 1, 1])]
+)
+def test_a_call_leaves_some_to_its_tenants_others_as_a_tenant_does_to_others(connections: int, held: list[int]) -> None:
+    queue: FairQueue[Unit] = FairQueue(connections)
+
+    assert [len(hold_all_it_may(queue, "a", call)) for call in range(1, len(held) + 1)] == held
+
+
+@given(connections=st.integers(4, 12), steps=st.lists(st.integers(0, 12), max_size=60))
+def test_two_tenants_whose_units_take_long_always_leave_a_connection_to_a_third(
+    connections: int, steps: list[int]
+) -> None:
+    queue = filled(connections, *(Unit(party, call, call) for call in range(100) for party in "ab"))
+    held: list[Unit] = []
+    for step in steps:
+        if step < len(held):
+            queue.done(held.pop(step), 0.001, 5.0)
+        while (taken := queue.take(0.001)) is not None:
+            held.append(taken)
+        third = Unit("third", 1)
+        queue.put(third)
+        assert queue.take(0.001) is third
+        queue.done(third, 0.001, 0.001)
+
+
+def test_what_slow_tenants_give_back_is_kept_for_those_that_hold_none() -> None:
+    queue: FairQueue[Unit] = FairQueue(4)
+    (first, *_), *_ = [hold_all_it_may(queue, party) for party in ("a", "b", "c")]
+    queue.put(Unit("fourth", 1))
     assert queue.take(0.001) is None
-    queue.put(Unit("b", 4))
-    assert queue.take(0.001) == Unit("b", 4)
-    assert taken[0] is not None
-    queue.done(taken[0], 0.001, 0.001)
-    assert queue.take(0.001) is not None
+
+    queue.done(first, 0.001, 5.0)
+    fourth = queue.take(0.001)
+    assert fourth == Unit("fourth", 1)
+    queue.done(fourth, 0.001, 0.001)
+
+    assert len(queue) > 50
+    assert queue.take(0.001) is None
+
+
+def test_one_that_ends_may_let_two_begin() -> None:
+    queue = filled(4, *(Unit(party, call) for party in ("a", "b", "c") for call in (1, 2)))
+    held = [queue.take(0.001) for _ in range(3)]
+    assert [unit and unit.party for unit in held] == ["a", "b", "c"]
+    assert not queue.has_next()
+    assert held[1] is not None
+
+    queue.done(held[1], 0.001, 5.0)
+
+    assert queue.has_next()
+    begun = [queue.take(0.001), queue.take(0.001)]
+    assert Unit("b", 2) in begun
+    assert None not in begun
+    assert not queue.has_next()
 
 
 def test_with_one_connection_everybody_gets_it() -> None:
@@ -146,7 +209,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, connections=st.integers(1, 5))
-def test_whatever_happens_nothing_is_lost_or_taken_twice_and_caps_hold(
+def test_whatever_happens_nothing_is_lost_or_taken_twice_and_no_connection_is_idle_that_one_may_have(
     steps: list[tuple[str, str, int]], connections: int
 ) -> None:
     queue: FairQueue[Unit] = FairQueue(connections)
@@ -158,16 +221,19 @@ def test_whatever_happens_nothing_is_lost_or_taken_twice_and_caps_hold(
             queue.put(unit)
             waiting.add(unit)
         elif what == "take":
+            has_next = queue.has_next()
             taken = queue.take(0.001)
+            assert has_next == (taken is not None)
             if taken is not None:
                 waiting.remove(taken)
                 held.append(taken)
             elif len(held) < connections:
-                # Only who is at a cap waits while a connection is free.
+                # Only who has as many as are free waits while one is.
+                free = connections - len(held)
                 for unit in waiting:
                     of_party = [one for one in held if one.party == unit.party]
                     of_source = [one for one in of_party if one.source == unit.source]
-                    assert len(of_party) >= max(1, connections - 1) or len(of_source) >= max(1, connections - 2)
+                    assert len(of_party) + 2 * len(of_source) >= free
         elif what == "done" and held:
             queue.done(held.pop(which % len(held)), 0.001, 0.002)
         elif what == "remove":
@@ -177,7 +243,7 @@ def test_whatever_happens_nothing_is_lost_or_taken_twice_and_caps_hold(
             waiting -= set(gone)
         assert len(queue) == len(waiting)
         assert len(queue._line) <= 2 * queue.parties + 17
-        assert all(sum(one.party == party for one in held) <= max(1, connections - 1) for party in "abc")
+        assert all(sum(one.party == party for one in held) <= (connections + 1) // 2 for party in "abc")
     for unit in held:
         queue.done(unit, 0.001, 0.001)
     assert set(run_all(queue)) == waiting

@@ -140,6 +140,26 @@ async def test_what_a_caller_that_has_gone_had_waiting_is_not_run() -> None:
     await lane.aclose(0.0)
 
 
+async def test_a_unit_in_a_call_with_others_that_do_not_end_gets_a_connection_that_is_free() -> None:
+    servers, has_run = FakeServers(), asyncio.Event()
+    lane = lane_on(servers, connections=4)
+
+    async def stays(_transaction: Transaction, _arguments: Any) -> None:
+        await has_run.wait()
+
+    async def runs(_transaction: Transaction, _arguments: Any) -> None:
+        has_run.set()
+
+    units = [stays, stays, runs]
+    call = [works(unit, None, tenant=str(at) * 32)[0]._replace(position=at) for at, unit in enumerate(units)]
+    outcomes = await run(lane, call, 60.0)
+
+    assert [outcomes[at].error for at in range(3)] == [None] * 3
+    assert len(servers.made) == 3
+    assert left(lane) == (0, 0)
+    await lane.aclose(0.0)
+
+
 async def test_no_more_than_may_wait_is_taken_and_the_rest_is_told_when_to_come() -> None:
     lane = lane_on(FakeServers(), waiting=4)
 

@@ -142,7 +142,10 @@ class Attempt:
         connection, call = self._connection, self._call
         try:
             async with asyncio.timeout_at(self._deadline):
-                self._value = await self._function(self._transaction, call.arguments)
+                try:
+                    self._value = await self._function(self._transaction, call.arguments)
+                finally:
+                    self._transaction.is_over = True
         except Exception as error:  # noqa: BLE001 - a unit may raise anything; it becomes its outcome
             return await self._rolled_back(error)
         except BaseException:

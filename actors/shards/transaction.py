@@ -92,16 +92,18 @@ class ShardTransaction:
     Attributes:
         published: so far.
         failed: whether a statement failed or was given up, so that PostgreSQL may roll back where the unit commits.
+        is_over: whether the unit has ended. What it has left behind finds nothing more here, for the connection is
+            another tenant's next.
     """
 
-    __slots__ = ("_connection", "_publisher", "failed", "published", "schema", "shard", "tenant_id")
+    __slots__ = ("_connection", "_publisher", "failed", "is_over", "published", "schema", "shard", "tenant_id")
 
     def __init__(self, connection: Any, shard: int, tenant_id: str, publisher: Publisher | None) -> None:
         self._connection, self._publisher = connection, publisher
         self.shard, self.tenant_id = shard, tenant_id
         self.schema = schema_of(tenant_id) if tenant_id else ""
         self.published: list[PublishedRow] = []
-        self.failed = False
+        self.failed = self.is_over = False
 
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
         text = self._text(query)
@@ -140,6 +142,7 @@ class ShardTransaction:
         await self._publish(Publication(exchange, routing_key, messages, statement.rstrip(), arguments))
 
     async def _publish(self, publication: Publication) -> None:
+        self._refuse_if_over()
         if self._publisher is None:
             raise RuntimeError("these shards were started without a publisher")
         try:
@@ -149,7 +152,12 @@ class ShardTransaction:
             raise
         self.published.extend(rows)
 
+    def _refuse_if_over(self) -> None:
+        if self.is_over:
+            raise RuntimeError("the unit has ended, and its transaction with it")
+
     def _text(self, query: str) -> str:
+        self._refuse_if_over()
         if not leaves_session_alone(query):
             if ends_transaction(query):
                 raise RuntimeError("a unit's transaction is begun and ended for it")

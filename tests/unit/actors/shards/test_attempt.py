@@ -81,6 +81,22 @@ def attempt(
     return Attempt(connection, call, function, None, asyncio.get_running_loop().time() + within_s, 1.0, needs)
 
 
+async def test_what_a_unit_leaves_behind_says_nothing_on_its_connection_any_more() -> None:
+    connection, left_behind = FakeConnection(), list[Transaction]()
+
+    async def leaves(transaction: Transaction, _arguments: Any) -> None:
+        left_behind.append(transaction)
+
+    unit = attempt(connection, leaves)
+    assert await unit.begin() is None
+    assert await unit.work() is None
+    with pytest.raises(RuntimeError, match="has ended"):
+        await left_behind[0].execute("SELECT 1")
+
+    assert connection.sent == [BEGIN]
+    assert (await unit.commit()).outcome.error is None
+
+
 async def committed_and_begun(answer: Any) -> tuple[FakeConnection, Ending, Ending | None]:
     connection = FakeConnection(**{JOINT: answer})
     first, second = attempt(connection, value="first"), attempt(connection, value="second")

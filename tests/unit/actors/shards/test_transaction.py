@@ -98,6 +98,25 @@ async def test_a_statement_that_may_change_the_session_is_noted() -> None:
     assert connection.suspected
 
 
+async def test_a_unit_that_has_ended_reaches_its_connection_no_more() -> None:
+    connection = FakeConnection()
+    transaction = ShardTransaction(connection, 3, TENANT, None)
+    transaction.is_over = True
+
+    for left_behind in (
+        transaction.fetch("SELECT 1"),
+        transaction.fetchrow("SELECT 1"),
+        transaction.execute("SET app.current_tenant = 'x'"),
+        transaction.publish("exchange", "key", []),
+        transaction.execute_and_publish("WITH {publish}", exchange="exchange", routing_key="key", messages=[]),
+    ):
+        with pytest.raises(RuntimeError, match="has ended"):
+            await left_behind
+
+    assert connection.statements == []
+    assert not connection.suspected
+
+
 async def test_publishing_without_a_topology_is_refused() -> None:
     transaction = ShardTransaction(FakeConnection(), 3, TENANT, None)
 

@@ -1,6 +1,7 @@
 """The schema of one tenant, made as the owner of the databases: all of it in one transaction, or nothing."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -26,7 +27,8 @@ _LOCKS: Final = "SELECT pg_advisory_xact_lock(hashtextextended('spaza migration 
 class TenantSchemas:
     """Makes tenants' schemas. Holds the owner's DSN, and a connection only while it works.
 
-    At most ``parallel`` at once; the others wait their turn within the patience.
+    At most ``parallel`` at once; the others wait their turn within the patience. Half of the turns at most are one
+    shard's, for what waits for a shard that is locked or away is not to hold up the others.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class TenantSchemas:
         """
         self._dsn_template, self._patience_s = dsn_template, patience_s
         self._turns = asyncio.Semaphore(parallel)
+        self._turns_of = defaultdict[int, asyncio.Semaphore](lambda: asyncio.Semaphore(max(1, parallel // 2)))
         self._migrations = load_migrations(FOLDER / TENANT) if migrations is None else migrations
 
     async def create(self, tenant_id: str, shard: int, wanted: Callable[[], Awaitable[bool]] | None = None) -> bool:
@@ -98,7 +101,7 @@ class TenantSchemas:
     async def _connection(self, shard: int, schema: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection of the owner's, for the time of the patience; what goes wrong with it is said in our words."""
         try:
-            async with asyncio.timeout(self._patience_s), self._turns:
+            async with asyncio.timeout(self._patience_s), self._turns_of[shard], self._turns:
                 connection = await connect(shard_dsn(self._dsn_template, shard), timeout_s=_CONNECT_S)
                 try:
                     yield connection

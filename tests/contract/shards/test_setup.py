@@ -144,6 +144,25 @@ async def test_a_migration_waits_for_a_lock_only_briefly_and_comes_again(shards:
         await reader.close()
 
 
+async def test_a_shard_that_keeps_its_makers_waiting_does_not_hold_up_those_of_another(shards: Shards) -> None:
+    schemas, goes_on, asked = TenantSchemas(shards.dsn, parallel=2, patience_s=300.0), asyncio.Event(), list[int]()
+
+    async def keeps_waiting() -> bool:
+        asked.append(SHARD + 1)
+        await goes_on.wait()
+        return False
+
+    stuck = [asyncio.create_task(schemas.create(new_id(), SHARD + 1, keeps_waiting)) for _ in range(3)]
+    while not asked:  # noqa: ASYNC110 - it tells nobody else
+        await asyncio.sleep(0.01)
+
+    assert await schemas.create(new_id(), SHARD)
+
+    assert asked == [SHARD + 1]
+    goes_on.set()
+    assert await asyncio.gather(*stuck) == [False] * 3
+
+
 async def test_a_tenants_schema_is_made_once_however_often_and_by_however_many(shards: Shards) -> None:
     tenant, schemas = new_id(), TenantSchemas(shards.dsn)
 

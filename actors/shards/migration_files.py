@@ -58,13 +58,16 @@ def load_migrations(folder: Path) -> tuple[Migration, ...]:
     """The migrations of a folder, in their order; none for a folder that is empty.
 
     Raises:
-        ValueError: a name is not of the form, the numbers are not 1, 2, 3 and so on, or a file ends its transaction.
+        ValueError: a name is not of the form or is a folder's, the numbers are not 1, 2, 3 and so on, or a file ends
+            its transaction.
     """
     found = []
     for path in sorted(folder.glob("*.sql")):
         named = _NAME.fullmatch(path.name)
         if named is None:
             raise ValueError(f"{path.name}: a migration is named NNNN_pre_what.sql or NNNN_post_what.sql")
+        if path.is_dir():
+            raise ValueError(f"{path.name}: a migration is a file, and this is a folder")
         sql = path.read_text(encoding="utf-8")
         if _ENDS_TRANSACTION.search(sql):
             raise ValueError(f"{path.name}: a migration runs in a transaction of its own; take BEGIN and COMMIT out")

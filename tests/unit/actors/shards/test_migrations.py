@@ -52,6 +52,13 @@ def test_names_of_another_form_are_refused(tmp_path: Path, name: str) -> None:
         load_migrations(_write(tmp_path, name))
 
 
+def test_a_folder_of_such_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "0001_pre_a.sql").mkdir()
+
+    with pytest.raises(ValueError, match="this is a folder"):
+        load_migrations(tmp_path)
+
+
 @pytest.mark.parametrize("folder", ["shared", "tenant"])
 def test_every_table_of_ours_forces_row_level_security(folder: str) -> None:
     for migration in load_migrations(FOLDER / folder):

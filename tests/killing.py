@@ -10,10 +10,14 @@ import os
 import signal
 from asyncio import selector_events
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+import asyncpg
 
 _SocketTransport: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
 _FINISHED, _FAILED = 0, 70
+_SESSIONS: Final = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE $1 AND backend_type = 'client backend'"
+_PATIENCE_S: Final = 120.0
 
 
 def killed_at(step: int, main: Callable[[], Awaitable[object]], *, after: bool = False) -> bool:
@@ -43,6 +47,22 @@ def killed_after(seconds: float, main: Callable[[], Awaitable[object]]) -> bool:
         _run(main)
     asyncio.run(_kill_later(child, seconds))
     return _ended_by_a_kill(child)
+
+
+async def sessions_over(dsn: str, databases: str) -> None:
+    """Wait until a server has noticed that whoever was killed is gone; it ends what it was told until then.
+
+    Args:
+        dsn: of another database than these.
+        databases: a pattern of their names.
+    """
+    keeper = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            while await keeper.fetch(_SESSIONS, databases):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        await keeper.close()
 
 
 async def _kill_later(child: int, seconds: float) -> None:

@@ -19,6 +19,7 @@ from actors.shards.setup import set_up_shards
 from actors.shards.tenant_schema import TenantSchemas
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
+from tests.killing import sessions_over
 from tests.migration_folders import Release
 from tests.servers import postgres
 
@@ -45,6 +46,10 @@ class Installation:
         for shard in SHARDS:
             await keeper.execute(f"CREATE DATABASE {self._name}_{shard:02d} TEMPLATE shard_31")
         await keeper.close()
+
+    async def sessions_over(self) -> None:
+        """Wait until nobody is left of a process that was killed."""
+        await sessions_over(self._server.database_dsn("postgres"), f"{self._name}%")
 
     async def drop(self) -> None:
         keeper = await asyncpg.connect(self._server.database_dsn("postgres"))

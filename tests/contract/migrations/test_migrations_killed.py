@@ -55,6 +55,7 @@ def test_killed_at_any_step_every_schema_is_whole_and_the_next_run_finishes_it(
         return await fresh.migrations(release, **_SERIAL).run(canaries=tenants[1:])
 
     async def look_and_resume() -> set[int]:
+        await fresh.sessions_over()
         between = await _whole(fresh, release)
         report = await fresh.migrations(release, **_SERIAL).run(canaries=tenants[1:])
         assert report.complete
@@ -83,6 +84,7 @@ def test_killed_at_a_random_moment_again_and_again_it_comes_to_its_end(fresh: In
         return await fresh.migrations(release, shards=(0, 1)).run(canaries=tenants[:1])
 
     async def look() -> None:
+        await fresh.sessions_over()
         report = await drift(fresh.migrations(release), (0, 1))
         assert report.clean, [str(one) for drifted in report.drifted for one in drifted.differences]
 

@@ -12,7 +12,7 @@ from actors.shards.placement import SHARDS
 from cluster.postgres import PostgresServer
 from kernel.identifiers import new_id
 from tests.contract.migrations.conftest import KEY
-from tests.killing import killed_after, killed_at
+from tests.killing import killed_after, killed_at, sessions_over
 from tests.provisioned import Provisioner, new_number, schemas_of
 
 
@@ -47,8 +47,9 @@ async def _seen(dsn: str, number: str) -> str | None:
     return tenant.tenant_id
 
 
-async def _no_schema_is_half(dsn: str) -> None:
-    report = await drift(TenantMigrations(dsn, MigrationFiles.of()), range(SHARDS))
+async def _no_schema_is_half(server: PostgresServer) -> None:
+    await sessions_over(server.database_dsn("postgres"), "shard%")
+    report = await drift(TenantMigrations(server.dsn, MigrationFiles.of()), range(SHARDS))
     assert report.clean, report.drifted
 
 
@@ -80,7 +81,7 @@ def test_killed_at_any_step_a_tenant_is_whole_or_not_there_and_a_repeat_makes_it
     # Not in between: tenants whose shards coincide open fewer connections, so one step is not the same for all.
     assert visible[0] is False
     assert visible[-1] is True
-    asyncio.run(_no_schema_is_half(server.dsn))
+    asyncio.run(_no_schema_is_half(server))
 
 
 @pytest.mark.timeout(900)
@@ -96,7 +97,7 @@ def test_killed_at_a_random_moment_of_many_at_once_all_are_whole_in_the_end(serv
     kills = 0
     while killed_after(chance.uniform(0.05, 0.3) * 1.2**kills, provision_all):
         kills += 1
-        asyncio.run(_no_schema_is_half(server.dsn))
+        asyncio.run(_no_schema_is_half(server))
         for number in wanted:
             asyncio.run(_seen(server.dsn, number))
 

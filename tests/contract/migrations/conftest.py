@@ -30,8 +30,16 @@ SHARDS = (0, 1, 2)
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     with postgres(tmp_path_factory.mktemp("pg")) as started:
-        asyncio.run(set_up_shards(started.dsn, KEY))
+        asyncio.run(_set_up(started))
         yield started
+
+
+async def _set_up(server: PostgresServer) -> None:
+    await set_up_shards(server.dsn, KEY)
+    keeper = await asyncpg.connect(server.database_dsn("postgres"))
+    # Tests make tenants on any shard, and of what is copied nobody is to have a connection.
+    await keeper.execute("CREATE DATABASE untouched TEMPLATE shard_31")
+    await keeper.close()
 
 
 class Installation:
@@ -44,7 +52,7 @@ class Installation:
     async def make(self) -> None:
         keeper = await asyncpg.connect(self._server.database_dsn("postgres"))
         for shard in SHARDS:
-            await keeper.execute(f"CREATE DATABASE {self._name}_{shard:02d} TEMPLATE shard_31")
+            await keeper.execute(f"CREATE DATABASE {self._name}_{shard:02d} TEMPLATE untouched")
         await keeper.close()
 
     async def sessions_over(self) -> None:

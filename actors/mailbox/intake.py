@@ -17,6 +17,7 @@ from actors.mailbox.journal import Journal, Row, Settlement, Tick, may_be_more
 from actors.mailbox.lane import History
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.retry import Cause
+from actors.mailbox.stepped_over import Returning
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 from config.topology import Queue
@@ -26,6 +27,8 @@ from telemetry.log import get_logger
 PAGE = 1_000
 # A page that came late is asked for again so much later, and longer with each that does.
 _AGAIN_FIRST_S, _AGAIN_LONGEST_S = 0.1, 1.0
+# What was stepped over may come back when others have gone.
+_LOOK_AGAIN_S = 0.05
 # What is told of beyond this is left to the look.
 _MOST_HELD = 10_000
 _log = get_logger("mailbox")
@@ -113,10 +116,15 @@ class Intake:
     @property
     def page_wanted(self) -> bool:
         """Whether there is room for the next page, and what has left the window is about to be written."""
-        return self.arrivals.page_wanted and not self._writer.is_heavy and self.page_in_s == inf
+        return self.arrivals.page_wanted and not self._writer.is_heavy and self._page_in_s == inf
 
     @property
-    def page_in_s(self) -> float:
+    def again_in_s(self) -> float:
+        """How long until ``fetch`` may have something to do, though nothing comes or goes."""
+        return min(self._page_in_s, _LOOK_AGAIN_S if self.arrivals.stepped_over else inf)
+
+    @property
+    def _page_in_s(self) -> float:
         """How long until a page that came late may be asked for again; endless if none did."""
         left_s = self._page_not_before - self._clock()
         return left_s if left_s > 0 else inf
@@ -145,7 +153,7 @@ class Intake:
             self.arrivals.max_seen + 1,
             self._window.shelf(self._number).lowest_seq,
             self._writer.lowest_pending_seq,
-            self.arrivals.read_through + 1 if self.arrivals.paging else None,
+            self.arrivals.unread_from,
             min(self._held, default=None),
             min(self._aside, default=None),
         ]
@@ -157,34 +165,51 @@ class Intake:
         for row in self._intact(rows):
             self._take_or_hold(self._arrival(row, now), now)
 
-    async def page(self, timeout_s: float) -> None:
-        """Read the next page and take it in.
+    async def fetch(self, timeout_s: float) -> bool:
+        """Bring back what was stepped over, or take in the next page; False if neither is wanted.
 
-        One that could not be read in time is asked for again a little later, in smaller parts. That harms nobody but
-        who waits for it: whether the journal can be written others find out.
+        What could not be read in time is asked for again a little later, in smaller parts. That harms nobody but who
+        waits for it: whether the journal can be written others find out.
         """
-        # What a flush has written that is under way, or begins while the page is read, is reported by the flush, in
-        # its order; where units of work write as well their rows cannot be told apart, and one flush goes at a time.
-        pending = self._writer.reported_from if self._queue.partition_by == "key" else None
-        from_seq = self.arrivals.begin_page()
         limit = self._page_limit
+        if self._page_in_s < inf:
+            return False
+        if returning := self.arrivals.begin_return(limit, self._clock()):
+            reading = self._bring_back(returning)
+        elif self.page_wanted:
+            reading = self._page(limit)
+        else:
+            return False
         try:
             async with asyncio.timeout(timeout_s):
-                rows = await self._journal.load(from_seq, limit)
+                await reading
         except (MailboxError, TimeoutError) as error:
             self.arrivals.abandon_page()
             self._came_late(limit, str(error) or f"it took longer than {timeout_s:g} s")
-            return
-        self._page_limit, self._late_in_a_row = min(PAGE, limit * 2), 0
+        else:
+            self._page_limit, self._late_in_a_row = min(PAGE, limit * 2), 0
+        return True
+
+    async def _page(self, limit: int) -> None:
+        # What a flush has written that is under way, or begins while the page is read, is reported by the flush, in
+        # its order; where units of work write as well their rows cannot be told apart, and one flush goes at a time.
+        pending = self._writer.reported_from if self._queue.partition_by == "key" else None
+        rows = await self._journal.load(self.arrivals.begin_page(), limit)
         now = self._clock()
-        page = [
-            self._arrival(row, now)
-            for row in self._intact(rows)
-            if (pending is None or row.seq < pending) and not self._writer.is_settling(row.seq)
-        ]
+        page = [row for row in self._arrivals_of(rows, now) if pending is None or row[0] < pending]
         self.arrivals.end_page(page, last_seq=rows[-1].seq if may_be_more(rows, limit) else None, now=now)
         if self._gaps is not None and not self.arrivals.paging:
             self._gaps.restart(self.arrivals.max_seen)
+
+    async def _bring_back(self, returning: Sequence[Returning]) -> None:
+        seqs = sorted(seq for one in returning for seq in one.seqs)
+        rows = await self._journal.load_seqs(seqs)
+        now = self._clock()
+        read_to = rows[-1].seq if may_be_more(rows, len(seqs)) else seqs[-1]
+        self.arrivals.end_return(returning, self._arrivals_of(rows, now), read_to, now)
+
+    def _arrivals_of(self, rows: Sequence[Row], now: float) -> list[Arrival]:
+        return [self._arrival(row, now) for row in self._intact(rows) if not self._writer.is_settling(row.seq)]
 
     def _came_late(self, limit: int, why: str) -> None:
         self._counters["late_pages"] += 1

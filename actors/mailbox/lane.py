@@ -115,6 +115,11 @@ class KeyLane:
         return self._first
 
     @property
+    def length(self) -> int:
+        """Messages, some of which may have gone."""
+        return self._size
+
+    @property
     def busy(self) -> bool:
         """Whether none of it can be delivered now, whatever its partition."""
         return self.flying > 0 or self.deferred

@@ -3,6 +3,7 @@
 A key is either busy, its first messages being in flight or its first deferred, or stands in exactly one place.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -73,6 +74,15 @@ class LineUp:
         if lane is None:
             lane = self._lanes[key] = KeyLane(key)
         return lane
+
+    def length(self, key: str) -> int:
+        """Messages of a key, some of which may have gone."""
+        lane = self._lanes.get(key)
+        return 0 if lane is None else lane.length
+
+    def keys_by_tenant(self) -> Counter[str]:
+        """How many keys each tenant has here."""
+        return Counter(lane.head.message.tenant for lane in self._lanes.values())
 
     def place(self, lane: KeyLane, now: float) -> None:
         """Put a key that is neither busy nor in line where its first message belongs."""

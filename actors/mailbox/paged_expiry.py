@@ -75,7 +75,7 @@ class PagedExpiry:
         Where the journal does not answer in time the next look is a while later, and reads smaller parts.
         """
         age = self._window.shelf(self._number).clock
-        if not self._intake.arrivals.paging or not age.running or self._clock() < self._not_before:
+        if self._intake.arrivals.unread_from is None or not age.running or self._clock() < self._not_before:
             return 0
         reading, ends, before = age.reading(self._clock()), self._clock() + _LOOK_S, self._intake.buried["expired"]
         try:
@@ -112,7 +112,8 @@ class PagedExpiry:
 
     @property
     def _from_seq(self) -> int:
-        return self._intake.arrivals.read_through + 1
+        unread_from = self._intake.arrivals.unread_from
+        return self._intake.arrivals.max_seen + 1 if unread_from is None else unread_from
 
     def _came_late(self, error: Exception) -> None:
         self._counters["late_looks"] += 1

@@ -135,7 +135,7 @@ class Partition:
         if not self._tenure.is_open:
             return 0
         held = len(self._window.shelf(self._number).entries) + self._intake.held
-        if not self._intake.arrivals.paging:
+        if self._intake.arrivals.unread_from is None:
             return held
         counted = self._capacity.waiting(self._number) - len(self._writer.settling)
         return max(held, counted, 0 if self.counted else 1)
@@ -157,7 +157,7 @@ class Partition:
             "why": self._tenure.why,
             "epoch": self.epoch,
             "waiting": self.waiting,
-            "paging": self._intake.arrivals.paging,
+            "paging": self._intake.arrivals.unread_from is not None,
             "counted": self.counted,
             "paused": self.paused,
             "dead_letters": self.dead_letters,

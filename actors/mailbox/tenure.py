@@ -115,7 +115,7 @@ class Tenure:
 
     def came(self) -> None:
         """A message has come."""
-        if self._intake.look_wanted:
+        if self._intake.look_wanted or self._intake.page_wanted:
             self._nudge.set()
         self._wake()
 
@@ -214,13 +214,12 @@ class Tenure:
             if self._intake.look_wanted and not self._intake.arrivals.paging:
                 await self._tick()
                 continue
-            if self._intake.page_wanted:
-                await self._intake.page(self._policy.page_s)
+            if await self._intake.fetch(self._policy.page_s):
                 self._wake()
                 continue
             self._nudge.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(next_tick, loop.time() + self._intake.page_in_s)):
+                async with asyncio.timeout_at(min(next_tick, loop.time() + self._intake.again_in_s)):
                     await self._nudge.wait()
 
     def suspend(self, error: MailboxError) -> None:

@@ -4,6 +4,7 @@ Order holds for each key: its next message is delivered when the one before is s
 after it in the same call. All partitions of a queue that one actor owns share a window, so that a call carries many's.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
@@ -75,6 +76,19 @@ class Window:
     def bytes(self) -> int:
         """What they take, about."""
         return sum(shelf.bytes for shelf in self._shelves.values())
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing can be delivered though the consumer has room."""
+        return self.room > 0 and not self.ready
+
+    def length(self, key: str) -> int:
+        """Messages of a key in memory, about."""
+        return self._line_up.length(key)
+
+    def keys_by_tenant(self) -> Counter[str]:
+        """How many keys of each tenant are in memory. Walks through all of them."""
+        return self._line_up.keys_by_tenant()
 
     def shelf(self, partition: int) -> Shelf:
         """A partition's part. It must be open."""

@@ -12,7 +12,7 @@ MAX_RETRIES, DELIVERY_LIMIT = 2, 2
 WEIGHTS = {"heavy": 2}
 PARTITIONS = (0, 1)
 EPSILON = 1e-6
-IN_MEMORY, PAGE = 6, 3
+IN_MEMORY, PAGE, ENOUGH = 6, 3, 2
 KINDS = ("ack", "later", "reject", "lost", "unreached", "raised", "raised alone")
 TENANTS = ("heavy", "light", "small")
 # What a frozen key's messages may be late, see ``shelf``.

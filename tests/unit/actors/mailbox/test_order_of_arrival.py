@@ -44,7 +44,7 @@ class Arriving(RuleBasedStateMachine):
         )
         self.window.open(0, 0.0, 0.0)
         self.intake.begin(1, 0)
-        asyncio.run(self.intake.page(1.0))
+        asyncio.run(self.intake.fetch(1.0))
         self.seen = ""
         self.open: list[tuple[MemoryUnit, list[tuple[int, Message]]]] = []
         self.untold: list[tuple[int, Message]] = []

@@ -103,7 +103,7 @@ async def test_nothing_expires_while_the_clock_stands_or_all_is_in_memory() -> N
     paged.window.set_consumer_up(up=False, now=5.0)
     assert await paged.expired_at(100.0) == 0
     paged.window.set_consumer_up(up=True, now=100.0)
-    await paged.intake.page(1.0)
+    await paged.intake.fetch(1.0)
     assert await paged.expired_at(104.0) == 0
     assert await paged.expired_at(200.0) == 0
     assert [one.cause for one in paged.window.advance(200.0)] == ["expired"], "its window sees to it"

@@ -5,6 +5,7 @@ first and no tenant waits longer than the weights of the others; nothing rests t
 refused.
 """
 
+from math import inf
 from typing import Any
 
 from hypothesis import settings
@@ -18,6 +19,7 @@ from actors.mailbox.window import Window
 from tests.unit.actors.mailbox.queue_model import (
     BATCH,
     DELIVERY_LIMIT,
+    ENOUGH,
     EPSILON,
     IN_MEMORY,
     KINDS,
@@ -45,7 +47,7 @@ class QueueCore(RuleBasedStateMachine):
         self.seq = 0
         self.messages: dict[int, tuple[Message, float]] = {}
         bounds = Bounds(IN_MEMORY, 1_000_000)
-        self.arrivals = {one: Arrivals(self.core, one, bounds, len(PARTITIONS)) for one in PARTITIONS}
+        self.arrivals = {one: Arrivals(self.core, one, bounds, len(PARTITIONS), enough=ENOUGH) for one in PARTITIONS}
         for partition in PARTITIONS:
             self.core.open(partition, 0.0, 0.0)
             self.core.set_blocked(partition, blocked=False, now=0.0)
@@ -286,6 +288,25 @@ class QueueCore(RuleBasedStateMachine):
             self.arrives(partition, "a", "light", 0, None)
         last_seq = page[-1][0] if len(page) == PAGE else None
         arrivals.end_page(page, last_seq=last_seq, now=self.model.now)
+        self.are_in_memory(partition)
+
+    @rule(partition=st.sampled_from(PARTITIONS), most=st.integers(1, PAGE), cut=st.integers(0, 2), late=st.booleans())
+    def come_back(self, partition: int, most: int, cut: int, late: bool) -> None:
+        """As many as were asked for, but for some that did not fit into the answer."""
+        arrivals = self.arrivals[partition]
+        returning = arrivals.begin_return(most, self.model.now)
+        seqs = sorted(seq for one in returning for seq in one.seqs)
+        if not seqs:
+            return
+        assert len(seqs) <= most
+        if late:
+            self.arrives(partition, "a", "light", 0, None)
+        read_to = seqs[max(0, len(seqs) - 1 - cut)]
+        rows = [self.row(one) for seq in seqs if seq <= read_to and (one := self.model.there.get((partition, seq)))]
+        arrivals.end_return(returning, rows, read_to, self.model.now)
+        self.are_in_memory(partition)
+
+    def are_in_memory(self, partition: int) -> None:
         for one in self.model.there.values():
             if one.place[0] == partition and not one.in_memory and self.core.knows(*one.place):
                 one.in_memory, waited_s = True, max(0.0, self.core.shelf(partition).clock.reading(self.model.now)
@@ -312,7 +333,9 @@ class QueueCore(RuleBasedStateMachine):
             assert self.core.knows(*one.place) == one.in_memory or one.expired
         for partition, arrivals in self.arrivals.items():
             paged_out = [one for one in model.there.values() if one.place[0] == partition and not one.in_memory]
-            assert not paged_out or arrivals.paging, "nobody would ever read it"
+            assert all(one.place[1] >= (arrivals.unread_from or inf) for one in paged_out), "nobody would ever read it"
+            # The reserve, the share of the other partition, a page, and one that came meanwhile.
+            assert self.core.size <= 1.25 * IN_MEMORY + IN_MEMORY / 2 + PAGE + 1
 
     def teardown(self) -> None:
         """Left alone with a consumer that acknowledges, it comes to an end."""
@@ -324,6 +347,7 @@ class QueueCore(RuleBasedStateMachine):
             self.time_passes(40.0)
             for partition in PARTITIONS:
                 self.is_paged(partition, meanwhile=False)
+                self.come_back(partition, PAGE, 0, late=False)
             self.is_delivered()
             for tag in list(self.model.flying):
                 self.came(self.core.settle(tag, ack(), self.model.now), tag, "acknowledged", lost=False)

@@ -92,6 +92,7 @@ def test_behind_a_key_that_waits_with_more_than_the_window_holds_other_keys_go()
     assert desk.handled["slow"] == []
     assert desk.handled["a's"] + desk.handled["b's"] == others
     assert desk.most <= BOUND + RESERVE + PAGE
+    assert not any(desk.arrivals.wants(int(one)) for one in behind), "a look would bring it in before its turn"
 
     desk.refused, desk.now = set(), desk.now + LATER_S
     last = desk.publish("a", "slow")
@@ -152,6 +153,30 @@ def test_of_a_tenant_that_was_stepped_over_each_key_keeps_its_order() -> None:
     for message in desk.journal.values():
         published[message.key].append(message.id)
     assert desk.handled == published
+
+
+def test_when_a_tenant_comes_back_a_key_of_its_that_still_waits_does_not() -> None:
+    desk = Desk()
+    desk.refused = {"bad", "a"}
+    first = desk.publish("a", "slow", "bad")
+    slow = [first, *(desk.publish("a", "slow") for _ in range(2 * BOUND))]
+    for number in range(3 * BOUND):
+        desk.publish("a", f"key {number}")
+    slow += [desk.publish("a", "slow") for _ in range(5)]
+    desk.go_on()
+
+    desk.refused, desk.now = {"bad"}, desk.now + LATER_S
+    for _ in range(30):  # each time as many as then have room
+        desk.go_on()
+        desk.now += 1.0
+
+    assert desk.handled["slow"] == []
+    assert sum(len(ids) for ids in desk.handled.values()) == 3 * BOUND
+
+    desk.refused, desk.now = set(), desk.now + LATER_S
+    desk.go_on()
+
+    assert desk.handled["slow"] == slow
 
 
 def test_while_the_consumer_is_busy_no_page_steps_over_anything() -> None:

@@ -79,8 +79,8 @@ class Window:
 
     @property
     def stands_still(self) -> bool:
-        """Whether nothing can be delivered though the consumer has room."""
-        return self.room > 0 and not self.ready
+        """Whether nothing can go though the consumer has room, but for suspects, who go one at a time."""
+        return self.room > 0 and not self._line_up.in_turn
 
     def length(self, key: str) -> int:
         """Messages of a key in memory, about."""

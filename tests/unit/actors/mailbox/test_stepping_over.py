@@ -32,6 +32,7 @@ class Desk:
         self.journal: dict[int, Message] = {}
         self.now = 0.0
         self.refused: set[str] = set()  # tenants, and bodies
+        self.raises_at: set[str] = set()  # tenants
         self.handled: dict[str, list[str]] = defaultdict(list)
         self.most = 0
 
@@ -56,7 +57,9 @@ class Desk:
 
     def ends(self, delivery: Delivery) -> None:
         message = delivery.message
-        if self.refused & {message.tenant, message.body.decode()}:
+        if message.tenant in self.raises_at:
+            self.window.fail(delivery.tag, "it raised", self.now, alone=False)
+        elif self.refused & {message.tenant, message.body.decode()}:
             self.window.settle(delivery.tag, retry_after(LATER_S, ""), self.now)
         else:
             self.window.settle(delivery.tag, ack(), self.now)
@@ -153,6 +156,22 @@ def test_of_a_tenant_that_was_stepped_over_each_key_keeps_its_order() -> None:
     for message in desk.journal.values():
         published[message.key].append(message.id)
     assert desk.handled == published
+
+
+def test_behind_a_flood_at_which_the_consumer_raises_others_go() -> None:
+    desk = Desk()
+    desk.raises_at = {"a"}
+    for number in range(5 * BOUND):
+        desk.publish("a", f"key {number}")
+    single = desk.publish("b", "b's")
+
+    for _ in range(10 * BOUND):  # a's come back for ever, one at a time
+        desk.goes()
+        desk.reads()
+        desk.most = max(desk.most, desk.window.size)
+
+    assert desk.handled["b's"] == [single]
+    assert desk.most <= BOUND + RESERVE + PAGE
 
 
 def test_when_a_tenant_comes_back_a_key_of_its_that_still_waits_does_not() -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 # What the steps of a move are to whoever waits for it.
 _STEPS: Final = {
+    "waiting": "waits for its turn, for others are moved now",
     "copying": "is copied",
     "flipped": "is served on the new shard, and the old one is cleared",
     "undoing": "is put back",

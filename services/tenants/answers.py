@@ -117,11 +117,11 @@ class CredentialListed(BaseModel):
 
 
 class MoveShown(BaseModel):
-    """A move that is under way, or that its mover has left and that is ended soon."""
+    """A move that is under way or waits for its turn, or that its mover has left and that is ended soon."""
 
     from_shard_id: int
     to_shard_id: int
-    step: Literal["copying", "flipped", "undoing"]
+    step: Literal["waiting", "copying", "flipped", "undoing"]
 
 
 class TenantShown(TenantListed):

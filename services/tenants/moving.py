@@ -37,6 +37,15 @@ class TenantMoving:
     def __init__(self, shards: UnitRunner, listing: TenantListing, moves: Moves, directory: TenantDirectory) -> None:
         self._shards, self._listing, self._moves, self._directory = shards, listing, moves, directory
 
+    async def look(self, tenant_id: str, shard: int) -> MoveReport | None:
+        """See before a move has its turn whether there is anything to move; the report if it lives there already.
+
+        Raises:
+            SpazaError: as ``move`` before its first step; what a mover that died has left was ended as far as it goes.
+        """
+        row = await self._ready(tenant_id)
+        return _stays(row) if row.shard == shard else None
+
     async def move(self, tenant_id: str, shard: int) -> MoveReport:
         """Move a tenant. Where a mover died before, what it has left is ended first.
 
@@ -53,14 +62,9 @@ class TenantMoving:
             MoveUnfinishedError: it could be neither ended nor undone now.
             ShardError: the directory does not answer; nothing was begun.
         """
-        row = await self._row(tenant_id)
-        if row.move_to is not None:
-            await self._end_left(row)
-            row = await self._row(tenant_id)
-        if row.state not in {ACTIVE, SUSPENDED}:
-            raise TenantStateError(tenant_id, row.state, "it is being removed, and goes nowhere else")
+        row = await self._ready(tenant_id)
         if row.shard == shard:
-            return MoveReport(tenant_id, shard, shard, row.epoch, moved=False)
+            return _stays(row)
         try:
             report = await self._move(row, shard)
         except MoveUnfinishedError:
@@ -97,6 +101,15 @@ class TenantMoving:
             except Exception:  # noqa: BLE001 - whatever it was, the next look is to come
                 _log.exception("left_moves_not_looked_after")
             await asyncio.sleep(every_s)
+
+    async def _ready(self, tenant_id: str) -> MoveRow:
+        row = await self._row(tenant_id)
+        if row.move_to is not None:
+            await self._end_left(row)
+            row = await self._row(tenant_id)
+        if row.state not in {ACTIVE, SUSPENDED}:
+            raise TenantStateError(tenant_id, row.state, "it is being removed, and goes nowhere else")
+        return row
 
     async def _move(self, row: MoveRow, shard: int) -> MoveReport:
         began, tenant_id = perf_counter(), row.tenant_id
@@ -270,3 +283,7 @@ class TenantMoving:
     async def _one(self, unit: str, tenant_id: str, arguments: Any) -> Any:
         call = UnitCall(unit, shard_of(tenant_id), "", arguments)
         return await run_one(self._shards, call, timeout_s=_STEP_S)
+
+
+def _stays(row: MoveRow) -> MoveReport:
+    return MoveReport(row.tenant_id, row.shard, row.shard, row.epoch, moved=False)

@@ -98,7 +98,11 @@ class TenantsApp(AdminApi):
         )
 
     async def _show(self, call: Call, _context: RequestContext) -> Any:
-        return await self._cases.listing.show(_tenant_id(call))
+        document = await self._cases.listing.show(tenant_id := _tenant_id(call))
+        if (shard := self._cases.moves.waits_for(tenant_id)) is not None and "moving" not in document:
+            waits = {"from_shard_id": document["shard_id"], "to_shard_id": shard, "step": "waiting"}
+            document["moving"] = waits
+        return document
 
     async def _rotate(self, call: Call, context: RequestContext) -> Any:
         tenant_id, key = _tenant_id(call), call.headers.idempotency_key

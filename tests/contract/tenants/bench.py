@@ -24,6 +24,7 @@ from kernel.identifiers import new_id
 from services.admin.actions import Who
 from services.tenants.announcing import RedisChangeBus
 from services.tenants.directory import DirectoryPolicy, TenantDirectory
+from services.tenants.move_ports import Moves
 from services.tenants.sealing import Sealer
 from services.tenants.shared_cache import RedisTenantCache
 from services.tenants.wiring import tenants_app
@@ -78,7 +79,9 @@ class Record:
 class Bench:
     """The API over the pools of one server, under one set of keys."""
 
-    def __init__(self, dsn: str, key: str, *others: str, redis: RedisConnection | None = None) -> None:
+    def __init__(
+        self, dsn: str, key: str, *others: str, redis: RedisConnection | None = None, moves: Moves | None = None
+    ) -> None:
         async def add(transaction: Any, count: int) -> None:
             await transaction.execute(PRODUCT, count)
 
@@ -96,7 +99,7 @@ class Bench:
         app = tenants_app(
             self.runner, self.record, schemas=TenantSchemas(dsn), sealer=self.sealer,
             directory=self.directory, forget_other_keys=partial(forget_other_keys, dsn, key),
-            moves=TenantMoves(dsn), limited=("products", "orders"),
+            moves=TenantMoves(dsn) if moves is None else moves, limited=("products", "orders"),
         )  # fmt: skip
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=behind("tenants", app, OPERATORS, app.operations)), base_url="http://spaza",

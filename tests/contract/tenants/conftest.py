@@ -8,6 +8,7 @@ import pytest
 from actors.shards.setup import set_up_shards
 from cache.connection import RedisConnection
 from cluster.postgres import PostgresServer
+from services.tenants.move_ports import Moves
 from tests.contract.tenants.bench import KEY, Bench
 from tests.contract.tenants.movers import Mover
 from tests.servers import postgres
@@ -27,8 +28,8 @@ MakeBench = Callable[..., Bench]
 async def make_bench() -> AsyncIterator[MakeBench]:
     made: list[Bench] = []
 
-    def make(*arguments: str, redis: RedisConnection | None = None) -> Bench:
-        made.append(Bench(*arguments, redis=redis))
+    def make(*arguments: str, redis: RedisConnection | None = None, moves: Moves | None = None) -> Bench:
+        made.append(Bench(*arguments, redis=redis, moves=moves))
         return made[-1]
 
     yield make

@@ -321,19 +321,25 @@ def test_a_move_is_asked_for_until_it_is_done(capsys: pytest.CaptureFixture[str]
         "rounds": 3, "messages": 4, "freeze_ms": 123.4, "seconds": 61.0,
     }  # fmt: skip
     goes_on = {"success": False, "tenant_id": ID, "under_way": True}
-    copying = {"tenant_id": ID, "moving": {"from_shard_id": 3, "to_shard_id": 7, "step": "copying"}}
+    waiting, copying = (
+        {"tenant_id": ID, "moving": {"from_shard_id": 3, "to_shard_id": 7, "step": step}}
+        for step in ("waiting", "copying")
+    )
     away = AdminRefusedError(503, "shard 03 is unavailable")
-    FakeClient.answers = [goes_on, copying, goes_on, {"tenant_id": ID, "moving": None}, goes_on, away, moved]
+    FakeClient.answers = [
+        goes_on, waiting, goes_on, copying, goes_on, {"tenant_id": ID, "moving": None}, goes_on, away, moved,
+    ]  # fmt: skip
 
     status = run("move", ID, "--to", "7")
 
     assert status == 0
-    assert [method for method, _, _ in FakeClient.asked] == ["POST", "GET"] * 3 + ["POST"]
+    assert [method for method, _, _ in FakeClient.asked] == ["POST", "GET"] * 4 + ["POST"]
     assert FakeClient.asked[0] == ("POST", f"/{ID}/move", {"shard": 7}) == FakeClient.asked[-1]
     said = capsys.readouterr()
     assert "from shard 3 to shard 7" in said.out
     assert "123 ms" in said.out
-    copied, between, silent = said.err.splitlines()
+    waits, copied, between, silent = said.err.splitlines()
+    assert "the tenant waits for its turn" in waits
     assert "the tenant is copied" in copied
     assert "about to begin or to end" in between
     assert "shard 03" in silent

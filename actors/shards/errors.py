@@ -7,6 +7,7 @@ ShardError
     UnitTimeoutError            the call's deadline passed before the commit: nothing of the unit is there
     UnitFailedError             the unit was refused by PostgreSQL or has a fault: nothing of it is there
     UnknownUnitError            no unit of that name is registered
+    NoSuchShardError            not the number of a shard
     WrongTenantError            not the id of a tenant
     TenantMovedError            the tenant is not on this shard, or not any more: nothing of the unit is there
     MoveError                   see move_errors
@@ -119,6 +120,19 @@ class UnknownUnitError(ShardError):
 
     def __str__(self) -> str:
         return f"no unit of work is registered as {self.name}"
+
+
+class NoSuchShardError(ShardError):
+    """What was given is not a shard's number, which is 0 to 31."""
+
+    code: ClassVar[str] = "no_such_shard"
+
+    def __init__(self, shard: int) -> None:
+        super().__init__(shard)
+        self.shard = shard
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} does not exist; shards are 0 to 31"
 
 
 class WrongTenantError(ShardError):

@@ -12,10 +12,10 @@ from actors.detached import start_detached
 from actors.redeploy import deployed_as, retire_changed
 from actors.shards.access import ShardAccess
 from actors.shards.actor import ShardPoolActor
-from actors.shards.errors import CommitUnknownError, ShardUnavailableError
+from actors.shards.errors import CommitUnknownError, NoSuchShardError, ShardError, ShardUnavailableError
 from actors.shards.following import Following, has_moved
 from actors.shards.guard import PROBE_S, ShardGuard
-from actors.shards.placement import group_of, groups
+from actors.shards.placement import SHARDS, group_of, groups
 from actors.shards.probe import PROBE
 from actors.shards.unit import UnitCall, UnitOutcome
 from config.topology import Topology
@@ -111,6 +111,7 @@ class ShardsHandle:
             An outcome for each call, in their order. It never raises for a unit: what went wrong stands in its
             outcome. Where an actor could not be reached, or the shard did not answer a moment ago, the error is a
             ``ShardUnavailableError``, and a ``CommitUnknownError`` if the actor was lost after the units were sent.
+            A shard that does not exist is a ``NoSuchShardError``.
             Units whose tenant has moved are run where it is; if that took too long it is a ``TenantMovedError``.
         """
         began = _now()
@@ -132,7 +133,9 @@ class ShardsHandle:
         outcomes: dict[int, UnitOutcome] = {}
         positions: defaultdict[int, list[int]] = defaultdict(list)
         for position, call in enumerate(calls):
-            refusal = admitted.refused.get(call.shard) if call.max_staleness_s is None else None
+            refusal: ShardError | None = admitted.refused.get(call.shard) if call.max_staleness_s is None else None
+            if not 0 <= call.shard < SHARDS:
+                refusal = NoSuchShardError(call.shard)
             if refusal is None:
                 positions[group_of(call.shard, self._shards_per_actor)].append(position)
             else:

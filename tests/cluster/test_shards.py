@@ -14,6 +14,7 @@ import ray
 from actors.shards.access import ShardAccess
 from actors.shards.errors import (
     CommitUnknownError,
+    NoSuchShardError,
     ShardsMissingError,
     ShardUnavailableError,
     UnitTimeoutError,
@@ -95,6 +96,18 @@ async def test_a_units_error_reaches_the_caller_as_what_it_is(shards_per_actor: 
     assert isinstance(unknown.error, UnknownUnitError)
     assert isinstance(late.error, UnitTimeoutError)
     assert await _value(handle, UnitCall("test.count", 20, "", "late")) == 0
+
+
+async def test_shards_that_do_not_exist_fail_their_own_units_alone(shards_per_actor: int) -> None:
+    handle = ShardsHandle(shards_per_actor)
+    calls = [UnitCall("test.process_id", shard, "", None) for shard in (SHARDS, 3, -1)]
+
+    above, there, below = await handle.run(calls, timeout_s=60.0)
+
+    assert there.unwrap() > 0
+    for outcome, shard in ((above, SHARDS), (below, -1)):
+        assert isinstance(outcome.error, NoSuchShardError)
+        assert outcome.error.shard == shard
 
 
 async def test_a_unit_that_takes_too_long_has_nobody_else_of_its_shard_refused(shards_per_actor: int) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -46,6 +47,11 @@ def _plain(text: str) -> str:
     if not is_plain(text):
         raise ValueError("must hold no control characters and nothing that is not seen or turns the writing round")
     return text
+
+
+def _absent_if_null(model: type[BaseModel]) -> BeforeValidator:
+    """Take null as what was left out."""
+    return BeforeValidator(lambda given: {} if given is None else given, json_schema_input_type=model | None)
 
 
 _DIGITS, _E164, _SITE_CODE = "[0-9]{1,32}", r"\+[1-9][0-9]{6,14}", "[A-Za-z0-9-]{1,50}"
@@ -130,8 +136,8 @@ class TenantSpec(_Schema):
     phone_numbers: tuple[PhoneNumber, ...] = Field(min_length=1, max_length=20)
     location: Location
     whatsapp: WhatsAppAccount
-    payments: Payments = Payments()
-    limits: Limits = Limits()
+    payments: Annotated[Payments, _absent_if_null(Payments)] = Payments()
+    limits: Annotated[Limits, _absent_if_null(Limits)] = Limits()
 
     @field_validator("phone_numbers")
     @classmethod

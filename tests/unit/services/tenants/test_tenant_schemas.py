@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -26,6 +27,16 @@ def test_a_tenant_is_described_by_the_shape_of_the_api() -> None:
 
     assert spec.whatsapp.waba_id == "200000000000001"
     assert spec.limits.minute == 10
+
+
+def test_what_may_be_left_out_may_be_null_as_well_and_is_documented_so() -> None:
+    left_out = TenantSpec.model_validate(_spec())
+
+    assert TenantSpec.model_validate(_spec(payments=None, limits=None)) == left_out
+    assert TenantSpec.model_validate_json(json.dumps(_spec(payments=None, limits=None))) == left_out
+    fields = TenantSpec.model_json_schema()["properties"]
+    for name, model in (("payments", "Payments"), ("limits", "Limits")):
+        assert fields[name]["anyOf"] == [{"$ref": f"#/$defs/{model}"}, {"type": "null"}]
 
 
 def test_an_access_token_is_masked_when_printed() -> None:

@@ -14,7 +14,7 @@ from services.tenants.errors import TenantRemovedError, TenantStateError
 from services.tenants.listing import TenantListing
 from services.tenants.requests import ClaimedRequest, IssuingRequests, fingerprint_of
 from services.tenants.schemas import IssuedCredential
-from services.tenants.states import ACTIVE, REMOVING, SUSPENDED
+from services.tenants.states import ACTIVE, DROPPING, REMOVED, REMOVING, SUSPENDED
 from telemetry.log import get_logger
 
 _STEP_S: Final = 10.0
@@ -47,9 +47,10 @@ class TenantLifecycle:
 
         Raises:
             UnknownTenantError: there is none.
-            TenantStateError: it is being removed.
+            TenantStateError: it is being removed, or was.
         """
-        return await self._enter(tenant_id, SUSPENDED, (ACTIVE, SUSPENDED), "it is being removed; resume it first")
+        removing, gone = "it is being removed; resume it first", "its rows are gone, or going; nothing can be suspended"
+        return await self._enter(tenant_id, SUSPENDED, (ACTIVE, SUSPENDED), removing, gone)
 
     async def resume(self, tenant_id: str) -> TenantRow:
         """Have it served again, also if it was to be removed and its rows still stand.
@@ -158,17 +159,21 @@ class TenantLifecycle:
             await self._one(admin_store.DROP_KIDS, tenant_id, admin_store.KidsDropped(tenant_id, gone))
         return there
 
-    async def _enter(self, tenant_id: str, state: str, after: tuple[str, ...], remedy: str) -> TenantRow:
+    async def _enter(
+        self, tenant_id: str, state: str, after: tuple[str, ...], remedy: str, gone: str | None = None
+    ) -> TenantRow:
         row = await self._listing.row(tenant_id)
-        self._demand(row, after, remedy)
+        self._demand(row, after, remedy, gone)
         await self._forget(row)
         if not await self._one(admin_store.SET_STATE, tenant_id, admin_store.StateChange(tenant_id, state, after)):
-            self._demand(await self._listing.row(tenant_id), after, remedy)
+            self._demand(await self._listing.row(tenant_id), after, remedy, gone)
         await self._forget(row, waits=True)
         _log.info("tenant_state_set", tenant_id=tenant_id, state=state, before=row.state, correlation_id=followed_id())
         return await self._listing.row(tenant_id)
 
-    def _demand(self, row: TenantRow, states: tuple[str, ...], remedy: str) -> None:
+    def _demand(self, row: TenantRow, states: tuple[str, ...], remedy: str, gone: str | None = None) -> None:
+        if gone is not None and row.state in {DROPPING, REMOVED}:
+            remedy = gone
         if row.state not in states:
             raise TenantStateError(row.tenant_id, row.state, remedy)
 

@@ -78,3 +78,17 @@ async def test_a_crash_at_any_step_of_a_removal_is_gone_on_from(bench: Bench) ->
         assert (await bench.client.delete(f"/{tenant_id}", params={"digest": digest})).status_code == 200, step
 
         assert (await bench.create(one)).status_code == 201
+
+
+async def test_a_tenant_of_which_nothing_is_left_is_not_told_to_be_resumed_first(bench: Bench) -> None:
+    tenant_id = (await bench.made())["tenant_id"]
+    await bench.post(f"/{tenant_id}/remove")
+    removing = (await bench.post(f"/{tenant_id}/suspend")).json()
+    digest = (await bench.export(tenant_id))[-1]["digest"]
+    await bench.client.delete(f"/{tenant_id}", params={"digest": digest})
+
+    removed = await bench.post(f"/{tenant_id}/suspend")
+
+    assert "resume it first" in removing["message"]
+    assert removed.status_code == 409
+    assert "nothing can be suspended" in removed.json()["message"]

@@ -70,6 +70,16 @@ class OwnLimits(NamedTuple):
                 routes[route] = made
         return OwnLimits.of(asked.get("minute", self.minute), asked.get("hour", self.hour), routes)
 
+    def contradictions(self) -> tuple[str, ...]:
+        """Where a minute of these stands beside an hour that is less: the route's name, or an empty one for all routes.
+
+        Windows from different places, such as an hour for one route under a minute for all, are somebody's wish.
+        """
+        places = (RouteLimits("", self.minute, self.hour), *self.routes)
+        return tuple(
+            one.route for one in places if one.minute is not None and one.hour is not None and one.minute > one.hour
+        )
+
     def document(self) -> dict[str, Any]:
         """For who reads it."""
         routes = {one.route: {"minute": one.minute, "hour": one.hour} for one in self.routes}

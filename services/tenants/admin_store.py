@@ -11,6 +11,7 @@ from actors.rate_limiter.own_limits import OwnLimits
 from actors.shards.shard_query import OrderBy, ShardQuery
 from actors.shards.unit import Transaction, UnitFunction
 from kernel.sql import load_queries
+from services.tenants.errors import LimitsContradictError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -114,12 +115,18 @@ async def set_state(transaction: Transaction, change: StateChange) -> bool:
 
 
 async def set_limits(transaction: Transaction, change: LimitsChange) -> OwnLimits | None:
-    """Change a tenant's own limits; returns them as they are then, or None if it is in another state, or not there."""
+    """Change a tenant's own limits; returns them as they are then, or None if it is in another state, or not there.
+
+    Raises:
+        LimitsContradictError: what was there and what is asked for do not go together.
+    """
     row = await transaction.fetchrow(_SQL["lock_limits"], change.tenant_id, change.states)
     if row is None:
         return None
     minute, hour, routes = row
     made = OwnLimits.of(minute, hour, orjson.loads(routes)).changed(change.asked)
+    if places := made.contradictions():
+        raise LimitsContradictError(change.tenant_id, places)
     kept = orjson.dumps(made.kept()).decode()
     await transaction.execute(_SQL["set_limits"], change.tenant_id, made.minute, made.hour, kept)
     return made

@@ -135,6 +135,8 @@ class MoveRequest(_Given):
 class LimitsRequest(Limits):
     """What becomes of a tenant's own limits. What is left out stays; null goes back to what holds otherwise.
 
+    As they are then, no minute may be above the hour beside it.
+
     Attributes:
         minute: requests on each route; null goes back to the route's.
         hour: likewise.

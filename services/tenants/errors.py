@@ -5,6 +5,7 @@ TenantError
     IdempotencyConflictError    the idempotency key was used for something else
     UnknownTenantError          there is no such tenant
     TenantStateError            the tenant's state does not allow it
+    LimitsContradictError       of the limits as they would be a minute is above its hour
     RowsChangedError            a tenant's rows are others than were exported
     TenantRemovedError          the tenant that was made for the key was removed
     TenantRefusedError          the databases take no tenant of what was given
@@ -85,6 +86,24 @@ class TenantStateError(TenantError):
 
     def __str__(self) -> str:
         return f"tenant {self.tenant_id} is {self.state}: {self.remedy}"
+
+
+class LimitsContradictError(TenantError):
+    """As the tenant's own limits would be, an hour would never let through what a minute does. Nothing was changed.
+
+    Attributes:
+        routes: where that would be so; empty text for each route.
+    """
+
+    code: ClassVar[str] = "limits_contradict"
+    http_status: ClassVar[int] = 400
+
+    def __init__(self, tenant_id: str, routes: tuple[str, ...]) -> None:
+        super().__init__(tenant_id, routes)
+        self.tenant_id, self.routes = tenant_id, routes
+
+    def __str__(self) -> str:
+        return f"the limits of tenant {self.tenant_id} would let more through in a minute than in an hour"
 
 
 class RowsChangedError(TenantError):

@@ -85,6 +85,7 @@ class TenantLifecycle:
         Raises:
             UnknownTenantError: there is none.
             TenantStateError: it is being removed.
+            LimitsContradictError: beside what stays, a minute would be above its hour; nothing was changed.
         """
         row, states = await self._listing.row(tenant_id), (ACTIVE, SUSPENDED)
         remedy = "it is being removed, and calls no more"

@@ -16,7 +16,12 @@ from services.admin.edge import AdminApi, who
 from services.tenants import operations
 from services.tenants.admin_store import TenantRow
 from services.tenants.api_schemas import ExportQuery, LimitsRequest, ListQuery, RotateRequest, TokenRequest
-from services.tenants.errors import IdempotencyConflictError, PhoneNumberTakenError, UnknownTenantError
+from services.tenants.errors import (
+    IdempotencyConflictError,
+    LimitsContradictError,
+    PhoneNumberTakenError,
+    UnknownTenantError,
+)
 from services.tenants.lifecycle import TenantLifecycle
 from services.tenants.listing import TenantListing, moment
 from services.tenants.move_ports import MoveReport
@@ -148,7 +153,11 @@ class TenantsApp(AdminApi):
         if faults := self._unlimited(asked):
             raise RefusedError(400, "A route has no limits", faults)
         async with self._recorded(context, "tenant_limits", tenant_id, asked) as outcome:
-            outcome["limits"] = (await self._cases.lifecycle.limit(tenant_id, asked)).document()
+            try:
+                limits = await self._cases.lifecycle.limit(tenant_id, asked)
+            except LimitsContradictError as error:
+                raise _contradicting(error.routes) from error
+            outcome["limits"] = limits.document()
         return {"success": True, "tenant_id": tenant_id, **outcome}
 
     def _unlimited(self, asked: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -217,6 +226,12 @@ def _taken(numbers: Sequence[str], number: str) -> RefusedError:
     field = f"phone_numbers.{numbers.index(number)}.phone_number_id"
     fault = (field, "belongs to another tenant; name a number that is free, or remove that tenant first")
     return RefusedError(409, "A phone number is taken", (fault,))
+
+
+def _contradicting(routes: Sequence[str]) -> RefusedError:
+    fault = "minute would be above hour, and an hour would never let so many through; set both at once"
+    places = tuple((f"routes.{route}" if route else "body", fault) for route in routes)
+    return RefusedError(400, "Its limits would contradict each other", places)
 
 
 def _credential(issued: IssuedCredential) -> dict[str, str]:

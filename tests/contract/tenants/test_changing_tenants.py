@@ -107,7 +107,7 @@ async def test_limits_are_changed_as_a_whole_and_on_single_routes_and_go_back(be
         for asked in (
             {"minute": None, "hour": 7, "routes": {"products": {"minute": 3}}},
             {"routes": {"products": {"hour": 4}, "orders": {"minute": 2}}},
-            {"minute": 9, "routes": {"orders": None}},
+            {"minute": 6, "routes": {"orders": None}},
         )
     ]
 
@@ -115,7 +115,7 @@ async def test_limits_are_changed_as_a_whole_and_on_single_routes_and_go_back(be
         {"minute": None, "hour": 7, "routes": {"products": {"minute": 3, "hour": None}}},
         {"minute": None, "hour": 7, "routes": {"orders": {"minute": 2, "hour": None},
                                                "products": {"minute": 3, "hour": 4}}},
-        {"minute": 9, "hour": 7, "routes": {"products": {"minute": 3, "hour": 4}}},
+        {"minute": 6, "hour": 7, "routes": {"products": {"minute": 3, "hour": 4}}},
     ]  # fmt: skip
     credential, tenant = (
         await bench.directory.by_credential(made["credential"]["kid"]),
@@ -123,7 +123,7 @@ async def test_limits_are_changed_as_a_whole_and_on_single_routes_and_go_back(be
     )
     assert credential is not None
     assert tenant is not None
-    assert credential.limits == tenant.limits == OwnLimits(9, 7, (RouteLimits("products", 3, 4),))
+    assert credential.limits == tenant.limits == OwnLimits(6, 7, (RouteLimits("products", 3, 4),))
     assert (await bench.client.get(f"/{tenant_id}")).json()["limits"] == answers[-1]
     assert (await bench.post(path, {"minute": None, "hour": None, "routes": None})).json()["limits"] == {
         "minute": None, "hour": None, "routes": {},
@@ -153,13 +153,33 @@ async def test_limits_that_are_none_are_refused_by_name_and_change_nothing(bench
     assert (await bench.post(f"/{new_id()}/limits", {"minute": 1})).status_code == 404
 
 
+async def test_limits_that_would_contradict_what_stays_are_refused_by_place_and_change_nothing(bench: Bench) -> None:
+    tenant_id = (await bench.made())["tenant_id"]
+    path = f"/{tenant_id}/limits"
+    await bench.post(path, {"minute": 5, "hour": 50, "routes": {"products": {"minute": 5}}})
+    before = (await bench.client.get(f"/{tenant_id}")).json()["limits"]
+
+    for asked, fields in (
+        ({"hour": 3}, ["body"]),
+        ({"minute": 51}, ["body"]),
+        ({"routes": {"products": {"hour": 3}}}, ["routes.products"]),
+        ({"hour": 3, "routes": {"products": {"hour": 3}}}, ["body", "routes.products"]),
+    ):
+        answer = await bench.post(path, asked)
+        assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (400, fields), answer.text
+
+    assert bench.record.ended[-1] == {"error": "refused_request"}
+    assert (await bench.client.get(f"/{tenant_id}")).json()["limits"] == before
+    assert (await bench.post(path, {"minute": 2, "hour": 3})).status_code == 200
+
+
 async def test_limits_changed_at_once_are_all_there(bench: Bench) -> None:
     path = f"/{(await bench.made())['tenant_id']}/limits"
 
     await asyncio.gather(
         *(bench.post(path, {"routes": {name: {"minute": at}}}) for name in ("products", "orders") for at in (1, 2)),
-        bench.post(path, {"hour": 8}),
+        bench.post(path, {"hour": 800}),
     )
 
     limits = (await bench.client.get(path.removesuffix("/limits"))).json()["limits"]
-    assert ({*limits["routes"]}, limits["hour"]) == ({"orders", "products"}, 8)
+    assert ({*limits["routes"]}, limits["hour"]) == ({"orders", "products"}, 800)

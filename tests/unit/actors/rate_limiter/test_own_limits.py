@@ -49,3 +49,16 @@ def test_what_is_named_changes_and_null_goes_back(asked: dict[str, Any], made: O
 
     assert changed == made
     assert OwnLimits.of(changed.minute, changed.hour, changed.kept()) == made
+
+
+@pytest.mark.parametrize(
+    ("own", "places"),
+    [
+        (OwnLimits(5, 5, (RouteLimits("orders", 1, 1),)), ()),
+        (OwnLimits(5, None, (RouteLimits("orders", None, 3),)), ()),
+        (OwnLimits(5, 3), ("",)),
+        (OwnLimits(5, 6, (RouteLimits("orders", 2, 1), RouteLimits("products", 1, 2))), ("orders",)),
+    ],
+)
+def test_a_minute_above_an_hour_of_the_same_place_is_a_contradiction(own: OwnLimits, places: tuple[str, ...]) -> None:
+    assert own.contradictions() == places

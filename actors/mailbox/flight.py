@@ -51,7 +51,13 @@ class WriterOwner(Protocol):
         """Settlements are committed: one name for each."""
 
     def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
-        """A flush is committed; ``takes`` is False where its messages are looked up, as those in doubt are."""
+        """A flush is committed.
+
+        Args:
+            appends: which it held.
+            written: of its dead letters how many came, less those that went.
+            takes: False where its messages are looked up, as those in doubt are.
+        """
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:
         """A flush of this epoch failed. It is to be suspended."""
@@ -105,6 +111,12 @@ class Cargo(NamedTuple):
     def appends(self) -> list[Append]:
         """What goes into the queue, in order."""
         return [append for one in self.publications for append in one.appends]
+
+    @property
+    def buries(self) -> bool:
+        """Whether it changes how many dead letters there are."""
+        given = any(one.waiting.dead or one.waiting.letters for one in self.publications)
+        return given or any(one.letter is not None for one in self.endings)
 
     def batch(self) -> Batch:
         """For the journal."""

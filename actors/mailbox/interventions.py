@@ -48,7 +48,6 @@ class Step(NamedTuple):
 class Partition(Protocol):
     """The partition, as far as it has to know."""
 
-    dead_letters: int
     counters: Counter[str]
 
     @property
@@ -155,7 +154,6 @@ class Interventions:
     async def _write_letters(self, messages: Sequence[Message], ends: Sequence[Settlement]) -> None:
         if ends:
             await self._writer.append(messages, letters=ends)
-            self._partition.dead_letters -= len(ends)
 
     async def _until_written(self, seqs: Sequence[int]) -> None:
         deadline = time.monotonic() + _WRITTEN_S

@@ -1,4 +1,4 @@
-"""Counts the dead letters of an actor's partitions, after they are owned. Nothing waits for it."""
+"""Counts the dead letters of an actor's partitions, after they are owned and now and then. Nothing waits for it."""
 
 import asyncio
 from collections.abc import Collection
@@ -16,7 +16,7 @@ class Counted(Protocol):
 
     @property
     def count_wanted(self) -> bool:
-        """Whether it is owned and they were not counted since."""
+        """Whether it is owned and they are to be counted."""
 
     async def count(self) -> None:
         """Count them; raises ``MailboxError`` where that takes too long."""

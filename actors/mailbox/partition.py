@@ -14,6 +14,7 @@ from actors.mailbox.intake import Intake
 from actors.mailbox.interventions import Interventions
 from actors.mailbox.journal import Append, Journal, Written
 from actors.mailbox.lane import History, Verdict
+from actors.mailbox.letter_figure import LetterFigure
 from actors.mailbox.limits import check_arrived
 from actors.mailbox.message import Message, PublishedRow
 from actors.mailbox.ownership import PartitionPolicy, State
@@ -110,9 +111,7 @@ class Partition:
         # Where units of work write as well, only the database can give seqs.
         self._gives_seqs = queue.partition_by == "key"
         self._next_seq = 1
-        # Under which the dead letters were counted; how many a lost answer would have told of no other knows.
-        self._counted_under = -1
-        self.dead_letters = 0
+        self._letters = LetterFigure()
 
     @property
     def state(self) -> State:
@@ -139,6 +138,11 @@ class Partition:
             return held
         counted = self._capacity.waiting(self._number) - len(self._writer.settling)
         return max(held, counted, 0 if self.counted else 1)
+
+    @property
+    def dead_letters(self) -> int:
+        """How many there are, about; once they were counted in peace, exactly."""
+        return self._letters.number
 
     @property
     def paused(self) -> bool:
@@ -173,20 +177,19 @@ class Partition:
 
     @property
     def count_wanted(self) -> bool:
-        """Whether its dead letters were not counted since it was last taken over; they are estimated until then."""
-        return self.state is State.OWNING and self._counted_under != self.epoch
+        """Whether its dead letters are to be counted, after a takeover or because it is time again."""
+        return self.state is State.OWNING and self._letters.wanted(self.epoch, self._clock())
 
     async def count(self) -> None:
-        """Count the dead letters. What comes meanwhile makes it an estimate.
+        """Count the dead letters.
 
         Raises:
             JournalUnavailableError: it took too long.
         """
-        epoch, dead = self.epoch, self.dead_letters
+        begun = self._letters.begin(self.epoch, self._clock(), under_way=self._writer.is_burying)
         letters = await self._journal.dead_letters()
-        if self.count_wanted and epoch == self.epoch:
-            self.dead_letters += letters - dead
-            self._counted_under = epoch
+        if self.state is State.OWNING and begun.epoch == self.epoch:
+            self._letters.counted(begun, letters, self._clock(), under_way=self._writer.is_burying)
 
     async def append(self, messages: Sequence[Message], counts: Sequence[int] = ()) -> list[MailboxError | None] | None:
         """Return when the messages are committed.
@@ -262,7 +265,7 @@ class Partition:
         return self._next_seq if self._gives_seqs else self._intake.arrivals.max_seen + 1
 
     def written(self, appends: Sequence[Append], written: Written, *, takes: bool) -> None:
-        self.dead_letters += written.dead_letters
+        self._letters.changed(written.dead_letters)
         if not self._tenure.is_open or not appends:
             return
         now = self._clock()
@@ -300,5 +303,5 @@ class Partition:
 
     def _begun(self, next_seq: int) -> None:
         self._next_seq = next_seq
-        self.dead_letters = 0
+        self._letters.forget()
         self._register.forget()

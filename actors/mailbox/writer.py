@@ -11,6 +11,7 @@ publisher is told, or the message is settled without its dead letter. Nobody els
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from actors.mailbox.backlog import Backlog
 from actors.mailbox.errors import (
@@ -65,6 +66,11 @@ class Writer:
     def is_heavy(self) -> bool:
         """Whether so many dead letters wait for a commit that nothing should be read that may bring more."""
         return self._backlog.letter_bytes >= 2 * self._limits.batch_bytes
+
+    @property
+    def is_burying(self) -> bool:
+        """Whether commits are under way, or not told of yet, that change how many dead letters there are."""
+        return any(flight.cargo.buries for flight in chain(self._flights, *self._tasks.values()))
 
     @property
     def settling(self) -> list[int]:
@@ -250,7 +256,9 @@ class Writer:
 
     async def _write(self, flight: Flight) -> MailboxError | None:
         try:
-            flight.outcome = await self._journal.write(flight.epoch, flight.cargo.batch())
+            batch = flight.cargo.batch()
+            written = await self._journal.write(flight.epoch, batch)
+            flight.outcome = written._replace(dead_letters=written.dead_letters - len(batch.letters))
         except MailboxError as failure:
             return failure
         except Exception as fault:  # noqa: BLE001 - whatever it was, the publishers are to hear of it

@@ -15,6 +15,8 @@ HeaderValue: TypeAlias = "str | int | Sequence[HeaderValue] | Mapping[str, Heade
 
 # A header, whatever its value: the message goes after those of other tenants that have it not.
 YIELDS = "x-yields"
+# A header: the id of the message in whose handling this one was published.
+CAUSATION_ID = "causation_id"
 
 
 class Message(NamedTuple):
@@ -26,8 +28,8 @@ class Message(NamedTuple):
         tenant: turns are shared fairly among the values of this field: the tenant's id or, before the tenant is
             known, the phone_number_id that received the message.
         body: opaque bytes.
-        headers: small facts for routing and tracing, such as ``correlation_id``. ``x-exchange`` and ``x-routing-key``
-            say where it was published; publishing writes them. ``x-yields`` lets others go first.
+        headers: small facts for routing and tracing, such as ``correlation_id`` and ``causation_id``. ``x-exchange``
+            and ``x-routing-key`` say where it was published; publishing writes them. ``x-yields`` lets others go first.
         published_at: Unix seconds, given once by the publisher and kept through its retries.
         priority: 0 to 9, 9 first.
         ttl_ms: how long it may wait; None means as long as its queue allows.

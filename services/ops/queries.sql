@@ -40,12 +40,13 @@ ORDER BY j.queue, j.partition, j.seq
 LIMIT 2000
 
 -- name: find_by_header
--- The ids of messages with this text in their headers, published in a span of time: reads the headers of all of that.
--- $1 text, $2 from, $3 until
+-- The ids of messages with one of these texts in their headers, published in a span of time: reads the headers of all
+-- of that. $1 texts, $2 from, $3 until
 SELECT DISTINCT j.message_id
 FROM spaza.journal j
 WHERE j.published_on BETWEEN (to_timestamp($2) AT TIME ZONE 'UTC')::date AND (to_timestamp($3) AT TIME ZONE 'UTC')::date
-  AND j.published_at BETWEEN to_timestamp($2) AND to_timestamp($3) AND position($1::bytea IN j.headers) > 0
+  AND j.published_at BETWEEN to_timestamp($2) AND to_timestamp($3)
+  AND EXISTS (SELECT FROM unnest($1::bytea[]) AS wanted (text) WHERE position(wanted.text IN j.headers) > 0)
 LIMIT 200
 
 -- name: find_dead_by_end

@@ -75,9 +75,9 @@ class Whereabouts(NamedTuple):
 
 
 class HeaderWanted(NamedTuple):
-    """A text in headers, and when what bears it was published, in Unix seconds."""
+    """Texts in headers, of which one will do, and when what bears it was published, in Unix seconds."""
 
-    text: bytes
+    texts: list[bytes]
     since: float
     until: float
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actors.mailbox.exchange import shard_of_partition
+from actors.mailbox.message import CAUSATION_ID
 from actors.mailbox.redriven import plain_id, stored_ids
 from actors.shards.placement import SHARDS
 from actors.shards.unit import UnitCall
@@ -15,7 +16,7 @@ from services.ops import store
 from services.ops.audit import Shards
 from services.ops.schemas import TraceQuery
 from services.ops.store import OutgoingState, TracedRow
-from services.ops.trail import headers_of, trails
+from services.ops.trail import trails
 
 _STEP_S = 5.0
 _STATUSES = ("sent", "delivered", "read", "failed")
@@ -81,8 +82,7 @@ class Tracer:
         if way == "wamid":
             return await self._of_wamid(value, query.phone_number_id, search)
         now = time.time()
-        text = json.dumps(value, ensure_ascii=False)
-        wanted = store.HeaderWanted(f'"{way}":{text}'.encode(), now - query.hours * 3600, now + 60)
+        wanted = store.HeaderWanted([_header(way, value)], now - query.hours * 3600, now + 60)
         return [plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, search)]
 
     async def _of_wamid(self, wamid: str, number: str | None, search: _Search) -> list[str]:
@@ -106,15 +106,14 @@ class Tracer:
         return found if not again else await self._at_places(store.TRACE_IDS, again, search)
 
     async def _caused(self, rows: Sequence[TracedRow], search: _Search) -> list[TracedRow]:
-        """Rows with the same correlation id, published soon after."""
-        correlation = next((one for row in rows if (one := headers_of(row).get("correlation_id"))), None)
-        if not correlation:
+        """Rows of what was published in the handling of these, soon after."""
+        if not rows:
             return []
         times = [row.published_at for row in rows]
         times += [row.settled_at for row in rows if row.settled_at is not None]
-        text = f'"correlation_id":{json.dumps(correlation, ensure_ascii=False)}'.encode()
-        wanted = store.HeaderWanted(text, min(times) - 1.0, max(times) + _SOON_S)
         known = {plain_id(row.stored_id) for row in rows}
+        texts = [_header(CAUSATION_ID, one) for one in sorted(known)]
+        wanted = store.HeaderWanted(texts, min(times) - 1.0, max(times) + _SOON_S)
         found = {plain_id(one) for one in await self._everywhere(store.FIND_BY_HEADER, wanted, search)} - known
         return await self._rows(sorted(found)[:_MOST_CAUSED], search)
 
@@ -165,6 +164,11 @@ class Tracer:
 
     def _sources(self) -> set[str]:
         return {queue.name for queue in self._topology.sources()}
+
+
+def _header(name: str, value: str) -> bytes:
+    """As it stands in the headers of a row."""
+    return f'"{name}":{json.dumps(value, ensure_ascii=False)}'.encode()
 
 
 def _our_id(body: bytes) -> str | None:

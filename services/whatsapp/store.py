@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from actors.mailbox.message import Message
+from actors.mailbox.message import CAUSATION_ID, Message
 from actors.shards.unit import Transaction, UnitCall, UnitFunction
 from kernel.identifiers import new_id
 from kernel.sql import load_queries
@@ -69,7 +69,7 @@ class _Outgoing(NamedTuple):
     conversation: Conversation
     phone_number_id: str
     reply: Reply
-    correlation_id: str
+    cause: InboundMessage
 
 
 def statuses_call(shard: int, tenant_id: str, arguments: StatusesArguments) -> UnitCall:
@@ -162,7 +162,7 @@ def _converse(customers: Customers, messages: Sequence[InboundMessage], argument
             customers.conversation_of(message.customer, message.sent_at), message, arguments.merchant
         )
         customers.put(stepped)
-        outgoing += [_Outgoing(stepped, message.phone_number_id, reply, message.correlation_id) for reply in replies]
+        outgoing += [_Outgoing(stepped, message.phone_number_id, reply, message) for reply in replies]
     return outgoing
 
 
@@ -193,7 +193,7 @@ async def _write(
 
 
 def _message(outgoing: _Outgoing, tenant_id: str, now: float) -> Message:
-    conversation, phone_number_id, reply, correlation_id = outgoing
+    conversation, phone_number_id, reply, cause = outgoing
     # With the plus; without it Meta may put the business's own country code before it.
     recipient = {"to": f"+{conversation.phone}"} if conversation.phone else {"recipient": conversation.user_id or ""}
     return Message(
@@ -201,7 +201,7 @@ def _message(outgoing: _Outgoing, tenant_id: str, now: float) -> Message:
         key=f"{phone_number_id}:{conversation.id}",
         tenant=tenant_id,
         body=encode(phone_number_id, recipient, reply.payload),
-        headers={"correlation_id": correlation_id},
+        headers={"correlation_id": cause.correlation_id, CAUSATION_ID: cause.id},
         published_at=now,
         priority=reply.priority,
     )

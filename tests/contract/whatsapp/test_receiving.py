@@ -55,6 +55,7 @@ async def test_a_text_is_recorded_its_conversation_begun_and_its_reply_published
         "notifications.whatsapp", SHARD, sent["id"], shop.tenant_id,
     )  # fmt: skip
     assert (row.message.priority, row.message.headers["correlation_id"]) == (5, "corr-1")
+    assert row.message.headers["causation_id"] == "w1"
     body = orjson.loads(row.message.body)
     assert (body["to"], body["phone_number_id"]) == ("+27821110001", "100")
     assert orjson.loads(sent["payload"]) == body["payload"]

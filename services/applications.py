@@ -30,6 +30,8 @@ from services.handles import Handles
 from services.notifications import wiring as notifications
 from services.notifications.inflow import Probe, flows
 from services.ops import wiring as ops
+from services.ops.answering import Ping
+from services.ops.handle import ReplicaHandle
 from services.ops.readiness import FaultsOf
 from services.tenants.listing import TenantListing
 from services.tenants.moving import TenantMoving
@@ -39,7 +41,6 @@ from services.tenants.sealing import Sealer
 from services.tenants.wiring import TENANT_SERVICE, tenants_app
 from services.usage.routes import USAGE_SERVICE, usage_api
 from services.whatsapp import wiring as whatsapp
-from services.whatsapp.handle import WebhookHandle
 from services.whatsapp.message_limits import MessageLimits, message_limits
 from services.whatsapp.metrics import MessageLimitMetrics
 
@@ -51,6 +52,13 @@ CONSUMERS: Final[Mapping[str, ConsumerAddress]] = {
 }
 # Dead letters that may have reached a customer: nobody knows whether Meta took them.
 _DOUBTFUL: Final[Mapping[str, tuple[str, ...]]] = {"notifications.whatsapp": ("in_doubt", "delivery_limit")}
+# By application, what of it answers.
+_ANSWERS: Final[Mapping[str, str]] = {
+    notifications.NOTIFIER_APP: notifications.NOTIFIER_DEPLOYMENT,
+    whatsapp.PROCESSOR_APP: whatsapp.PROCESSOR_DEPLOYMENT,
+    catalog.PRODUCTS_APP: catalog.PRODUCTS_DEPLOYMENT,
+    whatsapp.WEBHOOK_APP: whatsapp.WEBHOOK_DEPLOYMENT,
+}
 # Between two looks for moves of tenants whose mover died.
 _LEFT_MOVES_S: Final = 10.0
 
@@ -105,7 +113,7 @@ class Applications:
 
         def statuses() -> Probe:
             mailboxes = handles.mailbox()
-            webhook = WebhookHandle(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_DEPLOYMENT)
+            webhook = ReplicaHandle(whatsapp.WEBHOOK_APP, whatsapp.WEBHOOK_DEPLOYMENT)
 
             async def come_in() -> bool:
                 await webhook.ping()
@@ -185,12 +193,7 @@ class Applications:
             document=document_of(self._routes),
             keepers=[self._moves_keeper()],
             needed=self._needed(),
-            applications=(
-                notifications.NOTIFIER_APP,
-                whatsapp.PROCESSOR_APP,
-                catalog.PRODUCTS_APP,
-                whatsapp.WEBHOOK_APP,
-            ),
+            applications=_pings,
             log_level=self._log_level,
         )
         return ServeApplication(ops.OPS_APP, "/", application)
@@ -263,3 +266,8 @@ class Applications:
             return partial(moving.look_after, _LEFT_MOVES_S)
 
         return make
+
+
+def _pings() -> Mapping[str, Ping]:
+    """Make, in the process that asks, what asks each application."""
+    return {app: ReplicaHandle(app, deployment).ping for app, deployment in _ANSWERS.items()}

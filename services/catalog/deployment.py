@@ -12,6 +12,9 @@ class Products:
         """Build the application in the replica's own process, with its handles, which are of one process."""
         self._app = build()
 
+    async def ping(self) -> None:
+        """Answer, for who wants to know by its handle whether products are served."""
+
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """What Serve calls for each request."""
         return self._app

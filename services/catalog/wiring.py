@@ -20,6 +20,7 @@ from services.catalog.service import Catalog
 from telemetry.log import configure_logging
 
 PRODUCTS_APP: Final = "products"
+PRODUCTS_DEPLOYMENT: Final = Products.__name__
 CATALOG_SERVICE: Final = "catalog-service"
 # Requests under way in a replica, and those of one tenant while none of its own ends: more than its usual limit lets
 # come in a minute, so that a shard that answers slowly at first refuses none of them.
@@ -62,7 +63,7 @@ def products_application(
 
     deployment: Any = serve.deployment(
         serve.ingress()(Products),
-        name=Products.__name__,
+        name=PRODUCTS_DEPLOYMENT,
         num_replicas=replicas,
         # Requests wait for the shards, not for the CPU; more than these would wait in memory.
         max_ongoing_requests=ROOM,

@@ -29,6 +29,9 @@ class Notifier:
         self._built = build()
         await self._built.service.start()
 
+    async def ping(self) -> None:
+        """Answer, for who wants to know by its handle whether batches are taken."""
+
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         """An outcome for each delivery, in order."""
         return await self._built.service.consume(batch)

@@ -1,4 +1,4 @@
-"""Whether the applications of Serve can take requests, judged from what its controller says. Pure."""
+"""Whether the applications of Serve can take requests, by what its controller and they themselves say. Pure."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -12,12 +12,15 @@ def running_replicas(deployment: Any) -> int:
     return int(states.get(_RUNNING, 0))
 
 
-def application_faults(applications: Mapping[str, Any], wanted: Collection[str]) -> list[str]:
+def application_faults(
+    applications: Mapping[str, Any], wanted: Collection[str], silent: Collection[str] = ()
+) -> list[str]:
     """What keeps applications from taking requests; empty when all is well.
 
     Args:
         applications: by name, as ``serve.status().applications`` gives them.
         wanted: those that are to be there.
+        silent: those that do not answer.
     """
     faults = [f"{name} is not there" for name in wanted if name not in applications]
     for name, application in applications.items():
@@ -27,4 +30,6 @@ def application_faults(applications: Mapping[str, Any], wanted: Collection[str])
             faults.append(f"{name}: no replica of {', '.join(idle)} runs")
         elif status != _RUNNING:
             faults.append(f"{name} is {status.lower()}")
+        elif name in silent:
+            faults.append(f"{name} does not answer")
     return faults

@@ -46,7 +46,7 @@ class Readiness:
         consumed: Collection[str],
         others: Mapping[str, FaultsOf],
         *,
-        fresh_s: float = 2.0,
+        fresh_s: float = 1.0,
         limit_s: float = 2.5,
         clock: Callable[[], float] | None = None,
     ) -> None:

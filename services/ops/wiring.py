@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ray import serve
@@ -18,6 +19,7 @@ from gateway.chain import Parts, chained
 from gateway.needs import Given, demand
 from services.admin.actions import Actions
 from services.admin.edge import WithinRequest
+from services.ops.answering import Ping, Pings
 from services.ops.application_health import application_faults
 from services.ops.audit import Audit
 from services.ops.deployment import Ops
@@ -58,7 +60,7 @@ def ops_application(
     document: Mapping[str, Any],
     keepers: Sequence[MakeKeeper] = (),
     needed: Callable[[], Mapping[str, FaultsOf]] = dict,
-    applications: Collection[str] = (),
+    applications: Callable[[], Mapping[str, Ping]] = dict,
     log_level: str = "INFO",
 ) -> Application:
     """The front and the admin API, one replica, to be run under ``OPS_APP`` and ``/``.
@@ -77,7 +79,7 @@ def ops_application(
         document: in OpenAPI, of all routes.
         keepers: make what the replica looks after, over the handle of the shards.
         needed: makes what says of other parts, in the replica, what is wrong with them.
-        applications: names of those of Serve that are to run.
+        applications: makes, in the replica, what asks each of those of Serve that are to run whether it answers.
         log_level: of the replica.
 
     Raises:
@@ -97,7 +99,8 @@ def ops_application(
         served: dict[str, ASGIApp] = {}
         for route, api in [(admin_route, admin), *((one.route, one.make(handle, audit)) for one in apis)]:
             served[route.path] = chained(api, route, plugins, api.operations)
-        asked: dict[str, FaultsOf] = {**needed(), "applications": lambda: _application_faults(applications)}
+        pings = applications()
+        asked: dict[str, FaultsOf] = {**needed(), "applications": partial(_application_faults, pings, Pings(pings))}
         readiness = Readiness(mailboxes.statistics, handle, consumed, asked)
         front = Front(served, readiness, others, pages_of(document))
         return FrontApp(served, chained(front, front_route, plugins, FRONT), [make(handle) for make in keepers])
@@ -115,10 +118,11 @@ def ops_application(
     return application
 
 
-async def _application_faults(wanted: Collection[str]) -> list[str]:
-    try:
-        # Asks Serve's controller and blocks.
-        status = await asyncio.to_thread(serve.status)
-    except Exception as error:  # noqa: BLE001 - Serve's controller may be gone in many ways; that is the answer
-        return [f"Serve does not answer: {type(error).__name__}"]
-    return application_faults(status.applications, wanted)
+async def _application_faults(wanted: Collection[str], pings: Pings) -> list[str]:
+    # Serve's controller is asked in a thread, for that blocks.
+    status, silent = await asyncio.gather(asyncio.to_thread(serve.status), pings.silent(), return_exceptions=True)
+    if isinstance(silent, BaseException):
+        raise silent
+    if isinstance(status, BaseException):  # the controller may be gone in many ways; that is the answer
+        return [f"Serve does not answer: {type(status).__name__}"]
+    return application_faults(status.applications, wanted, silent)

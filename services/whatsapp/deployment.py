@@ -47,6 +47,9 @@ class WhatsAppProcessor:
             os.nice(niceness)
         self._built = build()
 
+    async def ping(self) -> None:
+        """Answer, for who wants to know by its handle whether batches are taken."""
+
     async def consume(self, batch: list[Delivery]) -> list[Outcome]:
         """An outcome for each delivery, in order."""
         return await self._built.processor.consume(batch)

@@ -25,6 +25,14 @@ def test_an_application_is_well_when_a_replica_of_each_part_takes_requests(one: 
     assert application_faults({"products": one}, ["products"]) == said
 
 
+def test_one_of_which_nobody_answers_is_named_once_whatever_its_controller_says() -> None:
+    well, gone = application("RUNNING", running=1), application("RUNNING", starting=1)
+
+    faults = application_faults({"products": well, "webhook": gone, "ops": well}, [], ["products", "webhook"])
+
+    assert faults == ["products does not answer", "webhook: no replica of Products runs"]
+
+
 def test_one_that_is_not_there_is_named() -> None:
     assert application_faults({}, ["products"]) == ["products is not there"]
 

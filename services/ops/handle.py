@@ -1,16 +1,16 @@
-"""The way to the webhook's replicas past HTTP. All of its ``.remote()`` is here."""
+"""The way to an application's replicas past HTTP. All of its ``.remote()`` is here."""
 
 from typing import Any
 
 from ray import serve
 
 
-class WebhookHandle:
-    """Finds a replica that takes webhooks.
+class ReplicaHandle:
+    """Finds a replica that answers.
 
     Args:
         app: under which it runs.
-        deployment: its name there.
+        deployment: its name there; it has a method ``ping``.
     """
 
     def __init__(self, app: str, deployment: str) -> None:

@@ -42,7 +42,12 @@ def add_mailbox_commands(commands: Any) -> None:
     _command(below, "pause", "deliver nothing of a queue until it is resumed; it goes on taking messages", queue=True)
     _command(below, "resume", "deliver a queue's messages again", queue=True)
 
-    redrive = _command(below, "redrive", "put dead letters back into their queue", queue=True)
+    redrive = _command(
+        below,
+        "redrive",
+        "put dead letters back into their queue; those that were damaged with --reason checksum alone",
+        queue=True,
+    )
     _add_change(redrive)
     redrive.add_argument("--force", action="store_true", help="also those that may reach a customer twice then")
 

@@ -96,6 +96,11 @@ def plan(document: Mapping[str, Any]) -> list[str]:
             f"  {document['held_back']:,} more are held back: they may have reached their customer, and would "
             "once more. Look at them first; --force puts them back as well."
         )
+    if document.get("left_corrupt"):
+        lines.append(
+            f"  {document['left_corrupt']:,} more are left: they were damaged, and nobody knows what they had said. "
+            "Look at them first; --reason checksum puts them back as they are."
+        )
     if document["may_reach_a_customer_twice"]:
         lines.append(f"  {document['may_reach_a_customer_twice']:,} of them may reach their customer twice.")
     if document["missing_partitions"]:
@@ -115,7 +120,7 @@ def change(document: Mapping[str, Any]) -> list[str]:
     for name, why in (
         ("held_back", "may have reached their customer (--force)"),
         ("left_in_flight", "are with a consumer"),
-        ("left_corrupt", "are damaged"),
+        ("left_corrupt", "are damaged (--reason checksum puts back what can be)"),
         ("left_worn_out", "were put back too often"),
     ):
         if document[name]:

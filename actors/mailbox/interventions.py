@@ -18,7 +18,7 @@ from actors.mailbox.message import Message
 from actors.mailbox.ownership import State
 from actors.mailbox.redriven import MOST, redriven, redrives
 from actors.mailbox.retry import Cause
-from actors.mailbox.selection import Peeked, Selection, Tally, Which
+from actors.mailbox.selection import Peeked, Selection, Tally, Which, death_of, is_left
 from actors.mailbox.window import Window
 from actors.mailbox.writer import Writer
 
@@ -34,7 +34,7 @@ class Step(NamedTuple):
         ids: of the messages that it changed.
         last_seq: where the next batch goes on; None if there is no more.
         in_flight: messages that were left, for a consumer has them.
-        corrupt: rows that were left, for their checksum does not fit.
+        corrupt: rows that were left, for their checksum does not fit, or did not when they died.
         worn_out: messages that were left, for they were put back too often.
     """
 
@@ -92,6 +92,8 @@ class Interventions:
         Nothing else leads from a dead-letter queue anywhere, so this is where a message that dies each time anew is
         stopped from going round, and counted.
 
+        What was damaged is put back if the selection names that reason, and not otherwise.
+
         Raises:
             MailboxError: of these letters it is not known whether they were; to repeat it is safe.
         """
@@ -100,10 +102,10 @@ class Interventions:
             return Step((), None)
         now = time.time()
         rows = await self._journal.load_letters([one.seq for one in found])
-        ours = [row for row in rows if row.intact and redrives(row.message) < MOST]
+        whole = [row for row in rows if row.intact and not is_left(wanted, death_of(row.message))]
+        ours = [row for row in whole if redrives(row.message) < MOST]
         await self._write_letters([redriven(row.message, now) for row in ours], [_end(row, "redriven") for row in ours])
-        corrupt = sum(not row.intact for row in rows)
-        worn_out = len(rows) - len(ours) - corrupt
+        corrupt, worn_out = len(rows) - len(whole), len(whole) - len(ours)
         self._partition.counters["loops_cut"] += worn_out
         ids = tuple(row.message.id for row in ours)
         return Step(ids, found[-1].seq, corrupt=corrupt, worn_out=worn_out)

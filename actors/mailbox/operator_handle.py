@@ -33,7 +33,7 @@ class Progress(NamedTuple):
         messages: that were changed.
         ids: of the first few of them.
         in_flight: left, for a consumer has them.
-        corrupt: left, for their row is damaged.
+        corrupt: left, for their row is damaged, or was when they died.
         worn_out: left, for they were put back too often.
         complete: False where its time or its limit ended it; then it may go on.
         trouble: what ended it early; empty if nothing did.

@@ -7,6 +7,8 @@ from actors.mailbox.redriven import AT
 
 Which = Literal["waiting", "dead"]
 CAUSE, DETAIL = "x-last-death-reason", "x-death-detail"
+# Of what was read and was not what had been written. Nobody knows what it had said.
+DAMAGED = ("corrupt", "checksum")
 
 
 class Selection(NamedTuple):
@@ -86,6 +88,11 @@ def matches(wanted: Selection, message: Message) -> bool:
         and (wanted.ids is None or message.id in wanted.ids)
         and (wanted.redriven_before is None or (isinstance(redriven_at, int) and redriven_at < wanted.redriven_before))
     )
+
+
+def is_left(wanted: Selection, death: tuple[str, str]) -> bool:
+    """Whether a dead letter is not put back though it is selected: it was damaged, and not asked for as such."""
+    return death == DAMAGED and wanted.reason not in DAMAGED
 
 
 def _names(message: Message) -> set[str]:

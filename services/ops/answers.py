@@ -88,6 +88,7 @@ class MessagesChanged(BaseModel):
         selected: messages that are meant.
         may_reach_a_customer_twice: of those.
         held_back: messages that only ``force`` would put back.
+        left_corrupt: messages that are damaged, and are put back where ``reason`` names that alone, if at all.
         complete: whether nothing that is meant is left.
         began: of a redrive, to be given when it is gone on with.
     """

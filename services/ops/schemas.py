@@ -101,6 +101,9 @@ class ChangeRequest(Filter):
 class RedriveRequest(ChangeRequest):
     """Which dead letters to put back.
 
+    What died as ``corrupt/checksum`` was damaged where it was kept, and nobody knows what it had said. It is left, and
+    counted as ``left_corrupt``, unless ``reason`` is ``corrupt`` or ``checksum``; then it is put back as it is.
+
     Attributes:
         force: also those that may reach a customer twice then.
         began: of a redrive that is gone on with, as its first answer said; leaves out what died anew since.

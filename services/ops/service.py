@@ -9,7 +9,7 @@ import orjson
 
 from actors.mailbox.operations import Action, Count, Place
 from actors.mailbox.operator_handle import Progress, Target
-from actors.mailbox.selection import Peeked, Selection, Which, death_of
+from actors.mailbox.selection import Peeked, Selection, Which, death_of, is_left
 from gateway.api import RefusedError
 from kernel.errors import SpazaError
 from kernel.identifiers import fingerprint
@@ -161,6 +161,8 @@ class MailboxOperations:
         answer: dict[str, Any] = {"queue": queue, "which": target.which, "action": action, "dry_run": request.dry_run}
         before = await self._operator.count(target, wanted._replace(not_reasons=()))
         meant, held_back = divided(before.tallies, wanted.not_reasons)
+        damaged = [one for one in meant if action == "redrive" and is_left(wanted, (one.cause, one.detail))]
+        meant = [one for one in meant if one not in damaged]
         in_doubt = of_reasons(meant, doubtful)
         answer |= {
             "selected": sum(one.messages for one in meant),
@@ -168,6 +170,7 @@ class MailboxOperations:
             "by_tenant": by_tenant(meant, 20),
             "may_reach_a_customer_twice": sum(one.messages for one in in_doubt),
             "held_back": sum(one.messages for one in held_back),
+            "left_corrupt": sum(one.messages for one in damaged),
             "missing_partitions": {str(number): reason for number, reason in sorted(before.missing.items())},
         }
         if request.dry_run:

@@ -75,7 +75,7 @@ def test_a_limit_is_of_all_parts_together() -> None:
 
 
 def test_a_dry_run_says_what_would_happen_and_asks_for_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    FakeClient.answers = [PLAN]
+    FakeClient.answers = [{**PLAN, "left_corrupt": 7}]
 
     assert run("redrive", "q", "--all", "--dry-run") == 0
 
@@ -83,6 +83,7 @@ def test_a_dry_run_says_what_would_happen_and_asks_for_nothing_else(capsys: pyte
     assert "1,200 dead letters of q would be put back" in said
     assert "rejected/auth:190" in said
     assert "--force" in said
+    assert "7 more are left: they were damaged" in said
     assert [fields["dry_run"] for _, fields in FakeClient.asked] == [True]
 
 

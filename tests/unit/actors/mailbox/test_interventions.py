@@ -19,7 +19,7 @@ from actors.mailbox.redriven import (
     stored_id,
     stored_ids,
 )
-from actors.mailbox.selection import Selection
+from actors.mailbox.selection import CAUSE, DETAIL, Selection
 from tests.unit.actors.mailbox.test_partition import Owner, message, owning, running, until
 
 ALL = Selection()
@@ -48,6 +48,24 @@ async def test_a_dead_letter_that_is_redriven_is_delivered_once_more_and_is_dead
         assert owner.take() == []
         assert owner.partition.dead_letters == 0
         assert {one.cause for one in database.letters_settled.values()} == {"redriven"}
+
+
+async def test_what_was_damaged_is_put_back_only_if_the_operator_names_that_reason() -> None:
+    database = MemoryDatabase()
+    async with running(database) as owner:
+        await with_dead_letters(owner, database, "m1", "m2", reason="corrupt")
+        row = next(row for row in database.letters() if row.message.id == "m1")
+        died = row.message._replace(id="damaged", headers={**row.message.headers, CAUSE: "corrupt", DETAIL: "checksum"})
+        database.bury(died)
+        operate = owner.partition.interventions
+
+        of_all = await operate.redrive(ALL, after_seq=0, limit=10)
+        by_id = await operate.redrive(Selection(ids=("damaged",)), after_seq=0, limit=10)
+        named = await operate.redrive(Selection(reason="checksum"), after_seq=0, limit=10)
+
+        assert [(step.ids, step.corrupt) for step in (of_all, by_id, named)] == [
+            (("m1", "m2"), 1), ((), 1), (("damaged",), 0),
+        ]  # fmt: skip
 
 
 async def test_a_redriven_message_that_dies_again_is_a_dead_letter_again_and_can_be_redriven_again() -> None:

@@ -43,6 +43,7 @@ class FakeOperator:
         self.pauses: list[tuple[str, bool]] = []
         self.error: Exception | None = None
         self.tallies = [Tally("a", "", "", 3, 0.0)]
+        self.dead = DEAD
 
     def target(self, name: str, which: Which = "waiting") -> Target:
         if name != QUEUE:
@@ -58,7 +59,7 @@ class FakeOperator:
         self.pauses.append((queue, paused))
 
     async def count(self, target: Target, wanted: Selection) -> Count:
-        return Count(DEAD if target.which == "dead" else self.tallies, {})
+        return Count(self.dead if target.which == "dead" else self.tallies, {})
 
     async def look(
         self, target: Target, wanted: Selection, *, after: Place, limit: int, body_bytes: int
@@ -202,6 +203,20 @@ async def test_what_may_reach_a_customer_twice_is_held_back_unless_forced() -> N
 
     assert [wanted.not_reasons for _, _, wanted, _ in bench.operator.changes] == [("in_doubt",), ()]
     assert (forced["selected"], forced["held_back"], forced["may_reach_a_customer_twice"]) == (4, 0, 1)
+
+
+@pytest.mark.parametrize(("asked", "meant", "left"), [({"all": True}, 3, 2), ({"reason": "checksum"}, 5, 0)])
+async def test_a_dry_run_of_a_redrive_says_how_much_is_left_because_it_was_damaged(
+    asked: dict[str, Any], meant: int, left: int
+) -> None:
+    bench = Bench()
+    bench.operator.dead = [*DEAD, Tally("a", "corrupt", "checksum", 2, 0.0)]
+
+    plan = (await bench.post(f"/{QUEUE}/redrive", dry_run=True, **asked)).json()
+    purge = (await bench.post(f"/{QUEUE}/purge", dry_run=True, which="dead", all=True)).json()
+
+    assert (plan["selected"], plan["left_corrupt"]) == (meant, left)
+    assert (purge["selected"], purge["left_corrupt"]) == (6, 0)
 
 
 async def test_a_redrive_meets_nothing_that_died_since_it_began() -> None:

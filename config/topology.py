@@ -57,6 +57,10 @@ class Binding(_Declared):
 class Queue(_Declared):
     """One queue.
 
+    A tenant's single message waits for the calls that are under way when it comes, and for its own: as long as the
+    consumer takes for up to ``prefetch`` messages. So for a consumer that needs milliseconds a message ``batch``,
+    ``prefetch`` and ``batches_in_flight`` are to be set low enough.
+
     Attributes:
         name: as declared.
         dlx: the exchange to which its dead letters go, under its own name as routing key.

@@ -24,7 +24,8 @@ class Message(NamedTuple):
 
     Attributes:
         id: idempotency id; publishing the same id again has no effect.
-        key: messages of one key are delivered in the order of arrival, one after the other.
+        key: messages of one key are delivered in the order of arrival, one after the other. Keys are one space over
+            all tenants: who wants no tenant to wait for another begins them with the tenant.
         tenant: turns are shared fairly among the values of this field: the tenant's id or, before the tenant is
             known, the phone_number_id that received the message.
         body: opaque bytes.

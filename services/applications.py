@@ -150,7 +150,8 @@ class Applications:
 
         def limited() -> MessageLimits | None:
             directory = handles.directory(handles.shards(), handles.redis())
-            return message_limits(route, limits, handles.rate_limiters(), directory, MessageLimitMetrics())
+            aside = CountedAside(RedisTaking(handles.redis_url))
+            return message_limits(route, limits, handles.rate_limiters(), directory, MessageLimitMetrics(), aside=aside)
 
         application = whatsapp.webhook_application(
             self._settings.whatsapp,

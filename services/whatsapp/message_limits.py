@@ -18,7 +18,9 @@ from config.plugins import RateLimitingOptions
 from config.routes import Route
 from gateway.asgi import Header
 from gateway.limited_routes import PLUGIN, limits_of
+from gateway.limiter import Aside, Limiter
 from gateway.plugins.rate_limiting import told
+from gateway.standing_in import StandingIn
 from kernel.errors import SpazaError
 from services.tenants.errors import DirectoryUnavailableError
 from services.tenants.tenant import Tenant
@@ -38,6 +40,26 @@ class MessageLimiter(Protocol):
 
     async def check_all(self, checks: Sequence[Check], *, timeout_s: float) -> Sequence[Decision]:
         """A decision for each check, in order."""
+
+
+class OneLimiter(MessageLimiter, Limiter, Protocol):
+    """Counts one by one as well; the rate limiters' handle."""
+
+
+class StoodInFor:
+    """Implements ``MessageLimiter``: where the limiter cannot decide, it is decided all the same, see ``StandingIn``.
+
+    Args:
+        limiter: decides while it can.
+        aside: decides while it cannot; None for nobody.
+    """
+
+    def __init__(self, limiter: Limiter, aside: Aside | None) -> None:
+        self._standing = StandingIn(limiter, aside)
+
+    async def check_all(self, checks: Sequence[Check], *, timeout_s: float) -> Sequence[Decision]:
+        """A decision for each check, in order."""
+        return await asyncio.gather(*(self._standing.check(check, timeout_s=timeout_s) for check in checks))
 
 
 class NumbersTenants(Protocol):
@@ -255,7 +277,13 @@ class RejectingLimits:
 
 
 def message_limits(
-    route: Route, platform: Limits, limiter: MessageLimiter, tenants: NumbersTenants, observer: LimitObserver
+    route: Route,
+    platform: Limits,
+    limiter: OneLimiter,
+    tenants: NumbersTenants,
+    observer: LimitObserver,
+    *,
+    aside: Aside | None = None,
 ) -> MessageLimits | None:
     """What decides about messages over a limit, as the route wants it; None where it has no limits.
 
@@ -265,6 +293,7 @@ def message_limits(
         limiter: counts.
         tenants: finds whose a number is.
         observer: watches.
+        aside: decides while the limiter cannot, where messages are rejected.
     """
     if PLUGIN not in route.plugins:
         return None
@@ -279,7 +308,9 @@ def message_limits(
         tolerant=options.fault_tolerant,
         tells=not options.hide_client_headers,
     )
-    return DeferringLimits(parts) if options.on_limit == "defer" else RejectingLimits(parts)
+    if options.on_limit == "defer":
+        return DeferringLimits(parts)
+    return RejectingLimits(parts._replace(limiter=StoodInFor(limiter, aside)) if options.fault_tolerant else parts)
 
 
 def _yielding(message: Message) -> Message:

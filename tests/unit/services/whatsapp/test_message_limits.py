@@ -32,6 +32,9 @@ class World:
         self.over: list[tuple[int, bool]] = []
         self.uncounted: list[int] = []
 
+    async def check(self, check: Check, *, timeout_s: float) -> Decision:
+        return (await self.check_all([check], timeout_s=timeout_s))[0]
+
     async def check_all(self, checks: Sequence[Check], *, timeout_s: float) -> Sequence[Decision]:
         self.calls.append(checks)
         if self.limiter_error is not None:
@@ -218,6 +221,27 @@ async def test_rejecting_lets_pass_what_cannot_be_counted_and_all_in_shadow(worl
     shadow = RejectingLimits(parts(world, enforced=False))
     for _ in range(2):
         assert len((await shadow.admit(messages("1", "1", "1"))).messages) == 3
+
+
+class Aside:
+    """Decides for a limiter that is away: nothing is left of the minute."""
+
+    async def check(self, check: Check) -> Decision:
+        return decided(check.limits, check.cost, 0, (check.limits.minute, 0), Resets.at(Instant(NOW, NOW)))
+
+
+async def test_a_limiter_that_is_away_is_stood_in_for_where_messages_over_the_limit_are_rejected(world: World) -> None:
+    plugins = {"rate-limiting": RateLimitingOptions(on_limit="reject")}
+    route = Route(name="whatsapp", path="/w", service="s", timeout_s=3.0, plugins=plugins)
+    limits = message_limits(route, Limits(3, 50), world, world, world, aside=Aside())
+    assert limits is not None
+    there = await limits.admit(messages("1"))
+    world.limiter_error = LimiterUnavailableError("rate_limiter:0", "gone")
+
+    away = await limits.admit(messages("1", "2", "9"))
+
+    assert (len(there.messages), there.retry_after_s) == (1, None)
+    assert ([one.tenant for one in away.messages], away.retry_after_s) == (["9"], 50)
 
 
 async def test_where_it_is_not_to_pass_uncounted_that_is_an_error_to_come_again_for(world: World) -> None:

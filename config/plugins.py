@@ -15,6 +15,7 @@ from config.option_types import (
     Names,
     Network,
     NewNames,
+    OwnHeaderName,
     Pairs,
     RenamedHeaders,
     Seconds,
@@ -42,7 +43,7 @@ class PolicyOptions(Options):
 
 
 class CorrelationIdOptions(Options):
-    header_name: HeaderName = "X-Correlation-ID"
+    header_name: OwnHeaderName = "X-Correlation-ID"
     generator: Literal["uuid"] = "uuid"
     echo_downstream: Flag = True
 

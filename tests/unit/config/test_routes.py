@@ -101,6 +101,11 @@ def test_who_serves_a_route_is_told_when_it_is_not_declared(tmp_path: Path, name
         ("  rate-limiting: {minute: 10, hour: 100}", "  rate: {}", "4: plugins.rate: there is no such plugin"),
         ("      rate-limiting: {minute: 20}", "      cors: {}", "the route has no such plugin; add it"),
         ("global: [correlation-id]", "global: correlation-id", "5: global: must be a list of plugins"),
+        (
+            "  rate-limiting: {minute: 10, hour: 100}",
+            "  correlation-id: {header_name: Content-Length}",
+            "4: plugins.correlation-id.header_name: has Content-Length, which is the server's own",
+        ),
         ("rate-limiting, jwt-auth", "jwt-auth, jwt-auth", "jwt-auth stands a second time"),
         ("timeout_s: 5", "timeout_s: 0", "2: services.shop.timeout_s: must be greater than 0"),
         ("    service: shop\n", "    service: shop\n    timeout_s: -1\n", "10: routes.things.timeout_s: must be"),

@@ -31,11 +31,12 @@ _COME_AGAIN = (503, " hdr Retry-After 2", "Not ready yet; try again")
 _BUSY = (503, " hdr Retry-After 2", "Too much is asked at once; try again")
 # Serve's own: none of ours is a text, or without the id.
 _FROM_SERVE = "{ status 503 } { res.hdr(content-type) -m beg text/plain } !{ res.hdr(x-correlation-id) -m found }"
-# Those that the HTTP server of a replica reads; of others it says so in a line of text, with this status.
+# Those that the HTTP server of a replica reads; of others it says in a line of text that it does not.
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
-_UNKNOWN_METHOD = (400, "", "There is no such method")
+_UNKNOWN_METHOD = (405, f" hdr Allow '{_METHODS.replace(' ', ', ')}'", "There is no such method")
 # ``OPTIONS *`` asks the server itself; what Serve says of itself is for this machine, not for whoever reaches the API.
-_NOBODYS = "{ url -m str * } || { path -i -m beg /-/ } !{ src 127.0.0.0/8 ::1 }"
+# A replica reads the path decoded.
+_NOBODYS = "{ url -m str * } || { path,url_dec -i -m beg /-/ } !{ src 127.0.0.0/8 ::1 }"
 _NOTHING_THERE = (404, "", "There is nothing at this path")
 _ID_KEPT = "txn.request_id"
 _WITHOUT_ID = f"{{ var({_ID_KEPT}) -m found }} !{{ res.hdr(x-correlation-id) -m found }}"

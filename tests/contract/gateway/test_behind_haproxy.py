@@ -163,10 +163,11 @@ async def test_the_server_itself_is_no_application(tmp_path: Path) -> None:
     assert json.loads(body) == {"message": "There is nothing at this path", "request_id": ID}
 
 
-async def test_what_serve_says_of_itself_is_for_this_machine_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/-/Routes", "/%2d/routes", "/-%2Froutes", "/%2D%2fhealthz"])
+async def test_what_serve_says_of_itself_is_for_this_machine_alone(path: str, tmp_path: Path) -> None:
     app = App()
     async with served(app) as behind, haproxy(behind, tmp_path, strangers="127.0.0.0/8") as place:
-        there = await exchange(place, asking("GET", "/-/Routes"))
+        there = await exchange(place, asking("GET", path))
     async with served(app) as behind, haproxy(behind, tmp_path) as place:
         here = await exchange(place, asking("GET", "/-/routes"))
 
@@ -194,5 +195,6 @@ async def test_a_method_that_nobody_knows_is_refused_in_the_one_shape(method: st
     async with served(app) as behind, haproxy(behind, tmp_path) as place:
         status, headers, body = await exchange(place, asking(method))
 
-    assert (status, headers["x-correlation-id"], app.scopes) == (400, ID, [])
+    assert (status, headers["x-correlation-id"], app.scopes) == (405, ID, [])
+    assert headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
     assert json.loads(body) == {"message": "There is no such method", "request_id": ID}

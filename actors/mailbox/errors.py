@@ -194,7 +194,7 @@ class InvalidMessageError(MailboxError):
 
 
 class UnknownQueueError(MailboxError):
-    """A queue of this name is not declared, or it has no dead letters."""
+    """A queue of this name is not declared, or it has no dead letters, or as a dead-letter queue no consumer."""
 
     code = "unknown_queue"
     http_status = 404

@@ -10,6 +10,7 @@ from actors.detached import start_detached
 from actors.mailbox.access import JournalAccess
 from actors.mailbox.actor import MailboxActor
 from actors.mailbox.consumer import ConsumerAddress
+from actors.mailbox.errors import UnknownQueueError
 from actors.mailbox.handle import NAMESPACE, actor_name
 from actors.mailbox.relocation import apply_topology
 from actors.redeploy import deployed_as, release_of, retire_changed
@@ -48,7 +49,12 @@ def start_mailboxes(
     Raises:
         ray.exceptions.RayError: an actor could not be created, or did not answer in time.
         TopologyChangeError: another program holds a partition of which messages are to be moved.
+        UnknownQueueError: a consumer is given for what is no queue, or for a dead-letter queue, which has none.
     """
+    sources = tuple(queue.name for queue in topology.sources())
+    for name in consumers:
+        if name not in sources:
+            raise UnknownQueueError(name, sources)
     wanted, release = {}, release_of(Path(__file__).parent)
     for queue in topology.sources():
         dead, consumer = topology.dead_letter_queue(queue.name) or "", consumers.get(queue.name)

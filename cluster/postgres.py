@@ -29,7 +29,7 @@ SHARD_DATABASES = tuple(f"shard_{shard:02d}" for shard in range(32))
 # Two pools of 32 shards and their headroom fit into the connections. The rest suits small transactions on a laptop:
 # no just-in-time compiler, no parallel plans, reads without helper processes.
 TUNING: Mapping[str, str] = {
-    "max_connections": "300",
+    "max_connections": "350",
     "shared_buffers": "256MB",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",

@@ -126,7 +126,7 @@ class PostgresSettings(_Group):
 
     dsn: PostgresDsn | None = None
     replicas: int | None = Field(default=None, ge=0, le=4)
-    max_size: int = Field(default=4, ge=1, le=100)
+    max_size: int = Field(default=5, ge=1, le=100)
     min_idle: int = Field(default=1, ge=0, le=100)
     shards_per_actor: int = Field(default=16, ge=1, le=32)
     listing_staleness_s: float = Field(default=1.0, ge=0, le=3600)

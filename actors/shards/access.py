@@ -22,7 +22,7 @@ class PoolLimits(NamedTuple):
         idle_s: after so much idleness a connection is closed, unless it is one of ``min_idle``.
     """
 
-    app_connections: int = 4
+    app_connections: int = 5
     system_connections: int = 2
     min_idle: int = 1
     waiting: int = 1_000

@@ -17,7 +17,7 @@ run: setup
 	@.venv/bin/spaza up
 
 test: setup
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(ARGS) || { status=$$?; echo $$status > $${TEST_STATUS:-/dev/null}; exit $$status; }
 
 check: setup
 	@.venv/bin/ruff check .

@@ -66,7 +66,7 @@ class Arrivals:
         self.read_through = 0
         self.max_seen = 0
         self._meanwhile: list[Arrival] | None = None
-        self._steps_over = False
+        self._may_step_over = False
         self._over = Lately()
         self._stepped_over = SteppedOver()
         self._keys_of: Counter[str] = Counter()
@@ -89,6 +89,11 @@ class Arrivals:
     def stepped_over(self) -> int:
         """Messages that were stepped over."""
         return len(self._stepped_over)
+
+    @property
+    def steps_over(self) -> bool:
+        """Whether any were."""
+        return bool(self._stepped_over)
 
     def is_left_to_page(self, seq: int) -> bool:
         """Whether a message is to come from the journal."""
@@ -128,16 +133,13 @@ class Arrivals:
         """Whether there is room for the next page, or nothing that is in memory can go."""
         if not self.paging:
             return False
-        # Half of what began the paging, lest a page be read for each message that leaves. What was stepped over comes
-        # back before more is read.
-        if not self._fills(0.5) and not self._stepped_over:
-            return True
-        return self._stands_still and self._fill < _WITH_RESERVE
+        # Half of what began the paging, lest a page be read for each message that leaves.
+        return not self._fills(0.5) or (self._stands_still and self._fill < _WITH_RESERVE)
 
     def begin_page(self) -> int:
         """Call it before a page is read; returns the seq from which to read. What arrives from now on is noted."""
         self._meanwhile = []
-        self._steps_over = self._stands_still and self._fills(0.5)
+        self._may_step_over = self._stands_still and self._fills(0.5)
         return self.read_through + 1
 
     def abandon_page(self) -> None:
@@ -158,12 +160,12 @@ class Arrivals:
         else:
             self.read_through = max(self.read_through, last_seq)
         followers = [one for one in meanwhile if last_seq is None or one[0] <= last_seq]
-        if self._steps_over:
+        if self._may_step_over:
             self._count_keys(now)
         for seq, message, history in [*page, *followers]:
             self.max_seen = max(self.max_seen, seq)
             if not self.is_over(seq) and not self._stepped_over.takes(seq, message):
-                if self._steps_over and not self._window.knows(self._partition, seq):
+                if self._may_step_over and not self._window.knows(self._partition, seq):
                     self._take_or_step_over((seq, message, history), now)
                 else:
                     self._window.offer(self._partition, seq, message, now, history)

@@ -121,7 +121,7 @@ class Intake:
     @property
     def again_in_s(self) -> float:
         """How long until ``fetch`` may have something to do, though nothing comes or goes."""
-        return min(self._page_in_s, _LOOK_AGAIN_S if self.arrivals.stepped_over else inf)
+        return min(self._page_in_s, _LOOK_AGAIN_S if self.arrivals.steps_over else inf)
 
     @property
     def _page_in_s(self) -> float:
@@ -172,7 +172,7 @@ class Intake:
         waits for it: whether the journal can be written others find out.
         """
         limit = self._page_limit
-        if self._page_in_s < inf:
+        if self._page_in_s < inf or self._writer.is_heavy:
             return False
         if returning := self.arrivals.begin_return(limit, self._clock()):
             reading = self._bring_back(returning)

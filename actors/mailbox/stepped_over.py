@@ -4,7 +4,7 @@ Of a key, or of a whole tenant: from some message on none of theirs is in memory
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -86,9 +86,11 @@ class SteppedOver:
         """Those up to a seq are no longer stepped over."""
         for name, of_tenant, chosen in returning:
             groups = self._tenants if of_tenant else self._keys
-            seqs = groups.pop(name)
-            for seq in chosen:
-                if seq <= read_to:
+            seqs, done = groups.pop(name), bisect_right(chosen, read_to)
+            if seqs[:done].tolist() == chosen[:done]:
+                del seqs[:done]
+            else:  # earlier ones have come meanwhile
+                for seq in chosen[:done]:
                     del seqs[bisect_left(seqs, seq)]
             if seqs:
                 groups[name] = seqs  # the last now

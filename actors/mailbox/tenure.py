@@ -121,7 +121,7 @@ class Tenure:
 
     def went(self) -> None:
         """A message has left."""
-        if self._intake.page_wanted:
+        if self._intake.page_wanted or self._intake.arrivals.steps_over:
             self._nudge.set()
 
     def failed(self, error: MailboxError, doubtful_ids: Sequence[str]) -> None:

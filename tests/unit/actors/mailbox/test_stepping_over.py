@@ -2,9 +2,12 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from types import SimpleNamespace
+from typing import Any
 
 from actors.mailbox.arrivals import Arrival, Arrivals, Bounds
+from actors.mailbox.intake import Intake
 from actors.mailbox.lane import History
 from actors.mailbox.memory_journal import MemoryDatabase
 from actors.mailbox.message import Delivery, Message, ack, retry_after
@@ -209,6 +212,36 @@ def test_while_the_consumer_is_busy_no_page_steps_over_anything() -> None:
     assert desk.window.size == BOUND
 
 
+def test_while_another_partition_floods_the_window_pages_are_read_beside_what_was_stepped_over() -> None:
+    window = Window(QUEUE)
+    ours, flooded = (Arrivals(window, number, Bounds(BOUND, 1_000_000), 2, enough=ENOUGH) for number in (0, 1))
+    for number in (0, 1):
+        window.open(number, 0.0, 0.0)
+        window.set_blocked(number, blocked=False, now=0.0)
+    for number in range(BOUND):
+        flooded.arrive(number, Message(f"x{number}", f"x{number}", "c", b"", {}, 0.0), History(), 0.0)
+    ours.begin(0, 100)
+    ours._stepped_over.note_key("stuck", 5)
+
+    assert not window.stands_still
+    assert ours.page_wanted
+
+
+async def test_while_much_waits_to_be_written_nothing_is_read_nor_brought_back() -> None:
+    window = Window(QUEUE)
+    window.open(0, 0.0, 0.0)
+    writer: Any = SimpleNamespace(is_heavy=True)
+    journal: Any = None  # is not asked
+    intake = Intake(
+        QUEUE, 0, journal, window, writer, has_dead_letters=True, clock=lambda: 0.0, counters=Counter()
+    )  # fmt: skip
+    intake.begin(1, 1_000)
+    intake.arrivals._stepped_over.note_key("key", 5)
+
+    assert intake.arrivals.page_wanted
+    assert not await intake.fetch(1.0)
+
+
 def test_a_message_is_stepped_over_once() -> None:
     over = SteppedOver()
     message = Message("m", "key", "tenant", b"", {}, 0.0)
@@ -221,6 +254,18 @@ def test_a_message_is_stepped_over_once() -> None:
 
     over.came_back([returning], 7)
     assert (len(over), over.lowest) == (1, 9)
+
+
+def test_one_that_came_meanwhile_and_goes_first_is_not_taken_for_one_that_came_back() -> None:
+    over = SteppedOver()
+    for seq in (3, 5, 7):
+        over.note_key("key", seq)
+    chosen = over.choose(2, 2, lambda _: True, lambda _: True)
+    over.note_key("key", 1)
+
+    over.came_back(chosen, 100)
+
+    assert [seq for seq in range(10) if seq in over] == [1, 7]
 
 
 def test_who_came_back_goes_behind_the_others() -> None:

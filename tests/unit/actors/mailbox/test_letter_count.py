@@ -42,6 +42,15 @@ async def overlapped(database: MemoryDatabase) -> AsyncIterator[tuple[Owner, Ove
         yield owner, journal
 
 
+async def count_a_death_before_it_is_told_of(owner: Owner, journal: Overlapped, database: MemoryDatabase) -> None:
+    await owner.partition.append([message("m1")])
+    journal.answers.clear()
+    owner.settle(owner.take(), reject("never"))
+    await until(lambda: len(database.letters()) == 1)
+    await owner.partition.count()
+    journal.answers.set()
+
+
 async def test_the_dead_letters_are_counted_again_after_a_lost_answer() -> None:
     async with running(database := MemoryDatabase()) as owner:
         await until(owning(owner))
@@ -73,12 +82,7 @@ async def test_a_death_that_was_counted_and_told_of_is_one_after_the_next_count(
 
 async def test_a_death_that_is_not_told_of_yet_when_it_is_counted_is_one_after_the_next_count() -> None:
     async with overlapped(database := MemoryDatabase()) as (owner, journal):
-        await owner.partition.append([message("m1")])
-        journal.answers.clear()
-        owner.settle(owner.take(), reject("never"))
-        await until(lambda: len(database.letters()) == 1)
-        await owner.partition.count()
-        journal.answers.set()
+        await count_a_death_before_it_is_told_of(owner, journal, database)
         await until(lambda: owner.partition.dead_letters > 1)
 
         await owner.partition.count()
@@ -89,12 +93,7 @@ async def test_a_death_that_is_not_told_of_yet_when_it_is_counted_is_one_after_t
 async def test_a_count_that_a_death_overlaps_spoils_no_figure_that_was_right() -> None:
     async with overlapped(database := MemoryDatabase()) as (owner, journal):
         await owner.partition.count()
-        await owner.partition.append([message("m1")])
-        journal.answers.clear()
-        owner.settle(owner.take(), reject("never"))
-        await until(lambda: len(database.letters()) == 1)
-        await owner.partition.count()
-        journal.answers.set()
+        await count_a_death_before_it_is_told_of(owner, journal, database)
         await until(lambda: owner.partition.dead_letters == 1)
 
         purged = asyncio.ensure_future(owner.partition.interventions.purge_dead(Selection(), after_seq=0, limit=10))

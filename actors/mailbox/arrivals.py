@@ -3,8 +3,8 @@
 The window is bounded. Once it is full, or after a takeover, messages are *paged*: they come from the journal in the
 order of their seq, and what arrives meanwhile is left to its turn. Every message takes exactly one of the two ways.
 
-Where the window is full and nothing in it can go, for all of it is deferred or waits for the first of its key, pages
-are read on into a reserve. They *step over* keys of which enough is in memory, and tenants that have as many keys there
+Where much is in memory and nothing of it can go, for all of it is deferred or waits for the first of its key, pages are
+read on into a reserve. They *step over* keys of which enough is in memory, and tenants that have as many keys there
 as there is room left: so each further tenant in trouble gets less of the reserve, and none gets the last of it.
 
 Source:

@@ -176,7 +176,7 @@ class Intake:
             return False
         if returning := self.arrivals.begin_return(limit, self._clock()):
             reading = self._bring_back(returning)
-        elif self.page_wanted:
+        elif self.arrivals.page_wanted:
             reading = self._page(limit)
         else:
             return False
